@@ -1,0 +1,5 @@
+from django.apps import AppConfig
+
+
+class FirmwareStoreConfig(AppConfig):
+    name = "firmware_store"

@@ -1,0 +1,163 @@
+"""What may be installed, and why it can be trusted."""
+
+from django.db import models
+from django.db.models import Q
+
+from firmware_store.states import PACKAGE_TRANSITIONS, ConditionKind, PackageState, Profile, Repository
+from otaserver.statemachine import StatefulModel
+from otaserver.tenants.models import Tenant
+
+
+class Package(StatefulModel):
+    """One signed, immutable file with a name, a version and the hardware ids that it fits.
+
+    From `uploading` on it is known what the bytes will be (length, SHA-256); it is published once those bytes are here
+    and a release role has signed them.
+    """
+
+    TRANSITIONS = PACKAGE_TRANSITIONS
+    tenant = models.ForeignKey(Tenant, models.CASCADE, related_name="packages")
+    state = models.CharField(max_length=20, choices=PackageState.choices, default=PackageState.UPLOADING)
+    # The delegated role that signs it; the target's name is `<role>/<name>-<version>`.
+    role = models.CharField(max_length=40)
+    name = models.CharField(max_length=80)
+    version = models.CharField(max_length=60)
+    target_name = models.CharField(max_length=200)
+    hardware_ids = models.JSONField()
+    # Anti-rollback epoch, signed by the release role: a vehicle refuses a lower one than it has committed.
+    release_counter = models.PositiveIntegerField(default=0)
+    filename = models.CharField(max_length=255)
+    length = models.PositiveBigIntegerField()
+    sha256 = models.CharField(max_length=64)
+    # Taken in the same pass, for the protocols that want them; empty until all bytes are here.
+    sha512 = models.CharField(max_length=128, blank=True)
+    sha1 = models.CharField(max_length=40, blank=True)
+    md5 = models.CharField(max_length=32, blank=True)
+    created_by = models.CharField(max_length=200)
+    created_at = models.DateTimeField()
+    published_at = models.DateTimeField(null=True, blank=True)
+    refused_code = models.CharField(max_length=80, blank=True)
+    refused_reason = models.TextField(blank=True)
+
+    class Meta:
+        constraints = [
+            # A name is never used again for other content, not even after a withdrawal (Uptane 5.3.1: unique filename).
+            models.UniqueConstraint(
+                "tenant", "target_name", name="package_target_name_once", condition=~Q(state=PackageState.REFUSED)
+            ),
+        ]
+        indexes = [models.Index("tenant", "sha256", name="package_sha256")]
+
+    def __str__(self) -> str:
+        return self.target_name
+
+
+class Release(models.Model):
+    """The packages that a vehicle should run together. Immutable once published."""
+
+    tenant = models.ForeignKey(Tenant, models.CASCADE, related_name="releases")
+    name = models.CharField(max_length=80)
+    version = models.CharField(max_length=60)
+    # Release notes by language tag (RFC 5646), shown to the owner.
+    notes = models.JSONField(default=dict)
+    created_by = models.CharField(max_length=200)
+    created_at = models.DateTimeField()
+    published_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint("tenant", "name", "version", name="release_version_once_per_tenant")]
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.version}"
+
+
+class ReleaseItem(models.Model):
+    """One package of a release, with its place in the order of installation (lower first, equal together)."""
+
+    release = models.ForeignKey(Release, models.CASCADE, related_name="items")
+    package = models.ForeignKey(Package, models.PROTECT, related_name="release_items")
+    position = models.PositiveSmallIntegerField(default=0)
+
+    class Meta:
+        constraints = [models.UniqueConstraint("release", "package", name="release_item_once_per_release")]
+
+    def __str__(self) -> str:
+        return f"{self.package} in {self.release}"
+
+
+class ReleaseCondition(models.Model):
+    """What must, or must not, run on the vehicle beside this release.
+
+    It speaks of a package name, and of exactly these versions of it (none means any): versions are names, not numbers,
+    so nothing here compares them.
+    """
+
+    release = models.ForeignKey(Release, models.CASCADE, related_name="conditions")
+    kind = models.CharField(max_length=10, choices=ConditionKind.choices)
+    package_name = models.CharField(max_length=80)
+    versions = models.JSONField(default=list)
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.package_name} {self.versions or 'any'}"
+
+
+class RoleMetadata(models.Model):
+    """One version of one role's signed metadata, in one profile: canonical bytes, stored once, served verbatim, kept."""
+
+    tenant = models.ForeignKey(Tenant, models.CASCADE, related_name="role_metadata")
+    repository = models.CharField(max_length=10, choices=Repository.choices)
+    # root, targets, snapshot, timestamp, or the name of a delegated role.
+    role = models.CharField(max_length=40)
+    profile = models.CharField(max_length=12, choices=Profile.choices)
+    version = models.PositiveBigIntegerField()
+    body = models.BinaryField()
+    sha256 = models.CharField(max_length=64)
+    expires_at = models.DateTimeField()
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                "tenant", "repository", "role", "profile", "version", name="role_metadata_version_once"
+            ),
+        ]
+        verbose_name_plural = "role metadata"
+
+    def __str__(self) -> str:
+        return f"{self.repository} {self.version}.{self.role} ({self.profile})"
+
+
+class OnlineKey(models.Model):
+    """A key that the server itself signs with: where it is (a securesystemslib URI) and its public half."""
+
+    tenant = models.ForeignKey(Tenant, models.CASCADE, related_name="online_keys")
+    repository = models.CharField(max_length=10, choices=Repository.choices)
+    role = models.CharField(max_length=40)
+    keyid = models.CharField(max_length=64)
+    public_key = models.JSONField()
+    uri = models.CharField(max_length=500)
+    created_at = models.DateTimeField()
+    retired_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            # Each key is used in one role only (Uptane deployment practice, key management).
+            models.UniqueConstraint("tenant", "keyid", name="online_key_one_role"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.repository} {self.role} {self.keyid[:8]}"
+
+
+class ExpiryWarning(models.Model):
+    """One warning that signed metadata nears its end, so that each is given once."""
+
+    metadata = models.ForeignKey(RoleMetadata, models.CASCADE, related_name="warnings")
+    days = models.PositiveSmallIntegerField()
+    at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint("metadata", "days", name="expiry_warning_once")]
+
+    def __str__(self) -> str:
+        return f"{self.metadata} ends within {self.days} days"

@@ -1,0 +1,1 @@
+"""Decisions about packages and releases: pure, no Django."""

@@ -1,0 +1,36 @@
+from collections.abc import Mapping
+
+from django.db.models import TextChoices
+
+
+class PackageState(TextChoices):
+    UPLOADING = "uploading"
+    VERIFYING = "verifying"
+    PUBLISHED = "published"
+    REFUSED = "refused"
+    WITHDRAWN = "withdrawn"
+
+
+PACKAGE_TRANSITIONS: Mapping[str, frozenset[str]] = {
+    PackageState.UPLOADING: frozenset({PackageState.VERIFYING, PackageState.REFUSED}),
+    # Back to uploading: of two publishers one lost the race for the role's metadata and signs again; the bytes are good.
+    PackageState.VERIFYING: frozenset({PackageState.PUBLISHED, PackageState.REFUSED, PackageState.UPLOADING}),
+    PackageState.PUBLISHED: frozenset({PackageState.WITHDRAWN}),
+    PackageState.REFUSED: frozenset(),
+    PackageState.WITHDRAWN: frozenset(),
+}
+
+
+class Repository(TextChoices):
+    IMAGE = "image"
+    DIRECTOR = "director"
+
+
+class Profile(TextChoices):
+    TUF = "tuf-1.0"  # python-tuf, the reference client, any TUF client
+    AKTUALIZR = "aktualizr"  # the C++ client's own form (wire/uptane.md 2.2)
+
+
+class ConditionKind(TextChoices):
+    REQUIRES = "requires"
+    CONFLICTS = "conflicts"

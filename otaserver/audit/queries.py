@@ -1,0 +1,20 @@
+from otaserver.audit import rules
+from otaserver.audit.models import Chain, Entry
+from otaserver.tenants.models import Tenant
+
+
+def first_break(tenant: Tenant) -> int | None:
+    """Return the number of the first entry of the tenant's chain that does not hold, or None if the whole chain does."""
+    entries = Entry.objects.filter(tenant=tenant).order_by("number")
+    broken = rules.first_break(
+        rules.ChainedEntry(e.number, e.at, e.actor, e.action, e.subject, e.details, e.previous_hash, e.hash)
+        for e in entries.iterator()
+    )
+    if broken is not None:
+        return broken
+    chain = Chain.objects.filter(tenant=tenant).first()
+    last = entries.last()
+    if chain is None:
+        return 1 if last is not None else None
+    found = (last.number, last.hash) if last is not None else (0, rules.GENESIS)
+    return None if found == (chain.length, chain.head_hash) else found[0] + 1

@@ -1,0 +1,206 @@
+"""The four machines of DESIGN.md as data."""
+
+from collections.abc import Mapping
+
+from django.db.models import TextChoices
+
+
+class CampaignKind(TextChoices):
+    ROLLOUT = "rollout"
+    ROLLBACK = "rollback"
+
+
+class CampaignState(TextChoices):
+    DRAFT = "draft"
+    IN_REVIEW = "in_review"
+    APPROVED = "approved"
+    SCHEDULED = "scheduled"
+    RUNNING = "running"
+    PAUSED = "paused"  # by an operator
+    HALTED = "halted"  # by a gate, a limit or the emergency stop; only a person resumes it
+    COMPLETED = "completed"
+    CANCELLED = "cancelled"
+
+
+CAMPAIGN_TRANSITIONS: Mapping[str, frozenset[str]] = {
+    CampaignState.DRAFT: frozenset({CampaignState.IN_REVIEW, CampaignState.CANCELLED}),
+    CampaignState.IN_REVIEW: frozenset({CampaignState.APPROVED, CampaignState.DRAFT, CampaignState.CANCELLED}),
+    CampaignState.APPROVED: frozenset(
+        {CampaignState.SCHEDULED, CampaignState.RUNNING, CampaignState.DRAFT, CampaignState.CANCELLED}
+    ),
+    CampaignState.SCHEDULED: frozenset({CampaignState.RUNNING, CampaignState.APPROVED, CampaignState.CANCELLED}),
+    CampaignState.RUNNING: frozenset(
+        {CampaignState.PAUSED, CampaignState.HALTED, CampaignState.COMPLETED, CampaignState.CANCELLED}
+    ),
+    CampaignState.PAUSED: frozenset({CampaignState.RUNNING, CampaignState.HALTED, CampaignState.CANCELLED}),
+    CampaignState.HALTED: frozenset({CampaignState.RUNNING, CampaignState.CANCELLED}),
+    CampaignState.COMPLETED: frozenset(),
+    CampaignState.CANCELLED: frozenset(),
+}
+
+
+class WaveState(TextChoices):
+    WAITING = "waiting"
+    OPEN = "open"  # offering to its vehicles
+    MATURING = "maturing"  # every vehicle is settled or soaking; results are not all mature
+    PASSED = "passed"
+    FAILED = "failed"
+    UNDECIDED = "undecided"  # a person decides
+
+
+WAVE_TRANSITIONS: Mapping[str, frozenset[str]] = {
+    WaveState.WAITING: frozenset({WaveState.OPEN}),
+    WaveState.OPEN: frozenset({WaveState.MATURING, WaveState.PASSED, WaveState.FAILED, WaveState.UNDECIDED}),
+    # Back to open: a neutral outcome's place was refilled.
+    WaveState.MATURING: frozenset({WaveState.OPEN, WaveState.PASSED, WaveState.FAILED, WaveState.UNDECIDED}),
+    WaveState.UNDECIDED: frozenset({WaveState.PASSED, WaveState.FAILED}),
+    # A person with a reason resumes a halted campaign in the wave that failed.
+    WaveState.FAILED: frozenset({WaveState.OPEN}),
+    WaveState.PASSED: frozenset(),
+}
+
+
+class WaveRule(TextChoices):
+    """What happens when all vehicles of a wave are settled before the test has decided."""
+
+    PROCEED = "proceed"  # if failures stay within the wave's limit and the next wave within the failure budget
+    ASK = "ask"
+
+
+class AssignmentState(TextChoices):
+    EXCLUDED = "excluded"  # never part of it; the verdict says why
+    WAITING = "waiting"
+    OFFERED = "offered"
+    DOWNLOADING = "downloading"
+    DOWNLOADED = "downloaded"
+    HELD = "held"  # by a window, a precondition or consent
+    INSTALLING = "installing"
+    SOAKING = "soaking"  # the new software is confirmed to run; it must stay healthy through the soak
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    REFUSED = "refused"
+    LAPSED = "lapsed"
+    WITHDRAWING = "withdrawing"  # a vehicle may still finish; what it reports counts
+    WITHDRAWN = "withdrawn"
+    SUPERSEDED = "superseded"
+
+
+# What a vehicle may report at any moment of an open order, in whatever order reports arrive.
+_PROGRESS = frozenset(
+    {
+        AssignmentState.DOWNLOADING,
+        AssignmentState.DOWNLOADED,
+        AssignmentState.HELD,
+        AssignmentState.INSTALLING,
+    }
+)
+_ENDS = frozenset({AssignmentState.FAILED, AssignmentState.REFUSED, AssignmentState.LAPSED, AssignmentState.SUPERSEDED})
+_STOPS = frozenset({AssignmentState.WITHDRAWING, AssignmentState.WITHDRAWN})
+_BEFORE_INSTALL = _PROGRESS | _ENDS | _STOPS | {AssignmentState.SOAKING, AssignmentState.WAITING}
+
+ASSIGNMENT_TRANSITIONS: Mapping[str, frozenset[str]] = {
+    AssignmentState.EXCLUDED: frozenset(),
+    # Already soaking: the software arrived outside the campaign.
+    AssignmentState.WAITING: frozenset(
+        {
+            AssignmentState.OFFERED,
+            AssignmentState.SOAKING,
+            AssignmentState.WITHDRAWN,
+            AssignmentState.SUPERSEDED,
+            AssignmentState.LAPSED,
+        }
+    ),
+    # Back to waiting: an attempt ended for now, and the next one has its turn later.
+    AssignmentState.OFFERED: _BEFORE_INSTALL,
+    AssignmentState.DOWNLOADING: _BEFORE_INSTALL - {AssignmentState.DOWNLOADING},
+    AssignmentState.DOWNLOADED: _BEFORE_INSTALL - {AssignmentState.DOWNLOADED},
+    AssignmentState.HELD: _BEFORE_INSTALL - {AssignmentState.HELD},
+    # `installing` is never interrupted: it ends by evidence, by a report, or in silence, which is a failure.
+    AssignmentState.INSTALLING: frozenset(
+        {AssignmentState.SOAKING, AssignmentState.FAILED, AssignmentState.SUPERSEDED}
+    ),
+    AssignmentState.SOAKING: frozenset({AssignmentState.SUCCEEDED, AssignmentState.FAILED, AssignmentState.SUPERSEDED}),
+    AssignmentState.WITHDRAWING: frozenset(
+        {
+            AssignmentState.WITHDRAWN,
+            AssignmentState.INSTALLING,
+            AssignmentState.SOAKING,
+            AssignmentState.FAILED,
+            AssignmentState.REFUSED,
+            AssignmentState.SUPERSEDED,
+        }
+    ),
+    # A person resumes a stopped campaign: what was withdrawn waits again; a person retries what failed or lapsed.
+    AssignmentState.WITHDRAWN: frozenset({AssignmentState.WAITING}),
+    AssignmentState.FAILED: frozenset(),
+    AssignmentState.REFUSED: frozenset(),
+    AssignmentState.LAPSED: frozenset(),
+    AssignmentState.SUCCEEDED: frozenset(),
+    AssignmentState.SUPERSEDED: frozenset(),
+}
+
+# An order stands at the vehicle: one at a time per vehicle.
+ACTIVE_STATES = frozenset(
+    {
+        AssignmentState.OFFERED,
+        AssignmentState.DOWNLOADING,
+        AssignmentState.DOWNLOADED,
+        AssignmentState.HELD,
+        AssignmentState.INSTALLING,
+        AssignmentState.WITHDRAWING,
+    }
+)
+SETTLED_STATES = frozenset(
+    {
+        AssignmentState.SUCCEEDED,
+        AssignmentState.FAILED,
+        AssignmentState.REFUSED,
+        AssignmentState.LAPSED,
+        AssignmentState.WITHDRAWN,
+        AssignmentState.SUPERSEDED,
+    }
+)
+# Ends that count neither way; the place in the wave is refilled.
+NEUTRAL_STATES = frozenset(
+    {
+        AssignmentState.REFUSED,
+        AssignmentState.LAPSED,
+        AssignmentState.WITHDRAWN,
+        AssignmentState.SUPERSEDED,
+    }
+)
+
+
+class Verdict(TextChoices):
+    """Whether a vehicle can take part, decided when the campaign starts and kept."""
+
+    FITS = "fits"
+    ALREADY_THERE = "already_there"
+    WRONG_HARDWARE = "wrong_hardware"
+    UNMET_DEPENDENCY = "unmet_dependency"
+    CONFLICT = "conflict"
+    ROLLBACK_BARRED = "rollback_barred"  # a release counter on the vehicle is higher
+    NOT_ENROLLED = "not_enrolled"
+    BLOCKED = "blocked"
+
+
+class ReportPhase(TextChoices):
+    DOWNLOADING = "downloading"
+    DOWNLOADED = "downloaded"
+    HELD = "held"
+    INSTALLING = "installing"
+    INSTALLED = "installed"  # switched to the new software; says nothing yet of whether it runs well
+    FINISHED = "finished"  # with an outcome
+
+
+class ReportOutcome(TextChoices):
+    NONE = "none"
+    SUCCESS = "success"
+    FAILURE = "failure"
+    REFUSED = "refused"
+
+
+class GateVerdict(TextChoices):
+    UNDECIDED = "undecided"
+    PASS = "pass"
+    HALT = "halt"

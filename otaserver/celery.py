@@ -1,0 +1,11 @@
+"""Celery is the clock: beat says when to look, the database says what is due."""
+
+import os
+
+from celery import Celery
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "otaserver.settings")
+
+app = Celery("otaserver")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()

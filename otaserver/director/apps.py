@@ -1,0 +1,5 @@
+from django.apps import AppConfig
+
+
+class DirectorConfig(AppConfig):
+    name = "otaserver.director"

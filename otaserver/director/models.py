@@ -1,0 +1,74 @@
+"""What each vehicle should run, signed for it alone, and what each has said that it runs."""
+
+from django.db import models
+from django.db.models import F
+
+from firmware_store.states import Profile
+from otaserver.fleet.models import Vehicle
+
+
+class Direction(models.Model):
+    """What one vehicle is directed to run now. Changed by campaigns, read by the signer.
+
+    `content` is what the signed targets will say (see `orders.DirectedOrder`), or null for "nothing to do".
+    """
+
+    vehicle = models.OneToOneField(Vehicle, models.CASCADE, related_name="direction")
+    attempt_id = models.UUIDField(null=True, blank=True)
+    content = models.JSONField(null=True, blank=True)
+    # Raised with every change; signed metadata of a lower revision is outdated.
+    revision = models.PositiveBigIntegerField(default=0)
+    changed_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"direction of {self.vehicle}"
+
+
+class VehicleMetadata(models.Model):
+    """One vehicle's current Director metadata in one profile: targets, snapshot and timestamp, signed together."""
+
+    vehicle = models.ForeignKey(Vehicle, models.CASCADE, related_name="director_metadata")
+    profile = models.CharField(max_length=12, choices=Profile.choices)
+    # The revision of the direction that these bytes state.
+    revision = models.PositiveBigIntegerField()
+    # The root version whose online keys signed them.
+    root_version = models.PositiveIntegerField()
+    targets_version = models.PositiveBigIntegerField()
+    snapshot_version = models.PositiveBigIntegerField()
+    timestamp_version = models.PositiveBigIntegerField()
+    targets = models.BinaryField()
+    snapshot = models.BinaryField()
+    timestamp = models.BinaryField()
+    targets_expires_at = models.DateTimeField()
+    timestamp_expires_at = models.DateTimeField()
+    signed_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint("vehicle", "profile", name="vehicle_metadata_once_per_profile")]
+        verbose_name_plural = "vehicle metadata"
+
+    def __str__(self) -> str:
+        return f"Director metadata of {self.vehicle}"
+
+
+class Manifest(models.Model):
+    """One vehicle version manifest as received; append-only (Uptane deployment practice, repositories)."""
+
+    vehicle = models.ForeignKey(Vehicle, models.CASCADE, related_name="manifests")
+    received_at = models.DateTimeField()
+    sha256 = models.CharField(max_length=64)
+    body = models.BinaryField()
+    is_accepted = models.BooleanField()
+    # Why it was refused (a stable code), or empty.
+    refused_code = models.CharField(max_length=80, blank=True)
+    # What is odd in an accepted one: unknown or missing ECUs, unassigned images, attacks that an ECU reports.
+    findings = models.JSONField(default=list)
+
+    class Meta:
+        indexes = [
+            models.Index("vehicle", F("received_at").desc(), name="manifest_recent"),
+            models.Index("vehicle", "sha256", name="manifest_resend"),
+        ]
+
+    def __str__(self) -> str:
+        return f"manifest of {self.vehicle} at {self.received_at:%Y-%m-%d %H:%M:%S}"

@@ -1,0 +1,227 @@
+"""Vehicles and what is known of them: ECUs, credentials, declared attributes, groups."""
+
+from django.db import models
+from django.db.models import Q
+
+from otaserver.fleet.states import AttributeType, CredentialKind, GroupKind
+from otaserver.tenants.models import Tenant
+
+# Printable ASCII without spaces: it stands in signed metadata, certificates and addresses.
+VEHICLE_ID_MAX_LENGTH = 64
+
+
+class VehicleQuerySet(models.QuerySet["Vehicle"]):
+    def of(self, tenant: Tenant) -> "VehicleQuerySet":
+        return self.filter(tenant=tenant)
+
+
+class Vehicle(models.Model):
+    """One car (or other machine), known to its tenant by `vehicle_id` (VIN or any device id)."""
+
+    tenant = models.ForeignKey(Tenant, models.CASCADE, related_name="vehicles")
+    vehicle_id = models.CharField(max_length=VEHICLE_ID_MAX_LENGTH)
+    created_at = models.DateTimeField()
+    enrolled_at = models.DateTimeField(null=True, blank=True)
+    last_contact_at = models.DateTimeField(null=True, blank=True)
+    # When the vehicle last proved what it runs (a verified manifest).
+    confirmed_at = models.DateTimeField(null=True, blank=True)
+    # A blocked vehicle is answered but offered nothing.
+    blocked_at = models.DateTimeField(null=True, blank=True)
+    blocked_reason = models.TextField(blank=True)
+    time_zone = models.CharField(max_length=64, default="UTC")
+    # The server asks this vehicle to send a manifest at its next contact.
+    is_manifest_wanted = models.BooleanField(default=False)
+    # Attempts are numbered per vehicle (DDI's action id, a positive int32).
+    last_attempt_number = models.PositiveIntegerField(default=0)
+
+    objects = VehicleQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint("tenant", "vehicle_id", name="vehicle_id_once_per_tenant"),
+            models.CheckConstraint(name="vehicle_id_not_empty", condition=~Q(vehicle_id="")),
+        ]
+        indexes = [models.Index("tenant", "last_contact_at", name="vehicle_last_contact")]
+
+    def __str__(self) -> str:
+        return self.vehicle_id
+
+
+class Ecu(models.Model):
+    """One computer in a vehicle, with the key it signs its reports with and the software it last proved to run."""
+
+    vehicle = models.ForeignKey(Vehicle, models.CASCADE, related_name="ecus")
+    serial = models.CharField(max_length=64)
+    hardware_id = models.CharField(max_length=64)
+    is_primary = models.BooleanField(default=False)
+    # The TUF key id (SHA-256 over the canonical key object) and the key object itself.
+    keyid = models.CharField(max_length=64)
+    public_key = models.JSONField()
+    # The highest counter seen in a report of this ECU; a report with it or a lower one is a replay.
+    report_counter = models.BigIntegerField(default=0)
+    # What runs, by its last accepted report: target name, digest, length; empty before the first one.
+    installed_target = models.CharField(max_length=255, blank=True)
+    installed_sha256 = models.CharField(max_length=64, blank=True)
+    installed_length = models.BigIntegerField(null=True, blank=True)
+    installed_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint("vehicle", "serial", name="ecu_serial_once_per_vehicle"),
+            models.UniqueConstraint("vehicle", name="ecu_one_primary_per_vehicle", condition=Q(is_primary=True)),
+            # One key for two ECUs would let one of them report for the other.
+            models.UniqueConstraint("vehicle", "keyid", name="ecu_key_once_per_vehicle"),
+        ]
+        indexes = [
+            models.Index("hardware_id", "vehicle", name="ecu_hardware"),
+            models.Index("installed_sha256", "vehicle", name="ecu_installed"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.serial} ({self.hardware_id})"
+
+
+class Credential(models.Model):
+    """One way in which a vehicle proves who it is, with an expiry and an end."""
+
+    vehicle = models.ForeignKey(Vehicle, models.CASCADE, related_name="credentials")
+    kind = models.CharField(max_length=12, choices=CredentialKind.choices)
+    # SHA-256 of a token, or the serial number of a certificate in hex: never the secret itself.
+    fingerprint = models.CharField(max_length=64)
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint("kind", "fingerprint", name="credential_fingerprint_once")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} of {self.vehicle}"
+
+
+class ClaimCode(models.Model):
+    """The right to enrol one vehicle once. Stored as a hash; whoever holds it becomes that vehicle."""
+
+    tenant = models.ForeignKey(Tenant, models.CASCADE, related_name="claim_codes")
+    vehicle_id = models.CharField(max_length=VEHICLE_ID_MAX_LENGTH)
+    sha256 = models.CharField(max_length=64, unique=True)
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    used_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return f"claim code for {self.vehicle_id}"
+
+
+class ClaimFailure(models.Model):
+    """One wrong claim code, kept for as long as it counts against its sender."""
+
+    tenant = models.ForeignKey(Tenant, models.CASCADE, related_name="claim_failures")
+    address = models.CharField(max_length=45)
+    at = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index("tenant", "address", "at", name="claim_failure_recent")]
+
+    def __str__(self) -> str:
+        return f"claim failure from {self.address}"
+
+
+class FleetAuthority(models.Model):
+    """The certificate authority that issues client certificates to one tenant's vehicles; its key is an online key."""
+
+    tenant = models.OneToOneField(Tenant, models.CASCADE, related_name="fleet_authority")
+    certificate_pem = models.TextField()
+    key_name = models.CharField(max_length=200)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name_plural = "fleet authorities"
+
+    def __str__(self) -> str:
+        return f"fleet CA of {self.tenant}"
+
+
+class Attribute(models.Model):
+    """A fact that a tenant has declared it keeps of its vehicles, with a type."""
+
+    tenant = models.ForeignKey(Tenant, models.CASCADE, related_name="attributes")
+    name = models.SlugField(max_length=63)
+    type = models.CharField(max_length=10, choices=AttributeType.choices)
+    description = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint("tenant", "name", name="attribute_name_once_per_tenant")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class AttributeValue(models.Model):
+    """One vehicle's value of one attribute, in the column of its type."""
+
+    vehicle = models.ForeignKey(Vehicle, models.CASCADE, related_name="attribute_values")
+    attribute = models.ForeignKey(Attribute, models.CASCADE, related_name="values")
+    text = models.CharField(max_length=255, null=True, blank=True)  # noqa: DJ001 - null means "not of this type"
+    number = models.FloatField(null=True, blank=True)
+    boolean = models.BooleanField(null=True, blank=True)
+    time = models.DateTimeField(null=True, blank=True)
+    changed_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint("vehicle", "attribute", name="attribute_value_once_per_vehicle"),
+            models.CheckConstraint(
+                name="attribute_value_exactly_one_type",
+                condition=(
+                    Q(text__isnull=False, number=None, boolean=None, time=None)
+                    | Q(text=None, number__isnull=False, boolean=None, time=None)
+                    | Q(text=None, number=None, boolean__isnull=False, time=None)
+                    | Q(text=None, number=None, boolean=None, time__isnull=False)
+                ),
+            ),
+        ]
+        indexes = [
+            models.Index("attribute", "text", "vehicle", name="attribute_value_text"),
+            models.Index("attribute", "number", "vehicle", name="attribute_value_number"),
+            models.Index("attribute", "boolean", "vehicle", name="attribute_value_boolean"),
+            models.Index("attribute", "time", "vehicle", name="attribute_value_time"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.attribute} of {self.vehicle}"
+
+
+class Group(models.Model):
+    """Vehicles chosen by hand (static) or by a filter (dynamic)."""
+
+    tenant = models.ForeignKey(Tenant, models.CASCADE, related_name="groups")
+    name = models.CharField(max_length=100)
+    kind = models.CharField(max_length=10, choices=GroupKind.choices)
+    filter = models.TextField(blank=True)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint("tenant", "name", name="group_name_once_per_tenant"),
+            models.CheckConstraint(
+                name="group_filter_only_if_dynamic",
+                condition=Q(kind=GroupKind.STATIC, filter="") | (Q(kind=GroupKind.DYNAMIC) & ~Q(filter="")),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Membership(models.Model):
+    """One vehicle in one static group."""
+
+    group = models.ForeignKey(Group, models.CASCADE, related_name="memberships")
+    vehicle = models.ForeignKey(Vehicle, models.CASCADE, related_name="memberships")
+
+    class Meta:
+        constraints = [models.UniqueConstraint("group", "vehicle", name="membership_once_per_group")]
+
+    def __str__(self) -> str:
+        return f"{self.vehicle} in {self.group}"

@@ -1,0 +1,5 @@
+from django.apps import AppConfig
+
+
+class OperatorApiConfig(AppConfig):
+    name = "otaserver.operator_api"

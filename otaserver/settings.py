@@ -1,0 +1,238 @@
+"""One settings module for every place the server runs.
+
+With nothing in the environment it is the embedded default: SQLite, a private Redis and files under `var/`, with secrets
+made on first start. Any of DATABASE_URL, REDIS_URL and OTA_STORAGE_URL makes it production, which fails closed: it names
+every secret that is missing and does not start.
+"""
+
+import hashlib
+import json
+import os
+import secrets
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = environ.Env()
+
+VAR_DIR = Path(env.str("OTA_VAR", default=str(BASE_DIR / "var"))).resolve()
+IS_PRODUCTION = any(os.environ.get(name) for name in ("DATABASE_URL", "REDIS_URL", "OTA_STORAGE_URL"))
+_PRODUCTION_NEEDS = {
+    "DATABASE_URL": "the PostgreSQL database",
+    "REDIS_URL": "the Redis that Celery uses",
+    "OTA_STORAGE_URL": "where packages are stored: file:///path or s3://bucket?region_name=…",
+    "OTA_SECRET_KEY": "signs console sessions",
+    "OTA_URL_SECRET": "signs download addresses",
+    "OTA_ONLINE_KEYS": "folder or vault URI of the online signing keys",
+    "OTA_ALLOWED_HOSTS": "the host names this server answers to, with commas",
+}
+
+
+def _embedded_secrets(path: Path) -> dict[str, str]:
+    """Return the secrets of the embedded default, made on first start; two processes starting at once read the same."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        made = {"secret_key": secrets.token_urlsafe(48), "url_secret": secrets.token_urlsafe(48)}
+        handle, name = tempfile.mkstemp(dir=path.parent)
+        with os.fdopen(handle, "w") as file:
+            json.dump(made, file)
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(name, path)
+        except FileExistsError:
+            pass
+        finally:
+            os.unlink(name)
+    loaded: dict[str, str] = json.loads(path.read_text())
+    return loaded
+
+
+if IS_PRODUCTION:
+    _missing = [f"{name} ({why})" for name, why in _PRODUCTION_NEEDS.items() if not os.environ.get(name)]
+    if _missing:
+        raise ImproperlyConfigured("Production does not start without: " + "; ".join(_missing) + ".")
+    SECRET_KEY = env.str("OTA_SECRET_KEY")
+    URL_SECRET = env.str("OTA_URL_SECRET")
+    ONLINE_KEYS = env.str("OTA_ONLINE_KEYS")
+    ALLOWED_HOSTS = env.list("OTA_ALLOWED_HOSTS")
+else:
+    _secrets = _embedded_secrets(VAR_DIR / "secrets.json")
+    SECRET_KEY = _secrets["secret_key"]
+    URL_SECRET = _secrets["url_secret"]
+    ONLINE_KEYS = env.str("OTA_ONLINE_KEYS", default=str(VAR_DIR / "online-keys"))
+    ALLOWED_HOSTS = env.list("OTA_ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]", "testserver"])
+
+DEBUG = False
+PORT = env.int("OTA_PORT", default=8000)
+# Where downloads by signed address are served; empty means by this server itself, under /downloads/.
+DOWNLOAD_URL = env.str("OTA_DOWNLOAD_URL", default="")
+DOWNLOAD_URL_SECONDS = env.int("OTA_DOWNLOAD_URL_SECONDS", default=3600)
+TRUSTED_PROXIES = env.list("OTA_TRUSTED_PROXIES", default=[])
+TICK_SECONDS = env.float("OTA_TICK_SECONDS", default=1.0)
+MAX_PACKAGE_BYTES = env.int("OTA_MAX_PACKAGE_BYTES", default=16 * 1024**3)
+
+INSTALLED_APPS = [
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "django_filters",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "otaserver.tenants",
+    "otaserver.audit",
+    "firmware_store",
+    "otaserver.fleet",
+    "otaserver.director",
+    "otaserver.campaigns",
+    "otaserver.vehicle_api",
+    "otaserver.operator_api",
+    "otaserver.console",
+    "otaserver.embedded",
+    "otaserver.demo",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "otaserver.urls"
+WSGI_APPLICATION = "otaserver.wsgi.application"
+# Vehicles' paths are wire contracts: a redirect that adds a slash would break them.
+APPEND_SLASH = False
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+
+def _database() -> dict[str, Any]:
+    if IS_PRODUCTION:
+        found: dict[str, Any] = env.db_url("DATABASE_URL")
+        if found["ENGINE"].endswith("postgresql"):
+            found.setdefault("OPTIONS", {})["pool"] = {"min_size": 1, "max_size": env.int("OTA_DB_POOL", default=8)}
+            found["CONN_HEALTH_CHECKS"] = True
+        return found
+    return {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": str(VAR_DIR / "db.sqlite3"),
+        "OPTIONS": {
+            "timeout": 30,
+            # A transaction that reads first and then writes cannot wait for a lock; one that begins IMMEDIATE can.
+            "transaction_mode": "IMMEDIATE",
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA busy_timeout=30000;",
+        },
+    }
+
+
+DATABASES = {"default": _database()}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+AUTH_USER_MODEL = "tenants.User"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LOGIN_URL = "/console/login/"
+
+
+def _storage(url: str) -> dict[str, Any]:
+    parts = urlsplit(url)
+    options: dict[str, Any] = dict(parse_qsl(parts.query))
+    if parts.scheme == "file":
+        return {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": parts.path}}
+    if parts.scheme == "s3":
+        return {"BACKEND": "storages.backends.s3.S3Storage", "OPTIONS": {"bucket_name": parts.netloc, **options}}
+    raise ImproperlyConfigured(f"OTA_STORAGE_URL {url!r} is neither file:///path nor s3://bucket.")
+
+
+STORAGES = {
+    "default": _storage(env.str("OTA_STORAGE_URL", default=f"file://{VAR_DIR / 'blobs'}")),
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
+STATIC_URL = "/static/"
+STATIC_ROOT = VAR_DIR / "static"
+# Bytes on their way in, before their hash is known; on the same disk as nothing that is served.
+UPLOAD_DIR = VAR_DIR / "uploads"
+
+
+def _embedded_redis_socket() -> Path:
+    """Return where the embedded Redis listens: a Unix socket path may not exceed 107 bytes (unix(7))."""
+    socket = VAR_DIR / "redis.sock"
+    if len(str(socket).encode()) < 100:
+        return socket
+    digest = hashlib.sha256(str(VAR_DIR).encode()).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"ota-{digest}.sock"
+
+
+REDIS_SOCKET = _embedded_redis_socket()
+CELERY_BROKER_URL = env.str("REDIS_URL", default=f"redis+socket://{REDIS_SOCKET}")
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+# A killed worker's task comes back after this; the ticks find what is due before that anyway.
+CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 60}
+CELERY_TIMEZONE = "UTC"
+
+USE_TZ = True
+TIME_ZONE = "UTC"
+LANGUAGE_CODE = "en"
+USE_I18N = True
+
+REST_FRAMEWORK = {
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "OTA server",
+    "DESCRIPTION": "Operator API: packages, releases, groups, campaigns.",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.0",
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "SERVE_INCLUDE_SCHEMA": False,
+}
+UNFOLD = {"SITE_TITLE": "OTA server", "SITE_HEADER": "OTA server", "SITE_URL": None, "SHOW_HISTORY": False}
+
+DATA_UPLOAD_MAX_MEMORY_SIZE = 4 * 1024 * 1024
+if IS_PRODUCTION:
+    SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    CSRF_TRUSTED_ORIGINS = [f"https://{host}" for host in ALLOWED_HOSTS if host != "*"]
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "stream": sys.stderr, "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": env.str("OTA_LOG_LEVEL", default="INFO")},
+}

@@ -1,0 +1,69 @@
+"""Who owns everything, and who may act for them."""
+
+from django.contrib.auth.models import AbstractUser
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Lower
+
+from otaserver.tenants.states import Role
+
+
+class User(AbstractUser):
+    """A person who signs in to the console; what they may do comes from their memberships."""
+
+
+class Tenant(models.Model):
+    """A brand, customer or team; owns everything else, and nothing crosses it."""
+
+    # Lower case, so that names compare without case (hawkBit's clients send either).
+    name = models.SlugField(max_length=63, unique=True)
+    title = models.CharField(max_length=200, blank=True)
+    created_at = models.DateTimeField()
+    polling_seconds = models.PositiveIntegerField(default=300)
+    has_public_targets = models.BooleanField(default=False)
+    # The emergency stop for everything that this tenant runs.
+    stopped_at = models.DateTimeField(null=True, blank=True)
+    stopped_reason = models.TextField(blank=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(name="tenant_name_lower_case", condition=Q(name=Lower("name"))),
+            models.CheckConstraint(name="tenant_polling_in_range", condition=Q(polling_seconds__range=(1, 86400))),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Member(models.Model):
+    """One user's role in one tenant."""
+
+    tenant = models.ForeignKey(Tenant, models.CASCADE, related_name="members")
+    user = models.ForeignKey(User, models.CASCADE, related_name="memberships")
+    role = models.CharField(max_length=20, choices=Role.choices)
+
+    class Meta:
+        constraints = [models.UniqueConstraint("tenant", "user", name="member_once_per_tenant")]
+
+    def __str__(self) -> str:
+        return f"{self.user} as {self.role} of {self.tenant}"
+
+
+class ServiceToken(models.Model):
+    """A credential for a program: shown once, stored as a hash, with a role, an expiry and an end."""
+
+    tenant = models.ForeignKey(Tenant, models.CASCADE, related_name="service_tokens")
+    name = models.CharField(max_length=100)
+    role = models.CharField(max_length=20, choices=Role.choices)
+    sha256 = models.CharField(max_length=64, unique=True)
+    created_by = models.CharField(max_length=150)
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+    last_used_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint("tenant", "name", name="service_token_name_once_per_tenant")]
+
+    def __str__(self) -> str:
+        return f"{self.name} of {self.tenant}"

@@ -1,0 +1,81 @@
+import hashlib
+import secrets
+from datetime import datetime, timedelta
+
+from django.db import IntegrityError, transaction
+
+from otaserver.tenants import rules
+from otaserver.tenants.errors import TenantExistsError, TenantNameRefusedError, TokenInvalidError, TokenNameTakenError
+from otaserver.tenants.models import ServiceToken, Tenant
+
+TOKEN_PREFIX = "ota_"
+# A last-used time to the minute tells enough and spares a write per request.
+LAST_USED_RESOLUTION = timedelta(minutes=1)
+
+
+def create_tenant(name: str, *, at: datetime, title: str = "") -> Tenant:
+    """Create a tenant; its name is folded to lower case.
+
+    Raises:
+        TenantNameRefusedError: the name has other characters or is reserved.
+        TenantExistsError: there is one already.
+    """
+    name = name.lower()
+    problem = rules.tenant_name_problem(name)
+    if problem:
+        raise TenantNameRefusedError(problem, name=name)
+    try:
+        with transaction.atomic():
+            return Tenant.objects.create(name=name, title=title, created_at=at)
+    except IntegrityError as error:
+        raise TenantExistsError(f"There is a tenant {name!r} already.", name=name) from error
+
+
+def issue_service_token(
+    tenant: Tenant, *, name: str, role: str, by: str, at: datetime, expires_at: datetime | None = None
+) -> str:
+    """Create a service token and return it; only its SHA-256 is kept, so it cannot be shown again.
+
+    Raises:
+        TokenNameTakenError: the tenant has a token of that name, perhaps a revoked one.
+    """
+    token = TOKEN_PREFIX + secrets.token_urlsafe(32)
+    try:
+        with transaction.atomic():
+            ServiceToken.objects.create(
+                tenant=tenant,
+                name=name,
+                role=role,
+                sha256=token_sha256(token),
+                created_by=by,
+                created_at=at,
+                expires_at=expires_at,
+            )
+    except IntegrityError as error:
+        raise TokenNameTakenError(f"Tenant {tenant} has a token {name!r} already.", name=name) from error
+    return token
+
+
+def authenticate_token(token: str, *, at: datetime) -> ServiceToken:
+    """Return the live token that this is, and note its use.
+
+    Raises:
+        TokenInvalidError: unknown, expired or revoked; the message does not tell which.
+    """
+    # Looked up by hash: the index sees nothing that tells how near a guess was.
+    found = ServiceToken.objects.select_related("tenant").filter(sha256=token_sha256(token)).first()
+    if found is None or found.revoked_at is not None or (found.expires_at is not None and found.expires_at <= at):
+        raise TokenInvalidError("The token is unknown, expired or revoked.")
+    if found.last_used_at is None or at - found.last_used_at >= LAST_USED_RESOLUTION:
+        ServiceToken.objects.filter(pk=found.pk).update(last_used_at=at)
+    return found
+
+
+def revoke_service_token(token: ServiceToken, *, at: datetime) -> None:
+    """End a token now. Revoking a revoked one changes nothing."""
+    ServiceToken.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=at)
+
+
+def token_sha256(token: str) -> str:
+    """Return the form in which tokens are stored: the SHA-256 in hex. They are random, so they need no salt."""
+    return hashlib.sha256(token.encode()).hexdigest()

@@ -1,0 +1,34 @@
+import re
+
+from otaserver.tenants.states import PERMISSIONS, Permission
+
+# First path segments that are not a tenant: hawkBit's addresses begin with the tenant's name (DESIGN.md, "Addresses").
+RESERVED_NAMES = frozenset(
+    {
+        "aktualizr",
+        "api",
+        "console",
+        "downloads",
+        "healthz",
+        "metrics",
+        "readyz",
+        "static",
+        "uptane",
+        "webhooks",
+    }
+)
+_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\Z")
+
+
+def tenant_name_problem(name: str) -> str | None:
+    """Return why `name` cannot name a tenant, as a sentence, or None if it can."""
+    if not _NAME.match(name):
+        return f"A tenant's name is 1 to 63 of a-z, 0-9 and inner hyphens; {name!r} is not."
+    if name in RESERVED_NAMES:
+        return f"{name!r} is the beginning of other addresses of this server and cannot name a tenant."
+    return None
+
+
+def may(role: str, permission: Permission) -> bool:
+    """Return whether a member or token with this role has the permission."""
+    return permission in PERMISSIONS.get(role, frozenset())

@@ -1,0 +1,5 @@
+from django.apps import AppConfig
+
+
+class VehicleApiConfig(AppConfig):
+    name = "otaserver.vehicle_api"
