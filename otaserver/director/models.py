@@ -4,18 +4,20 @@ from django.db import models
 from django.db.models import F
 
 from firmware_store.states import Profile
-from otaserver.fleet.models import Vehicle
+from otaserver.fleet.models import Ecu, Vehicle
 
 
 class Direction(models.Model):
     """What one vehicle is directed to run now. Changed by campaigns, read by the signer.
 
-    `content` is what the signed targets will say (see `orders.DirectedOrder`), or null for "nothing to do".
+    `content` is what the signed targets will say (see `documents.order_content`), or null for "nothing to do".
     """
 
     vehicle = models.OneToOneField(Vehicle, models.CASCADE, related_name="direction")
     attempt_id = models.UUIDField(null=True, blank=True)
     content = models.JSONField(null=True, blank=True)
+    # The order before this one: a vehicle may have been installing it, and reports what it then runs.
+    previous_content = models.JSONField(null=True, blank=True)
     # Raised with every change; signed metadata of a lower revision is outdated.
     revision = models.PositiveBigIntegerField(default=0)
     changed_at = models.DateTimeField()
@@ -31,6 +33,10 @@ class VehicleMetadata(models.Model):
     profile = models.CharField(max_length=12, choices=Profile.choices)
     # The revision of the direction that these bytes state.
     revision = models.PositiveBigIntegerField()
+    # They state no order, whatever the direction says: the vehicle is blocked, or its tenant is stopped.
+    is_withheld = models.BooleanField(default=False)
+    # The attempt that they state; null when they state none.
+    attempt_id = models.UUIDField(null=True, blank=True)
     # The root version whose online keys signed them.
     root_version = models.PositiveIntegerField()
     targets_version = models.PositiveBigIntegerField()
@@ -72,3 +78,20 @@ class Manifest(models.Model):
 
     def __str__(self) -> str:
         return f"manifest of {self.vehicle} at {self.received_at:%Y-%m-%d %H:%M:%S}"
+
+
+class InstalledImage(models.Model):
+    """One change of what an ECU proved to run, since the manifest that first said so; append-only."""
+
+    ecu = models.ForeignKey(Ecu, models.CASCADE, related_name="installed_images")
+    manifest = models.ForeignKey(Manifest, models.RESTRICT, related_name="installed_images")
+    target_name = models.CharField(max_length=255)
+    sha256 = models.CharField(max_length=64)
+    length = models.BigIntegerField()
+    since = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index("ecu", "sha256", name="installed_image_by_digest")]
+
+    def __str__(self) -> str:
+        return f"{self.target_name} on {self.ecu}"

@@ -1,0 +1,107 @@
+"""The bodies that the Director signs for one vehicle: targets, snapshot, timestamp, in both profiles (Uptane 5.2).
+
+The vehicle's id stands in each of the three, so that none can be shown to another vehicle (Uptane 5.2.3.1 asks it of
+empty targets only; the others leave a replay open).
+"""
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from firmware_store.states import Profile
+from otaserver.director.orders import Order, OrderedPackage
+
+SPEC_VERSION = "1.0.31"
+TARGETS_LIFETIME = timedelta(days=31)
+SNAPSHOT_LIFETIME = TARGETS_LIFETIME  # signed together, so they end together
+TIMESTAMP_LIFETIME = timedelta(days=1)
+
+
+def utc_text(moment: datetime) -> str:
+    """Return the one form of time that both profiles read: whole seconds, in UTC, with a Z."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def order_content(order: Order | None) -> dict[str, Any] | None:
+    """Return an order as JSON, in the words of signed targets: `custom` and `targets`. None stays None."""
+    if order is None:
+        return None
+    targets: dict[str, Any] = {}
+    for package in order.packages:
+        entry = targets.setdefault(package.target_name, _target(package))
+        entry["custom"]["ecuIdentifiers"][package.ecu_serial] = {"hardwareId": package.hardware_id}
+    described = {
+        "attempt": str(order.attempt_id),
+        "number": order.number,
+        "campaign": order.campaign,
+        "release": order.release,
+        "grace_hours": order.grace_hours,
+        "not_before": utc_text(order.not_before) if order.not_before else None,
+        "preconditions": [dict(condition) for condition in order.preconditions],
+        "consent": dict(order.consent) if order.consent is not None else None,
+        # Notes are in the owner's language; signed bodies are ASCII.
+        "notes": {tag: base64.b64encode(text.encode()).decode() for tag, text in order.notes.items()},
+    }
+    return {"custom": {"order": described}, "targets": targets}
+
+
+def targets_body(
+    profile: str, *, vehicle_id: str, version: int, at: datetime, content: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """Return the targets to sign; with no content they are empty and say "nothing to do"."""
+    stated = content or {"custom": {}, "targets": {}}
+    return _header(profile, "targets", vehicle_id, version, at + TARGETS_LIFETIME) | {
+        "custom": stated["custom"],
+        "targets": stated["targets"],
+    }
+
+
+def snapshot_body(profile: str, *, vehicle_id: str, version: int, at: datetime, targets_version: int) -> dict[str, Any]:
+    """Return the snapshot to sign: which version of the targets belongs to it (Uptane 5.2.4)."""
+    meta = {"targets.json": {"version": targets_version}}
+    return _header(profile, "snapshot", vehicle_id, version, at + SNAPSHOT_LIFETIME) | {"meta": meta}
+
+
+def timestamp_body(
+    profile: str, *, vehicle_id: str, version: int, at: datetime, snapshot: bytes, snapshot_version: int
+) -> dict[str, Any]:
+    """Return the timestamp to sign over the snapshot's served bytes (Uptane 5.2.5)."""
+    entry = {
+        "version": snapshot_version,
+        "length": len(snapshot),
+        "hashes": {"sha256": hashlib.sha256(snapshot).hexdigest()},
+    }
+    header = _header(profile, "timestamp", vehicle_id, version, at + TIMESTAMP_LIFETIME)
+    return header | {"meta": {"snapshot.json": entry}}
+
+
+def _header(profile: str, role: str, vehicle_id: str, version: int, expires_at: datetime) -> dict[str, Any]:
+    header: dict[str, Any] = {
+        "_type": role,
+        "expires": utc_text(expires_at),
+        "spec_version": SPEC_VERSION,
+        "vehicle_id": vehicle_id,
+        "version": version,
+    }
+    if profile == Profile.AKTUALIZR:
+        header["_type"] = role.capitalize()
+        del header["spec_version"]
+    return header
+
+
+def _target(package: OrderedPackage) -> dict[str, Any]:
+    return {
+        "length": package.length,
+        "hashes": {"sha256": package.sha256, "sha512": package.sha512},
+        "custom": {
+            "ecuIdentifiers": {},
+            "hardwareIds": sorted(package.hardware_ids),
+            "releaseCounter": package.release_counter,
+            "name": package.name,
+            "version": package.version,
+            "targetFormat": "BINARY",
+            "position": package.position,
+        },
+    }

@@ -1,0 +1,3 @@
+from otaserver.director.operations.directions import direct
+
+__all__ = ["direct"]

@@ -1,0 +1,106 @@
+"""Directing vehicles: orders go in, and the signer states them at each vehicle's next contact."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import F
+
+from firmware_store.models import Package
+from firmware_store.states import PackageState
+from otaserver.director import documents, rules
+from otaserver.director.errors import OrderRefusedError, OrderVehicleUnknownError
+from otaserver.director.models import Direction
+from otaserver.director.orders import Order
+from otaserver.fleet.models import Ecu, Vehicle
+
+BATCH_SIZE = 500
+
+
+@transaction.atomic
+def direct(orders: Mapping[int, Order | None], *, at: datetime) -> None:
+    """Direct each vehicle (by its row's id) to its order, or to nothing.
+
+    All or none. What a vehicle is directed to already stays as it is, so repeating changes nothing.
+
+    Raises:
+        OrderRefusedError: one of the orders must not be signed; `details["vehicle"]` says whose.
+    """
+    vehicles = sorted(orders)
+    for start in range(0, len(vehicles), BATCH_SIZE):
+        _direct_batch({vehicle: orders[vehicle] for vehicle in vehicles[start : start + BATCH_SIZE]}, at)
+
+
+def _direct_batch(orders: Mapping[int, Order | None], at: datetime) -> None:
+    _check_orders({vehicle: order for vehicle, order in orders.items() if order is not None})
+    known = _locked(orders)
+    missing = [vehicle for vehicle, order in orders.items() if order is not None and vehicle not in known]
+    if missing:
+        # Empty first and filled below: of two first orders at once, the second then is a change like any other.
+        rows = [Direction(vehicle_id=vehicle, changed_at=at) for vehicle in missing]
+        Direction.objects.bulk_create(rows, ignore_conflicts=True)
+        known |= _locked(missing)
+    changed = []
+    for vehicle, row in known.items():
+        order = orders[vehicle]
+        content = documents.order_content(order)
+        if row.content != content:
+            changed.append(_changed(row, order.attempt_id if order else None, content, at))
+    fields = ["attempt_id", "content", "previous_content", "revision", "changed_at"]
+    Direction.objects.bulk_update(changed, fields)
+
+
+def _locked(vehicles: Collection[int]) -> dict[int, Direction]:
+    # In one order everywhere, so that two bulk calls cannot wait for each other.
+    rows = Direction.objects.select_for_update().filter(vehicle__in=vehicles).order_by("vehicle_id")
+    return {row.vehicle_id: row for row in rows}
+
+
+def _changed(row: Direction, attempt_id: UUID | None, content: dict[str, Any] | None, at: datetime) -> Direction:
+    row.previous_content = row.content or row.previous_content
+    row.attempt_id, row.content, row.changed_at = attempt_id, content, at
+    # Raised by the database, so that it rises even where the lock above is no lock.
+    row.revision = F("revision") + 1
+    return row
+
+
+def _check_orders(orders: Mapping[int, Order]) -> None:
+    if not orders:
+        return
+    tenants = dict(Vehicle.objects.filter(pk__in=orders).values_list("pk", "tenant_id"))
+    ecus: dict[int, dict[str, str]] = defaultdict(dict)
+    for vehicle, serial, hardware_id in Ecu.objects.filter(vehicle__in=orders).values_list(
+        "vehicle_id", "serial", "hardware_id"
+    ):
+        ecus[vehicle][serial] = hardware_id
+    names = {package.target_name for order in orders.values() for package in order.packages}
+    packages = _packages(set(tenants.values()), names)
+    for vehicle, order in orders.items():
+        try:
+            if vehicle not in tenants:
+                raise OrderVehicleUnknownError(f"There is no vehicle {vehicle}.")
+            rules.check_order(order, ecus=ecus[vehicle], packages=packages[tenants[vehicle]])
+        except OrderRefusedError as refusal:
+            refusal.details["vehicle"] = vehicle
+            raise
+
+
+def _packages(tenants: Iterable[int], names: Iterable[str]) -> dict[int, dict[str, rules.PublishedPackage]]:
+    found: dict[int, dict[str, rules.PublishedPackage]] = defaultdict(dict)
+    # A refused package may share its name with the one that was published later; it is no package.
+    rows = Package.objects.filter(tenant__in=tenants, target_name__in=names).exclude(state=PackageState.REFUSED)
+    for row in rows:
+        found[row.tenant_id][row.target_name] = rules.PublishedPackage(
+            name=row.name,
+            version=row.version,
+            length=row.length,
+            sha256=row.sha256,
+            sha512=row.sha512,
+            hardware_ids=sorted(row.hardware_ids),
+            release_counter=row.release_counter,
+            is_published=row.state == PackageState.PUBLISHED,
+        )
+    return found

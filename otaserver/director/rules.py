@@ -1,0 +1,71 @@
+"""What may be ordered of a vehicle: pure."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from otaserver.director import errors
+from otaserver.director.orders import Order, OrderedPackage
+
+
+@dataclass(frozen=True)
+class PublishedPackage:
+    """What the Image repository says of a package; the Director's word must match it, or vehicles refuse both."""
+
+    name: str
+    version: str
+    length: int
+    sha256: str
+    sha512: str
+    hardware_ids: Sequence[str]
+    release_counter: int
+    is_published: bool
+
+
+def check_order(order: Order, *, ecus: Mapping[str, str], packages: Mapping[str, PublishedPackage]) -> None:
+    """Refuse an order that its vehicle could not, or must not, carry out.
+
+    `ecus` are the vehicle's hardware ids by serial, `packages` its tenant's by target name.
+
+    Raises:
+        OrderRefusedError: the subclass says why.
+    """
+    if not order.packages:
+        raise errors.OrderEmptyError(f"The order for attempt {order.attempt_id} lists no package.")
+    for serial, times in Counter(package.ecu_serial for package in order.packages).items():
+        if times > 1:
+            raise errors.OrderEcuTwiceError(f"The order lists ECU {serial} {times} times.", ecu_serial=serial)
+    for package in order.packages:
+        _check_ecu(package, ecus)
+        _check_package(package, packages.get(package.target_name))
+
+
+def _check_ecu(package: OrderedPackage, ecus: Mapping[str, str]) -> None:
+    serial, hardware_id = package.ecu_serial, ecus.get(package.ecu_serial)
+    if hardware_id is None:
+        raise errors.OrderEcuUnknownError(f"The vehicle has no ECU {serial}.", ecu_serial=serial)
+    if package.hardware_id != hardware_id or hardware_id not in package.hardware_ids:
+        raise errors.OrderHardwareUnfitError(
+            f"{package.target_name} fits {', '.join(package.hardware_ids)}; ECU {serial} is a {hardware_id}.",
+            ecu_serial=serial,
+            target_name=package.target_name,
+            hardware_id=hardware_id,
+        )
+
+
+def _check_package(package: OrderedPackage, published: PublishedPackage | None) -> None:
+    name = package.target_name
+    if published is None or not published.is_published:
+        raise errors.OrderPackageUnpublishedError(f"{name} is not published, or was withdrawn.", target_name=name)
+    wanted = PublishedPackage(
+        package.name,
+        package.version,
+        package.length,
+        package.sha256,
+        package.sha512,
+        sorted(package.hardware_ids),
+        package.release_counter,
+        is_published=True,
+    )
+    if wanted != published:
+        raise errors.OrderPackageChangedError(f"{name} was published with other values.", target_name=name)
