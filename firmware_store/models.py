@@ -102,7 +102,7 @@ class ReleaseCondition(models.Model):
 
 
 class RoleMetadata(models.Model):
-    """One version of one role's signed metadata, in one profile: canonical bytes, stored once, served verbatim, kept."""
+    """One version of one role's signed metadata, in one profile: canonical bytes, served verbatim, kept for ever."""
 
     tenant = models.ForeignKey(Tenant, models.CASCADE, related_name="role_metadata")
     repository = models.CharField(max_length=10, choices=Repository.choices)
@@ -137,12 +137,28 @@ class OnlineKey(models.Model):
     public_key = models.JSONField()
     uri = models.CharField(max_length=500)
     created_at = models.DateTimeField()
+    # Made by a rotation it waits, inactive, for the root that lists it; the key it replaces retires in that moment.
+    activated_at = models.DateTimeField(null=True, blank=True)
     retired_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         constraints = [
             # Each key is used in one role only (Uptane deployment practice, key management).
             models.UniqueConstraint("tenant", "keyid", name="online_key_one_role"),
+            models.UniqueConstraint(
+                "tenant",
+                "repository",
+                "role",
+                name="online_key_one_active_per_role",
+                condition=Q(activated_at__isnull=False, retired_at=None),
+            ),
+            models.UniqueConstraint(
+                "tenant",
+                "repository",
+                "role",
+                name="online_key_one_waiting_per_role",
+                condition=Q(activated_at=None),
+            ),
         ]
 
     def __str__(self) -> str:

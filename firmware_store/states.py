@@ -13,7 +13,7 @@ class PackageState(TextChoices):
 
 PACKAGE_TRANSITIONS: Mapping[str, frozenset[str]] = {
     PackageState.UPLOADING: frozenset({PackageState.VERIFYING, PackageState.REFUSED}),
-    # Back to uploading: of two publishers one lost the race for the role's metadata and signs again; the bytes are good.
+    # Back to uploading: of two publishers one lost the race for the role's metadata; its bytes are good.
     PackageState.VERIFYING: frozenset({PackageState.PUBLISHED, PackageState.REFUSED, PackageState.UPLOADING}),
     PackageState.PUBLISHED: frozenset({PackageState.WITHDRAWN}),
     PackageState.REFUSED: frozenset(),

@@ -163,6 +163,7 @@ class Migration(migrations.Migration):
                 ("public_key", models.JSONField()),
                 ("uri", models.CharField(max_length=500)),
                 ("created_at", models.DateTimeField()),
+                ("activated_at", models.DateTimeField(blank=True, null=True)),
                 ("retired_at", models.DateTimeField(blank=True, null=True)),
                 (
                     "tenant",
@@ -173,7 +174,21 @@ class Migration(migrations.Migration):
             ],
             options={
                 "constraints": [
-                    models.UniqueConstraint(models.F("tenant"), models.F("keyid"), name="online_key_one_role")
+                    models.UniqueConstraint(models.F("tenant"), models.F("keyid"), name="online_key_one_role"),
+                    models.UniqueConstraint(
+                        models.F("tenant"),
+                        models.F("repository"),
+                        models.F("role"),
+                        condition=models.Q(("activated_at__isnull", False), ("retired_at", None)),
+                        name="online_key_one_active_per_role",
+                    ),
+                    models.UniqueConstraint(
+                        models.F("tenant"),
+                        models.F("repository"),
+                        models.F("role"),
+                        condition=models.Q(("activated_at", None)),
+                        name="online_key_one_waiting_per_role",
+                    ),
                 ],
             },
         ),

@@ -1,0 +1,186 @@
+"""Files by their SHA-256: on their way in under `UPLOAD_DIR`, then for ever in Django's default storage.
+
+An upload is one file that only grows, so its length is the truth about what has arrived, also after a crash. It is read
+once more when it is complete, for all digests together; then it is moved (or streamed, to another disk or a bucket).
+Several web hosts share UPLOAD_DIR.
+"""
+
+import errno
+import fcntl
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Protocol
+
+from django.conf import settings
+from django.core.files.base import File
+from django.core.files.storage import default_storage
+
+from firmware_store.errors import BlobNotFoundError, UploadBusyError, UploadOffsetError, UploadTooLongError
+from otaserver.errors import StorageFullError
+
+BLOCK_BYTES = 256 * 1024
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class Readable(Protocol):
+    def read(self, size: int, /) -> bytes: ...
+
+
+@dataclass(frozen=True)
+class Digests:
+    """What one pass over a file tells: its length in bytes and its digests in lower-case hex."""
+
+    length: int
+    sha256: str
+    sha512: str
+    sha1: str
+    md5: str
+
+
+class _MovableFile(File):  # type: ignore[type-arg]
+    """An open file that a storage on the same disk may rename instead of copying."""
+
+    def __init__(self, file: IO[bytes], path: Path) -> None:
+        super().__init__(file, name=path.name)
+        self._path = path
+
+    def temporary_file_path(self) -> str:
+        return str(self._path)
+
+
+def blob_path(sha256: str) -> str:
+    """Return where a file is in the storage: two levels of folders, so that none grows too large."""
+    return f"{sha256[:2]}/{sha256[2:4]}/{sha256}"
+
+
+def has_blob(sha256: str, *, length: int) -> bool:
+    """Return whether the file is stored whole. A part of it, left by a crash while copying, does not count."""
+    path = blob_path(sha256)
+    return default_storage.exists(path) and default_storage.size(path) == length
+
+
+def open_blob(sha256: str) -> IO[bytes]:
+    """Open a stored file for reading.
+
+    Raises:
+        BlobNotFoundError: there is none.
+    """
+    try:
+        return default_storage.open(blob_path(sha256), "rb")
+    except FileNotFoundError as error:
+        raise BlobNotFoundError(f"No file with the SHA-256 {sha256} is stored.", sha256=sha256) from error
+
+
+def received_bytes(upload: str) -> int:
+    """Return how much of an upload has arrived; 0 for one that never began."""
+    try:
+        return _upload_path(upload).stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def append(upload: str, stream: Readable, *, offset: int, length: int) -> int:
+    """Append the stream to the upload, which may grow to `length` bytes, and return the new offset.
+
+    Whatever arrived before a broken connection or a full disk stays, and the upload goes on from there.
+
+    Raises:
+        UploadOffsetError: the upload is not at `offset`; the details hold where it is.
+        UploadBusyError: another request is appending to it.
+        UploadTooLongError: the stream goes beyond `length`; the upload is as it was before.
+        StorageFullError: the disk takes no more.
+    """
+    with _locked(upload) as descriptor:
+        received = os.fstat(descriptor).st_size
+        if received != offset:
+            raise UploadOffsetError(
+                f"The upload is at byte {received}, not {offset}; go on from there.", offset=received
+            )
+        while block := stream.read(BLOCK_BYTES):
+            if received + len(block) > length:
+                os.ftruncate(descriptor, offset)
+                raise UploadTooLongError(f"More than the {length} bytes that were declared.", length=length)
+            received = _write(descriptor, block, received)
+    return received
+
+
+def digest_upload(upload: str) -> Digests:
+    """Read the upload once and return its digests; when this returns its bytes are on the disk."""
+    hashes = {name: hashlib.new(name, usedforsecurity=False) for name in ("sha256", "sha512", "sha1", "md5")}
+    length = 0
+    with _upload_path(upload).open("rb") as file:
+        while block := file.read(BLOCK_BYTES):
+            length += len(block)
+            for one in hashes.values():
+                one.update(block)
+        os.fsync(file.fileno())
+    return Digests(length=length, **{name: one.hexdigest() for name, one in hashes.items()})
+
+
+def store(upload: str, *, sha256: str, length: int) -> None:
+    """Move a complete upload, whose digest is known, into the storage; one that is stored already is just dropped.
+
+    Repeatable: a crash on the way leaves the upload, or the stored file, or both.
+
+    Raises:
+        StorageFullError: the storage takes no more; the upload stays.
+    """
+    path = _upload_path(upload)
+    if not has_blob(sha256, length=length):
+        name = blob_path(sha256)
+        default_storage.delete(name)
+        try:
+            with path.open("rb") as file:
+                saved = default_storage.save(name, _MovableFile(file, path))
+        except OSError as error:
+            if not has_blob(sha256, length=length):
+                default_storage.delete(name)
+            raise _refusal(error) from error
+        if saved != name:  # another upload of the same content was faster
+            default_storage.delete(saved)
+    discard(upload)
+
+
+def discard(upload: str) -> None:
+    """Forget an upload. Forgetting an unknown one changes nothing."""
+    _upload_path(upload).unlink(missing_ok=True)
+
+
+def _upload_path(upload: str) -> Path:
+    return Path(settings.UPLOAD_DIR) / f"{upload}.part"
+
+
+@contextmanager
+def _locked(upload: str) -> Iterator[int]:
+    path = _upload_path(upload)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UploadBusyError("Another request is sending bytes of this upload; try again after it.") from error
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _write(descriptor: int, block: bytes, received: int) -> int:
+    view = memoryview(block)
+    while view:
+        try:
+            written = os.write(descriptor, view)
+        except OSError as error:
+            raise _refusal(error) from error
+        view, received = view[written:], received + written
+    return received
+
+
+def _refusal(error: OSError) -> Exception:
+    if error.errno in _FULL:
+        return StorageFullError("The storage is full; what has arrived is kept, and the upload can go on later.")
+    return error

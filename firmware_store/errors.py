@@ -1,0 +1,105 @@
+from otaserver.errors import ConflictError, NotFoundError, RefusedError, TooLargeError
+
+
+class PackageDeclarationRefusedError(RefusedError):
+    code = "package.declaration_refused"
+
+
+class PackageTooLargeError(TooLargeError):
+    code = "package.too_large"
+
+
+class PackageNameTakenError(ConflictError):
+    code = "package.name_taken"
+
+
+class PackageNotFoundError(NotFoundError):
+    code = "package.not_found"
+
+
+class PackageContentDiffersError(RefusedError):
+    """The bytes that came are not the ones that were declared."""
+
+    code = "package.content_differs"
+
+
+class PackagePathError(RefusedError):
+    """The signed entry stands under another name, or outside the role's own path."""
+
+    code = "package.path_mismatch"
+
+
+class PackageLengthError(RefusedError):
+    code = "package.length_mismatch"
+
+
+class PackageHashError(RefusedError):
+    code = "package.hash_mismatch"
+
+
+class PackageNameError(RefusedError):
+    code = "package.name_mismatch"
+
+
+class PackageVersionError(RefusedError):
+    code = "package.version_mismatch"
+
+
+class PackageHardwareError(RefusedError):
+    code = "package.hardware_mismatch"
+
+
+class PackageCounterError(RefusedError):
+    code = "package.counter_mismatch"
+
+
+class OtherTargetsChangedError(RefusedError):
+    """The signed metadata changes more than the one package that it was sent for."""
+
+    code = "package.other_targets_changed"
+
+
+class UploadOffsetError(ConflictError):
+    """The bytes do not continue what is here; `offset` says where to go on."""
+
+    code = "upload.offset"
+
+
+class UploadBusyError(ConflictError):
+    code = "upload.busy"
+
+
+class UploadTooLongError(TooLargeError):
+    code = "upload.too_long"
+
+
+class UploadIncompleteError(ConflictError):
+    code = "upload.incomplete"
+
+
+class UploadClosedError(ConflictError):
+    code = "upload.closed"
+
+
+class BlobNotFoundError(NotFoundError):
+    code = "blob.not_found"
+
+
+class ReleaseRefusedError(RefusedError):
+    code = "release.refused"
+
+
+class ReleaseExistsError(ConflictError):
+    code = "release.exists"
+
+
+class ReleasePackageUnpublishedError(RefusedError):
+    code = "release.package_unpublished"
+
+
+class ReleaseHardwareTwiceError(RefusedError):
+    code = "release.hardware_twice"
+
+
+class ReleaseConditionsError(RefusedError):
+    code = "release.conditions"
