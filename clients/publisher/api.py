@@ -1,0 +1,114 @@
+"""The operator API as the publisher uses it: paths, retries of what may be repeated, problems as exceptions."""
+
+import base64
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import httpx
+
+from clients.publisher.errors import ServerRefusalError, UnreachableError
+
+PREFIX = "/api/v1"
+TRIES = 4
+FIRST_PAUSE_SECONDS = 0.5
+# A server that is busy with one large upload may take a while to answer; a dead one is noticed by the connect limit.
+TIMEOUT = httpx.Timeout(60.0, connect=10.0)
+
+
+def connect(url: str, token: str, *, transport: httpx.BaseTransport | None = None) -> httpx.Client:
+    """Return a client for the server at `url` that shows the service token with every request."""
+    return httpx.Client(
+        base_url=url, headers={"Authorization": f"Bearer {token}"}, transport=transport, timeout=TIMEOUT
+    )
+
+
+class Api:
+    """One tenant's operator API, by whatever transport `client` has."""
+
+    def __init__(self, client: httpx.Client, *, sleep: Callable[[float], None] = time.sleep) -> None:
+        self._client = client
+        self._sleep = sleep
+
+    def get(self, path: str, **params: str | int) -> Any:
+        """Return the JSON at `path`; tried again when the network fails, since reading changes nothing."""
+        return self._repeated("GET", path, params=params).json()
+
+    def fetch(self, path: str, **params: str | int) -> httpx.Response:
+        """Return the response at `path` as it is, with its headers."""
+        return self._repeated("GET", path, params=params)
+
+    def rows(self, path: str, **params: str | int) -> Iterator[Any]:
+        """Yield the rows of a list, page after page."""
+        query: dict[str, Any] = dict(params)
+        while True:
+            page = self.get(path, **query)
+            yield from page["results"]
+            if not page["next"]:
+                return
+            # The server may know itself by another host name than the one it is reached by: only the cursor counts.
+            query["cursor"] = httpx.URL(page["next"]).params["cursor"]
+
+    def post(self, path: str, body: Mapping[str, Any] | None = None, *, replaces: int | None = None) -> Any:
+        """Send a change; never repeated by itself. Return the answer's JSON, or None without one."""
+        response = self._send("POST", path, json=dict(body or {}), headers=_if_match(replaces))
+        return response.json() if response.content else None
+
+    def put_metadata(self, path: str, bodies: Mapping[str, bytes], *, replaces: int | None = None) -> None:
+        """Upload signed metadata in its profiles; `replaces` is the version it builds on."""
+        self._send("PUT", path, json={"metadata": encoded(bodies)}, headers=_if_match(replaces))
+
+    def uploaded(self, path: str) -> int:
+        """Return how many bytes of an upload have arrived."""
+        return int(self._repeated("HEAD", path).headers["Upload-Offset"])
+
+    def append(self, path: str, blocks: Iterable[bytes], *, offset: int, length: int) -> int:
+        """Send `length` bytes that begin at `offset`, and return the offset after them."""
+        headers = {
+            "Content-Type": "application/octet-stream",
+            "Content-Length": str(length),
+            "Upload-Offset": str(offset),
+        }
+        return int(self._send("PATCH", path, content=blocks, headers=headers).headers["Upload-Offset"])
+
+    def pause(self, failures: int) -> None:
+        """Wait before try number `failures` + 1: twice as long each time."""
+        self._sleep(FIRST_PAUSE_SECONDS * 2 ** (failures - 1))
+
+    def _repeated(self, method: str, path: str, **request: Any) -> httpx.Response:
+        for failures in range(1, TRIES):
+            try:
+                return self._send(method, path, **request)
+            except UnreachableError:
+                self.pause(failures)
+        return self._send(method, path, **request)
+
+    def _send(self, method: str, path: str, **request: Any) -> httpx.Response:
+        try:
+            response = self._client.request(method, PREFIX + path, **request)
+        except httpx.HTTPError as error:
+            raise UnreachableError(f"{method} {PREFIX + path}: {error or type(error).__name__}.") from error
+        if response.status_code >= 400:
+            raise _refusal(response)
+        return response
+
+
+def encoded(bodies: Mapping[str, bytes]) -> dict[str, str]:
+    """Return metadata bytes by profile as the API takes them."""
+    return {profile: base64.b64encode(body).decode("ascii") for profile, body in bodies.items()}
+
+
+def _if_match(version: int | None) -> dict[str, str]:
+    return {} if version is None else {"If-Match": f'"{version}"'}
+
+
+def _refusal(response: httpx.Response) -> ServerRefusalError | UnreachableError:
+    try:
+        problem = response.json()
+        code, detail = str(problem.pop("code")), str(problem.pop("detail"))
+    except (ValueError, KeyError, AttributeError, TypeError):
+        problem, code = {}, "server.unexpected"
+        detail = f"{response.request.method} {response.request.url} was answered with {response.status_code}."
+    if response.status_code >= 500:
+        return UnreachableError(detail, code=code, details=problem)
+    return ServerRefusalError(detail, code=code, status=response.status_code, details=problem)

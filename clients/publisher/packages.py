@@ -1,0 +1,245 @@
+"""From a file on the release engineer's disk to a signed package on the server."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from clients.publisher import documents
+from clients.publisher.api import TRIES, Api, encoded
+from clients.publisher.documents import Document
+from clients.publisher.errors import InputError, PublisherError, ServerRefusalError, UnreachableError
+from clients.publisher.keystore import require_role_name
+from clients.publisher.trust import Trust
+
+BLOCK_BYTES = 256 * 1024
+# One request's share of an upload: what a cut connection costs at most, and what a proxy has to let through.
+SEGMENT_BYTES = 8 * 1024 * 1024
+STALE_TRIES = 10
+
+Progress = Callable[[int, int], None]  # bytes here, bytes in all
+
+
+@dataclass(frozen=True)
+class FileFacts:
+    """What one pass over a file tells."""
+
+    length: int
+    sha256: str
+    sha512: str
+
+
+@dataclass(frozen=True)
+class PackageSpec:
+    """What the release engineer says about a file. `release_counter` None takes the highest in use for its hardware."""
+
+    role: str
+    name: str
+    version: str
+    hardware_ids: Sequence[str]
+    release_counter: int | None = None
+
+    @property
+    def target_name(self) -> str:
+        return f"{self.role}/{self.name}-{self.version}"
+
+
+@dataclass(frozen=True)
+class PublishedPackage:
+    """A package on the server; `is_new` is false if an earlier try had published it."""
+
+    id: int
+    target_name: str
+    release_counter: int
+    length: int
+    sha256: str
+    is_new: bool
+
+
+class Packages:
+    """Packages of one tenant, signed with the release roles' keys."""
+
+    def __init__(self, api: Api, trust: Trust) -> None:
+        self._api = api
+        self._trust = trust
+
+    def publish(self, path: Path, spec: PackageSpec, *, progress: Progress | None = None) -> PublishedPackage:
+        """Upload a file and publish it as `spec` says, signed by its role.
+
+        Everything may be done again: an upload goes on where it stopped, and what is published stays as it is. When
+        another publisher was first with the role's metadata, theirs is fetched and this package is signed on top of it.
+
+        Raises:
+            InputError: the file cannot be read, or the role's metadata has the name already for other content.
+            TrustError: the server's present metadata of the role does not verify.
+        """
+        require_role_name(spec.role)
+        facts = file_facts(path)
+        current = self._require_current(spec.role)
+        counter = spec.release_counter
+        if counter is None:
+            counter = self._counter_in_use(spec, current)
+        package = self._declare(spec, counter, path.name, facts)
+        if package["state"] == "uploading":
+            self._upload(package, path, progress)
+        entry = documents.target_entry(
+            length=facts.length,
+            sha256=facts.sha256,
+            sha512=facts.sha512,
+            name=spec.name,
+            version=spec.version,
+            hardware_ids=spec.hardware_ids,
+            release_counter=counter,
+        )
+        is_new = package["state"] != "published"
+        if is_new:
+            self._sign_in(package["id"], spec, entry)
+        return PublishedPackage(package["id"], spec.target_name, counter, facts.length, facts.sha256, is_new)
+
+    def withdraw(self, target_name: str, *, reason: str) -> int:
+        """Take a package out of its role's signed targets, so that no vehicle accepts it any more; return its id."""
+        package = self.find(target_name)
+        if package["state"] == "withdrawn":
+            return int(package["id"])
+
+        def without(targets: Mapping[str, Any]) -> dict[str, Any]:
+            return {name: entry for name, entry in targets.items() if name != target_name}
+
+        self._replace_targets(package["role"], without, f"/packages/{package['id']}/withdraw", {"reason": reason})
+        return int(package["id"])
+
+    def find(self, target_name: str) -> Any:
+        """Return the package `<role>/<name>-<version>` that was not refused."""
+        rows = [row for row in self._api.rows("/packages", target_name=target_name) if row["state"] != "refused"]
+        if not rows:
+            raise InputError(f"There is no package {target_name}.", code="package.not_found")
+        return rows[0]
+
+    def highest_counter(self, role: str, hardware_ids: Sequence[str]) -> int:
+        """Return the highest release counter in the role's signed targets for any of the hardware ids; 0 if none."""
+        return _highest_counter(self._require_current(role), hardware_ids)
+
+    def _counter_in_use(self, spec: PackageSpec, current: Document) -> int:
+        published = current.signed["targets"].get(spec.target_name)
+        if published is not None:  # a repeated command must say the same again
+            return int(published["custom"]["releaseCounter"])
+        return _highest_counter(current, spec.hardware_ids)
+
+    def _declare(self, spec: PackageSpec, counter: int, filename: str, facts: FileFacts) -> Any:
+        return self._api.post(
+            "/packages",
+            {
+                "role": spec.role,
+                "name": spec.name,
+                "version": spec.version,
+                "hardware_ids": sorted(spec.hardware_ids),
+                "release_counter": counter,
+                "filename": filename,
+                "length": facts.length,
+                "sha256": facts.sha256,
+            },
+        )
+
+    def _upload(self, package: Mapping[str, Any], path: Path, progress: Progress | None) -> None:
+        content = f"/packages/{package['id']}/content"
+        length, offset, failures = int(package["length"]), int(package["received"]), 0
+        while offset < length:
+            if progress is not None:
+                progress(offset, length)
+            segment = min(SEGMENT_BYTES, length - offset)
+            try:
+                offset = self._api.append(content, blocks(path, offset, segment), offset=offset, length=segment)
+                failures = 0
+            except PublisherError as error:
+                failures += 1
+                if failures == TRIES or not _can_go_on(error):
+                    raise
+                self._api.pause(failures)
+                offset = self._api.uploaded(content)
+        if progress is not None:
+            progress(length, length)
+
+    def _sign_in(self, package_id: int, spec: PackageSpec, entry: Mapping[str, Any]) -> None:
+        def with_entry(targets: Mapping[str, Any]) -> dict[str, Any]:
+            present = targets.get(spec.target_name)
+            if present is not None and present != entry:
+                raise InputError(
+                    f"{spec.target_name} is signed for other content already; a name is never used again.",
+                    code="package.name_taken",
+                )
+            return {**targets, spec.target_name: dict(entry)}
+
+        try:
+            self._replace_targets(spec.role, with_entry, f"/packages/{package_id}/publish", {})
+        except (ServerRefusalError, UnreachableError):
+            # The answer to a request that did its work may have been lost on the way.
+            if self._api.get(f"/packages/{package_id}")["state"] != "published":
+                raise
+
+    def _replace_targets(
+        self,
+        role: str,
+        change: Callable[[Mapping[str, Any]], dict[str, Any]],
+        path: str,
+        body: Mapping[str, Any],
+    ) -> None:
+        for tries in range(1, STALE_TRIES + 1):
+            current = self._require_current(role)
+            bodies, _ = self._trust.signed_targets(role, current.version + 1, change(current.signed["targets"]))
+            try:
+                self._api.post(path, {**body, "metadata": encoded(bodies)}, replaces=current.version)
+                return
+            except ServerRefusalError as error:
+                if error.code != "metadata.stale" or tries == STALE_TRIES:
+                    raise
+                self._api.pause(min(tries, 3))
+
+    def _require_current(self, role: str) -> Document:
+        current = self._trust.current(role)
+        if current is None:
+            raise InputError(
+                f"The role {role} has no metadata on the server yet; begin with `trust init` or `trust add-role`.",
+                code="trust.none",
+            )
+        return current
+
+
+def file_facts(path: Path) -> FileFacts:
+    """Read the file once and return its length and digests.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    sha256, sha512, length = hashlib.sha256(), hashlib.sha512(), 0
+    try:
+        with path.open("rb") as file:
+            while block := file.read(BLOCK_BYTES):
+                sha256.update(block)
+                sha512.update(block)
+                length += len(block)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}.", code="file.unreadable") from error
+    return FileFacts(length, sha256.hexdigest(), sha512.hexdigest())
+
+
+def blocks(path: Path, offset: int, length: int) -> Iterator[bytes]:
+    """Yield `length` bytes of the file from `offset` on, never more than a block in memory."""
+    with path.open("rb") as file:
+        file.seek(offset)
+        while length and (block := file.read(min(BLOCK_BYTES, length))):
+            length -= len(block)
+            yield block
+
+
+def _can_go_on(error: PublisherError) -> bool:
+    return isinstance(error, UnreachableError) or error.code in ("upload.offset", "upload.busy")
+
+
+def _highest_counter(current: Document, hardware_ids: Sequence[str]) -> int:
+    counters = [
+        int(entry["custom"]["releaseCounter"])
+        for entry in current.signed["targets"].values()
+        if set(hardware_ids) & set(entry["custom"]["hardwareIds"])
+    ]
+    return max(counters, default=0)

@@ -1,0 +1,115 @@
+from typing import Any
+
+from rest_framework import serializers
+
+from firmware_store.models import Package, Release, ReleaseCondition, ReleaseItem
+from firmware_store.states import ConditionKind
+from otaserver.operator_api.serializers.fields import MetadataField, NotesField
+
+MAX_COUNTER = 2**31 - 1
+
+
+class PackageDeclaration(serializers.Serializer[Any]):
+    """What the file will be. The same declaration again, while the upload is unfinished, resumes it."""
+
+    role = serializers.CharField(max_length=40)
+    name = serializers.CharField(max_length=80)
+    version = serializers.CharField(max_length=60)
+    hardware_ids = serializers.ListField(
+        child=serializers.CharField(max_length=64), min_length=1, max_length=64, allow_empty=False
+    )
+    release_counter = serializers.IntegerField(min_value=0, max_value=MAX_COUNTER, default=0)
+    filename = serializers.CharField(max_length=255)
+    length = serializers.IntegerField(min_value=0, max_value=2**62)
+    sha256 = serializers.RegexField(r"\A[0-9a-f]{64}\Z", help_text="64 lower-case hex digits")
+
+
+class PackageSerializer(serializers.ModelSerializer[Package]):
+    class Meta:
+        model = Package
+        fields = [
+            "id",
+            "state",
+            "role",
+            "name",
+            "version",
+            "target_name",
+            "hardware_ids",
+            "release_counter",
+            "filename",
+            "length",
+            "sha256",
+            "sha512",
+            "created_by",
+            "created_at",
+            "published_at",
+            "refused_code",
+            "refused_reason",
+        ]
+
+
+class ReceivedPackageSerializer(PackageSerializer):
+    """A package with the number of its bytes that are here."""
+
+    received = serializers.SerializerMethodField()
+
+    class Meta(PackageSerializer.Meta):
+        fields = [*PackageSerializer.Meta.fields, "received"]
+
+    def get_received(self, package: Package) -> int:
+        received: int = self.context["received"]
+        return received
+
+
+class SignedMetadata(serializers.Serializer[Any]):
+    metadata = MetadataField()
+
+
+class OnlineKeySerializer(serializers.Serializer[Any]):
+    repository = serializers.CharField()
+    role = serializers.CharField()
+    keyid = serializers.CharField()
+    public_key = serializers.JSONField()
+
+
+class ReleaseItemSerializer(serializers.ModelSerializer[ReleaseItem]):
+    package = serializers.IntegerField(source="package_id")
+    target_name = serializers.CharField(source="package.target_name")
+
+    class Meta:
+        model = ReleaseItem
+        fields = ["package", "target_name", "position"]
+
+
+class ConditionSerializer(serializers.ModelSerializer[ReleaseCondition]):
+    class Meta:
+        model = ReleaseCondition
+        fields = ["kind", "package_name", "versions"]
+
+
+class ReleaseSerializer(serializers.ModelSerializer[Release]):
+    packages = ReleaseItemSerializer(source="items", many=True)
+    conditions = ConditionSerializer(many=True)
+
+    class Meta:
+        model = Release
+        fields = ["id", "name", "version", "packages", "conditions", "notes", "created_by", "created_at", "published_at"]
+
+
+class ReleaseItemDeclaration(serializers.Serializer[Any]):
+    package = serializers.IntegerField(min_value=1, max_value=2**62)
+    position = serializers.IntegerField(min_value=0, max_value=1000, default=0)
+
+
+class ConditionDeclaration(serializers.Serializer[Any]):
+    kind = serializers.ChoiceField(choices=ConditionKind.choices)
+    package_name = serializers.CharField(max_length=80)
+    versions = serializers.ListField(child=serializers.CharField(max_length=60), max_length=100, default=list)
+
+
+class ReleaseDeclaration(serializers.Serializer[Any]):
+    name = serializers.CharField(max_length=80)
+    version = serializers.CharField(max_length=60)
+    packages = serializers.ListField(child=ReleaseItemDeclaration(), min_length=1, max_length=500)
+    conditions = serializers.ListField(child=ConditionDeclaration(), max_length=500, default=list)
+    notes = NotesField(default=dict)
