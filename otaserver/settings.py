@@ -1,8 +1,8 @@
 """One settings module for every place the server runs.
 
 With nothing in the environment it is the embedded default: SQLite, a private Redis and files under `var/`, with secrets
-made on first start. Any of DATABASE_URL, REDIS_URL and OTA_STORAGE_URL makes it production, which fails closed: it names
-every secret that is missing and does not start.
+made on first start. Any of DATABASE_URL, REDIS_URL and OTA_STORAGE_URL makes it production, which fails closed: it
+names every secret that is missing and does not start.
 """
 
 import hashlib
@@ -76,6 +76,8 @@ DOWNLOAD_URL = env.str("OTA_DOWNLOAD_URL", default="")
 DOWNLOAD_URL_SECONDS = env.int("OTA_DOWNLOAD_URL_SECONDS", default=3600)
 TRUSTED_PROXIES = env.list("OTA_TRUSTED_PROXIES", default=[])
 TICK_SECONDS = env.float("OTA_TICK_SECONDS", default=1.0)
+# A body whose length is not announced is read whole; signed metadata of a large supplier is the longest.
+MAX_CHUNKED_BODY_BYTES = 24 * 1024**2
 MAX_PACKAGE_BYTES = env.int("OTA_MAX_PACKAGE_BYTES", default=16 * 1024**3)
 
 INSTALLED_APPS = [
@@ -104,6 +106,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -176,7 +179,8 @@ STORAGES = {
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
 STATIC_URL = "/static/"
-STATIC_ROOT = VAR_DIR / "static"
+# The console's few files are served from where their packages have them: no step that collects them, no second server.
+WHITENOISE_USE_FINDERS = True
 # Bytes on their way in, before their hash is known; on the same disk as nothing that is served.
 UPLOAD_DIR = VAR_DIR / "uploads"
 
@@ -197,9 +201,27 @@ CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-# A killed worker's task comes back after this; the ticks find what is due before that anyway.
-CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 60}
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+# Nobody talks to workers, and what they would listen on is one more thing to restore when Redis comes back empty.
+CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+# A killed worker's task comes back after this; the ticks find what is due long before. Longer than any task runs,
+# since what is not acknowledged by then is given to a second worker.
+CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 600}
 CELERY_TIMEZONE = "UTC"
+
+
+def _every(seconds: float, task: str) -> dict[str, Any]:
+    """Return a beat entry whose messages expire before they could pile up while no worker runs."""
+    return {"task": task, "schedule": seconds, "options": {"expires": max(5.0, seconds / 2)}}
+
+
+CELERY_BEAT_SCHEDULE = {
+    "campaigns": _every(TICK_SECONDS, "otaserver.campaigns.tasks.advance_campaigns"),
+    "metadata": _every(60, "firmware_store.tasks.refresh_metadata"),
+    "expiry": _every(3600, "firmware_store.tasks.watch_expiry"),
+    "claims": _every(3600, "otaserver.fleet.tasks.expire_claims"),
+}
 
 USE_TZ = True
 TIME_ZONE = "UTC"
@@ -235,4 +257,6 @@ LOGGING = {
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "stream": sys.stderr, "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": env.str("OTA_LOG_LEVEL", default="INFO")},
+    # One line per tick would be 86,400 a day that say that nothing happened.
+    "loggers": {"celery": {"level": "WARNING"}},
 }

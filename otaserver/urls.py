@@ -2,10 +2,46 @@
 
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, URLResolver, path
+from django.views import defaults
+
+from otaserver import health
+from otaserver.operator_api.problems import problem_response
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("healthz", health.healthz),
+    path("readyz", health.readyz),
+]
 
 
-def healthz(request: HttpRequest) -> HttpResponse:
-    return HttpResponse("ok\n", content_type="text/plain")
+def _is_for_people(request: HttpRequest) -> bool:
+    return request.path.startswith("/console/")
 
 
-urlpatterns: list[URLPattern | URLResolver] = [path("healthz", healthz)]
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if _is_for_people(request):
+        return defaults.bad_request(request, exception)
+    return problem_response(400, "request.malformed", "The request is malformed.")
+
+
+def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if _is_for_people(request):
+        return defaults.permission_denied(request, exception)
+    return problem_response(403, "permission.missing", "This is not allowed.")
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if _is_for_people(request):
+        return defaults.page_not_found(request, exception)
+    return problem_response(404, "resource.not_found", f"There is nothing at {request.path}.")
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    if _is_for_people(request):
+        return defaults.server_error(request)
+    return problem_response(500, "server.error", "The server failed. What happened is in its log.")
+
+
+handler400 = bad_request
+handler403 = permission_denied
+handler404 = not_found
+handler500 = server_error

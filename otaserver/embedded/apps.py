@@ -1,5 +1,8 @@
 from django.apps import AppConfig
 
+# Shared tasks belong to this application wherever Django runs: in the web server, in commands, in tests.
+from otaserver import celery  # noqa: F401
+
 
 class EmbeddedConfig(AppConfig):
     name = "otaserver.embedded"

