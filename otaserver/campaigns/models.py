@@ -50,6 +50,8 @@ class Campaign(StatefulModel):
     finished_at = models.DateTimeField(null=True, blank=True)
     # Why it stands where it stands: the last halt, pause or cancellation, in a sentence.
     reason = models.TextField(blank=True)
+    # A person resumed it after a halt: hard limits count what failed since then.
+    judged_from = models.DateTimeField(null=True, blank=True)
 
     # The gate (DESIGN.md, "Gates"). Rates are fractions, durations seconds.
     acceptable_rate = models.FloatField(default=0.005)
@@ -62,7 +64,7 @@ class Campaign(StatefulModel):
     max_verification_failed = models.PositiveIntegerField(default=0)
     max_in_flight = models.PositiveIntegerField(null=True, blank=True)
     halt_codes = models.JSONField(default=list)
-    # Test each hardware id of the vehicle's Primary apart as well, so that one bad revision cannot hide in the pool.
+    # Test each set of hardware ids that the release changes apart as well: one bad revision cannot hide in the pool.
     is_stratified = models.BooleanField(default=True)
     wave_rule = models.CharField(max_length=10, choices=WaveRule.choices, default=WaveRule.PROCEED)
     # Vehicles that may fail in the whole campaign before the next wave asks a person.
@@ -112,6 +114,8 @@ class Wave(StatefulModel):
     state = models.CharField(max_length=20, choices=WaveState.choices, default=WaveState.WAITING)
     # Cumulative share of the campaign's vehicles that have had their turn when this wave ends; the last is 100.
     percent = models.DecimalField(max_digits=6, decimal_places=3)
+    # How many results it is to bring, fixed when the campaign starts; neutral ends are refilled up to it.
+    places = models.PositiveIntegerField(default=0)
     max_failed = models.PositiveIntegerField(default=0)
     opened_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
@@ -152,6 +156,8 @@ class Assignment(StatefulModel):
     due_at = models.DateTimeField(null=True, blank=True)
     offered_at = models.DateTimeField(null=True, blank=True)
     installing_at = models.DateTimeField(null=True, blank=True)
+    # The gate has read its outcome; each is read once, and what is read stays read.
+    is_judged = models.BooleanField(default=False)
     settled_at = models.DateTimeField(null=True, blank=True)
     code = models.CharField(max_length=80, blank=True)
     message = models.TextField(blank=True)
@@ -176,7 +182,11 @@ class Assignment(StatefulModel):
             models.Index("wave", "state", name="assignment_by_wave"),
             models.Index("due_at", name="assignment_due", condition=Q(due_at__isnull=False)),
             models.Index(
-                "campaign", "installing_at", "id", name="assignment_maturity", condition=Q(installing_at__isnull=False)
+                "campaign",
+                "installing_at",
+                "id",
+                name="assignment_unjudged",
+                condition=Q(installing_at__isnull=False, is_judged=False),
             ),
         ]
 
@@ -242,15 +252,16 @@ class LogTail(models.Model):
 
 
 class GateState(models.Model):
-    """How far one test of a campaign has read the ordered, matured outcomes, and where its statistic stands.
+    """Where one test of a campaign stands after the outcomes that were read.
 
-    Derivable: folding all outcomes again from the start gives the same. `stratum` is empty for the pool.
+    Derivable: folding them again, in the order of installation start, gives the same, unless a person resumed the
+    campaign after this test had halted it (a `Decision`): then it began anew. `stratum` is empty for the pool.
     """
 
     campaign = models.ForeignKey(Campaign, models.CASCADE, related_name="gate_states")
     stratum = models.CharField(max_length=64, blank=True)
-    last_installing_at = models.DateTimeField(null=True, blank=True)
-    last_assignment_id = models.BigIntegerField(default=0)
+    # How many outcomes it may come to read: the guard's limit grows with it.
+    planned_results = models.PositiveIntegerField(default=1)
     successes = models.PositiveIntegerField(default=0)
     failures = models.PositiveIntegerField(default=0)
     statistic = models.FloatField(default=0.0)

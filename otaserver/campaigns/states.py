@@ -95,46 +95,29 @@ _PROGRESS = frozenset(
     }
 )
 _ENDS = frozenset({AssignmentState.FAILED, AssignmentState.REFUSED, AssignmentState.LAPSED, AssignmentState.SUPERSEDED})
-_STOPS = frozenset({AssignmentState.WITHDRAWING, AssignmentState.WITHDRAWN})
-_BEFORE_INSTALL = _PROGRESS | _ENDS | _STOPS | {AssignmentState.SOAKING, AssignmentState.WAITING}
+# Only through `withdrawing`: a vehicle may have begun to install before it hears of it.
+_BEFORE_INSTALL = _PROGRESS | _ENDS | {AssignmentState.WITHDRAWING, AssignmentState.SOAKING, AssignmentState.WAITING}
+# The server had given up on the order, but the vehicle carried it out: what it did counts.
+_LATE = frozenset({AssignmentState.INSTALLING, AssignmentState.SOAKING, AssignmentState.FAILED})
 
 ASSIGNMENT_TRANSITIONS: Mapping[str, frozenset[str]] = {
     AssignmentState.EXCLUDED: frozenset(),
-    # Already soaking: the software arrived outside the campaign.
-    AssignmentState.WAITING: frozenset(
-        {
-            AssignmentState.OFFERED,
-            AssignmentState.SOAKING,
-            AssignmentState.WITHDRAWN,
-            AssignmentState.SUPERSEDED,
-            AssignmentState.LAPSED,
-        }
-    ),
+    AssignmentState.WAITING: _LATE | {AssignmentState.OFFERED, AssignmentState.WITHDRAWN, AssignmentState.SUPERSEDED},
     # Back to waiting: an attempt ended for now, and the next one has its turn later.
     AssignmentState.OFFERED: _BEFORE_INSTALL,
     AssignmentState.DOWNLOADING: _BEFORE_INSTALL - {AssignmentState.DOWNLOADING},
     AssignmentState.DOWNLOADED: _BEFORE_INSTALL - {AssignmentState.DOWNLOADED},
     AssignmentState.HELD: _BEFORE_INSTALL - {AssignmentState.HELD},
     # `installing` is never interrupted: it ends by evidence, by a report, or in silence, which is a failure.
-    AssignmentState.INSTALLING: frozenset(
-        {AssignmentState.SOAKING, AssignmentState.FAILED, AssignmentState.SUPERSEDED}
-    ),
+    AssignmentState.INSTALLING: frozenset({AssignmentState.SOAKING, AssignmentState.FAILED}),
     AssignmentState.SOAKING: frozenset({AssignmentState.SUCCEEDED, AssignmentState.FAILED, AssignmentState.SUPERSEDED}),
-    AssignmentState.WITHDRAWING: frozenset(
-        {
-            AssignmentState.WITHDRAWN,
-            AssignmentState.INSTALLING,
-            AssignmentState.SOAKING,
-            AssignmentState.FAILED,
-            AssignmentState.REFUSED,
-            AssignmentState.SUPERSEDED,
-        }
-    ),
-    # A person resumes a stopped campaign: what was withdrawn waits again; a person retries what failed or lapsed.
-    AssignmentState.WITHDRAWN: frozenset({AssignmentState.WAITING}),
-    AssignmentState.FAILED: frozenset(),
-    AssignmentState.REFUSED: frozenset(),
-    AssignmentState.LAPSED: frozenset(),
+    AssignmentState.WITHDRAWING: _LATE | {AssignmentState.WITHDRAWN, AssignmentState.REFUSED},
+    # A person resumes a stopped campaign: what was withdrawn waits again.
+    AssignmentState.WITHDRAWN: _LATE | {AssignmentState.WAITING},
+    AssignmentState.LAPSED: _LATE,
+    # Evidence outranks reports and silence: the vehicle has proved that it runs the new software.
+    AssignmentState.FAILED: frozenset({AssignmentState.SOAKING}),
+    AssignmentState.REFUSED: frozenset({AssignmentState.SOAKING}),
     AssignmentState.SUCCEEDED: frozenset(),
     AssignmentState.SUPERSEDED: frozenset(),
 }
@@ -149,6 +132,12 @@ ACTIVE_STATES = frozenset(
         AssignmentState.INSTALLING,
         AssignmentState.WITHDRAWING,
     }
+)
+# Offered, and the outcome is not known yet.
+IN_FLIGHT_STATES = ACTIVE_STATES | {AssignmentState.SOAKING}
+# Withdrawn by a stop; never `installing`.
+STOPPABLE_STATES = frozenset(
+    {AssignmentState.OFFERED, AssignmentState.DOWNLOADING, AssignmentState.DOWNLOADED, AssignmentState.HELD}
 )
 SETTLED_STATES = frozenset(
     {
