@@ -1,0 +1,167 @@
+"""Where the vehicle's own software is asked: install, health, preconditions, consent, and notes to the owner."""
+
+import json
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+EX_TEMPFAIL = 75
+
+
+class Verdict(StrEnum):
+    YES = "yes"
+    NOT_YET = "not_yet"  # ask again in a later cycle
+    NO = "no"
+
+
+@dataclass(frozen=True)
+class HookResult:
+    """`measured` are values for the server (sensor readings behind a precondition, for instance)."""
+
+    verdict: Verdict = Verdict.YES
+    message: str = ""
+    measured: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class StagedImage:
+    """One verified image in the slot from which its ECU will start (or has started, when health is asked)."""
+
+    ecu: str
+    hardware_id: str
+    target_name: str
+    name: str
+    version: str
+    slot: str
+    path: str
+
+
+@dataclass(frozen=True)
+class StagedRelease:
+    """All images of one order."""
+
+    attempt: str
+    campaign: str
+    release: str
+    images: tuple[StagedImage, ...]
+
+
+@dataclass(frozen=True)
+class ConsentQuestion:
+    attempt: str
+    release: str
+    consent: Mapping[str, Any]
+    notes: str
+    language: str
+
+
+@dataclass(frozen=True)
+class OwnerNotes:
+    """Release notes in the owner's language, before the installation and after it."""
+
+    attempt: str
+    release: str
+    moment: Literal["before", "after"]
+    notes: str
+    language: str
+
+
+class Hooks(Protocol):
+    """The vehicle's side. Implementations may be called again for the same input after a crash."""
+
+    def install(self, image: StagedImage) -> HookResult:
+        """Prepare one ECU to start from `image`; nothing has been switched yet."""
+
+    def health(self, release: StagedRelease) -> HookResult:
+        """Judge the release that has just been started. Anything but YES or NOT_YET returns to the old one."""
+
+    def preconditions(self, conditions: Sequence[Mapping[str, Any]]) -> HookResult:
+        """Judge whether the vehicle's state allows an installation now. NO refuses the order for good."""
+
+    def consent(self, question: ConsentQuestion) -> HookResult:
+        """Ask the owner. NO refuses the order for good."""
+
+    def notes(self, notes: OwnerNotes) -> None:
+        """Show release notes to the owner."""
+
+
+class WillingHooks:
+    """Hooks of a vehicle that is always ready and healthy. A base for others."""
+
+    def install(self, image: StagedImage) -> HookResult:
+        return HookResult()
+
+    def health(self, release: StagedRelease) -> HookResult:
+        return HookResult()
+
+    def preconditions(self, conditions: Sequence[Mapping[str, Any]]) -> HookResult:
+        return HookResult()
+
+    def consent(self, question: ConsentQuestion) -> HookResult:
+        return HookResult()
+
+    def notes(self, notes: OwnerNotes) -> None:
+        return None
+
+
+class ExecutableHooks:
+    """Hooks that are programs: JSON on stdin; exit 0 is yes, 75 (EX_TEMPFAIL) not yet, anything else no.
+
+    A program may print a JSON object `{"message": "...", "measured": {...}}` on stdout. A program that runs out of time
+    says "no" to install and health, "not yet" to preconditions and consent. Without a program, install and notes do
+    nothing and health is good, but a precondition or a question of consent that nobody can answer stays "not yet".
+    """
+
+    def __init__(self, programs: Mapping[str, Path], *, timeout_seconds: float = 300.0) -> None:
+        self._programs = dict(programs)
+        self._timeout_seconds = timeout_seconds
+
+    def install(self, image: StagedImage) -> HookResult:
+        return self._ask("install", asdict(image), without=Verdict.YES, late=Verdict.NO)
+
+    def health(self, release: StagedRelease) -> HookResult:
+        return self._ask("health", asdict(release), without=Verdict.YES, late=Verdict.NO)
+
+    def preconditions(self, conditions: Sequence[Mapping[str, Any]]) -> HookResult:
+        body = {"conditions": list(conditions)}
+        return self._ask("preconditions", body, without=Verdict.NOT_YET, late=Verdict.NOT_YET)
+
+    def consent(self, question: ConsentQuestion) -> HookResult:
+        return self._ask("consent", asdict(question), without=Verdict.NOT_YET, late=Verdict.NOT_YET)
+
+    def notes(self, notes: OwnerNotes) -> None:
+        self._ask("notes", asdict(notes), without=Verdict.YES, late=Verdict.NO)
+
+    def _ask(self, name: str, question: Mapping[str, Any], *, without: Verdict, late: Verdict) -> HookResult:
+        program = self._programs.get(name)
+        if program is None:
+            return HookResult(without, f"no {name} hook is configured" if without is not Verdict.YES else "")
+        try:
+            done = subprocess.run(
+                [str(program)],
+                input=json.dumps(question).encode(),
+                capture_output=True,
+                timeout=self._timeout_seconds,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return HookResult(late, f"{name} hook: no answer in {self._timeout_seconds:g} s")
+        except OSError as error:
+            return HookResult(late, f"{name} hook: {error.strerror}")
+        return _read_answer(name, done)
+
+
+def _read_answer(name: str, done: subprocess.CompletedProcess[bytes]) -> HookResult:
+    verdict = {0: Verdict.YES, EX_TEMPFAIL: Verdict.NOT_YET}.get(done.returncode, Verdict.NO)
+    default = "" if verdict is Verdict.YES else f"{name} hook: exit status {done.returncode}"
+    try:
+        answer = json.loads(done.stdout or b"{}")
+    except ValueError:
+        return HookResult(verdict, default)
+    if not isinstance(answer, dict):
+        return HookResult(verdict, default)
+    measured = answer.get("measured")
+    return HookResult(verdict, str(answer.get("message") or default), measured if isinstance(measured, dict) else {})

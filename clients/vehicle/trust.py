@@ -1,0 +1,107 @@
+"""The trusted metadata on disk, replaced as a whole or not at all.
+
+`trust/current` is a symbolic link to the directory that counts; a verification works on a scratch copy and, if all of
+it holds, moves the link. python-tuf writes files by replacing them, so that the copy can consist of hard links.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from clients.vehicle.disk import Disk, full_disk_is_not_now, read_json, sync_directory
+
+
+class TrustStore:
+    """Director and Image metadata that one ECU trusts, and the last signed time it has verified."""
+
+    def __init__(self, path: Path, disk: Disk) -> None:
+        self._path = path
+        self._disk = disk
+        self._link = path / "current"
+
+    @property
+    def current(self) -> Path:
+        return self._link
+
+    def initialise(self, roots: Mapping[str, bytes]) -> None:
+        """Trust `roots` (by repository) to begin with; does nothing once there is trust."""
+        if self._link.exists():
+            return
+        scratch = self._new_scratch()
+        for repository, root in roots.items():
+            history = scratch / repository / "root_history"
+            history.mkdir(parents=True)
+            (history / "1.root.json").write_bytes(root)
+            (scratch / repository / "root.json").symlink_to("root_history/1.root.json")
+        self._adopt(scratch)
+
+    def read(self, repository: str, filename: str) -> bytes | None:
+        """Return the trusted bytes of one file, None if there are none."""
+        try:
+            return (self._link / repository / filename).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def signed_time(self) -> str:
+        """Return the last verified signed time, or an empty string."""
+        return str((read_json(self._link / "time.json") or {}).get("signed_time", ""))
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """Give a copy to work on, which becomes the trust when the block ends without an exception."""
+        path = self._new_scratch()
+        try:
+            with full_disk_is_not_now():
+                shutil.copytree(
+                    self._link.resolve(), path, symlinks=True, copy_function=_link_or_copy, dirs_exist_ok=True
+                )
+                yield path
+                self._adopt(path)
+        finally:
+            self._disk.remove_tree(path)
+
+    def _new_scratch(self) -> Path:
+        self._path.mkdir(parents=True, exist_ok=True)
+        path = self._path / "scratch"
+        self._disk.remove_tree(path)
+        path.mkdir()
+        return path
+
+    def _adopt(self, scratch: Path) -> None:
+        old = self._link.resolve() if self._link.exists() else None
+        new = self._path / str(int(old.name) + 1 if old else 1)
+        self._disk.remove_tree(new)
+        _sync_tree(scratch)
+        os.replace(scratch, new)
+        link = self._path / "current.new"
+        link.unlink(missing_ok=True)
+        link.symlink_to(new.name)
+        self._disk.checkpoint("before trust")
+        os.replace(link, self._link)
+        sync_directory(self._path)
+        self._disk.checkpoint("after trust")
+        for stale in self._path.iterdir():
+            if stale.is_dir() and not stale.is_symlink() and stale.name != new.name:
+                self._disk.remove_tree(stale)
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+def _sync_tree(path: Path) -> None:
+    for folder, _, names in os.walk(path):
+        for name in names:
+            file = os.path.join(folder, name)
+            # A file with a second link is one that was trusted before.
+            if os.path.islink(file) or os.stat(file).st_nlink > 1:
+                continue
+            descriptor = os.open(file, os.O_RDONLY)
+            os.fsync(descriptor)
+            os.close(descriptor)
+        sync_directory(Path(folder))
