@@ -1,0 +1,1 @@
+"""The fleet simulator: many vehicles, each running the real client code, with seeded trouble."""
