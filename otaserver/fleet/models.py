@@ -73,7 +73,9 @@ class Ecu(models.Model):
             models.UniqueConstraint("vehicle", "keyid", name="ecu_key_once_per_vehicle"),
         ]
         indexes = [
+            models.Index("serial", "vehicle", name="ecu_serial"),
             models.Index("hardware_id", "vehicle", name="ecu_hardware"),
+            models.Index("installed_target", "vehicle", name="ecu_installed_target"),
             models.Index("installed_sha256", "vehicle", name="ecu_installed"),
         ]
 

@@ -249,7 +249,15 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name="ecu",
+            index=models.Index(models.F("serial"), models.F("vehicle"), name="ecu_serial"),
+        ),
+        migrations.AddIndex(
+            model_name="ecu",
             index=models.Index(models.F("hardware_id"), models.F("vehicle"), name="ecu_hardware"),
+        ),
+        migrations.AddIndex(
+            model_name="ecu",
+            index=models.Index(models.F("installed_target"), models.F("vehicle"), name="ecu_installed_target"),
         ),
         migrations.AddIndex(
             model_name="ecu",

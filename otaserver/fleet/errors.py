@@ -1,0 +1,125 @@
+from otaserver.errors import (
+    ConflictError,
+    ForbiddenError,
+    NotFoundError,
+    RateLimitedError,
+    RefusedError,
+    UnauthenticatedError,
+)
+
+
+class ClaimInvalidError(ForbiddenError):
+    code = "claim.invalid"
+
+
+class ClaimUsedError(ConflictError):
+    code = "claim.used"
+
+
+class ClaimRateLimitedError(RateLimitedError):
+    code = "claim.rate_limited"
+
+
+class VehicleIdRefusedError(RefusedError):
+    code = "vehicle.id_refused"
+
+
+class VehicleNotFoundError(NotFoundError):
+    code = "vehicle.not_found"
+
+
+class VehicleBlockedError(ConflictError):
+    code = "vehicle.blocked"
+
+
+class VehicleNotBlockedError(ConflictError):
+    code = "vehicle.not_blocked"
+
+
+class ReasonMissingError(RefusedError):
+    code = "vehicle.reason_missing"
+
+
+class EcusRefusedError(RefusedError):
+    code = "ecu.refused"
+
+
+class EcuKeyRefusedError(RefusedError):
+    code = "ecu.key_refused"
+
+
+class EcuSerialTakenError(ConflictError):
+    code = "ecu.serial_taken"
+
+
+class CertificateRequestRefusedError(RefusedError):
+    code = "certificate_request.refused"
+
+
+class CredentialInvalidError(UnauthenticatedError):
+    code = "credential.invalid"
+
+
+class AttributeNameRefusedError(RefusedError):
+    code = "attribute.name_refused"
+
+
+class AttributeTypeRefusedError(RefusedError):
+    code = "attribute.type_refused"
+
+
+class AttributeExistsError(ConflictError):
+    code = "attribute.exists"
+
+
+class AttributeUnknownError(RefusedError):
+    code = "attribute.unknown"
+
+
+class AttributeValueRefusedError(RefusedError):
+    code = "attribute.value_refused"
+
+
+class GroupNameRefusedError(RefusedError):
+    code = "group.name_refused"
+
+
+class GroupExistsError(ConflictError):
+    code = "group.exists"
+
+
+class GroupDynamicError(RefusedError):
+    """Vehicles are put by hand into static groups only."""
+
+    code = "group.dynamic"
+
+
+class FilterRefusedError(RefusedError):
+    """A filter that cannot be answered; the details say where: line and column (from 1), token and rule."""
+
+    code = "filter.refused"
+
+    def __init__(self, message: str, *, line: int, column: int, token: str, rule: str, **details: object) -> None:
+        super().__init__(
+            f"Line {line}, column {column}: {message}", line=line, column=column, token=token, rule=rule, **details
+        )
+
+
+class FilterSyntaxError(FilterRefusedError):
+    code = "filter.syntax"
+
+
+class FilterTooComplexError(FilterRefusedError):
+    code = "filter.too_complex"
+
+
+class FilterUnknownFieldError(FilterRefusedError):
+    code = "filter.unknown_field"
+
+
+class FilterWrongTypeError(FilterRefusedError):
+    code = "filter.wrong_type"
+
+
+class FilterUnknownGroupError(FilterRefusedError):
+    code = "filter.unknown_group"

@@ -1,0 +1,41 @@
+"""What can be done with vehicles, their credentials, attributes and groups."""
+
+from otaserver.fleet.operations.attributes import declare_attribute, set_attributes, set_fleet_attributes
+from otaserver.fleet.operations.authority import create_fleet_authority
+from otaserver.fleet.operations.claims import create_claim_code, create_claim_codes, expire_claims
+from otaserver.fleet.operations.enrolment import enrol
+from otaserver.fleet.operations.groups import add_to_group, create_group, remove_from_group
+from otaserver.fleet.operations.identity import (
+    Enrolment,
+    identify_certificate,
+    identify_token,
+    renew,
+    revoke_credentials,
+)
+from otaserver.fleet.operations.vehicles import block_vehicle, create_vehicles, record_contact, unblock_vehicle
+from otaserver.fleet.rules import EcuDeclaration, EnrolmentRequest
+
+__all__ = [
+    "EcuDeclaration",
+    "Enrolment",
+    "EnrolmentRequest",
+    "add_to_group",
+    "block_vehicle",
+    "create_claim_code",
+    "create_claim_codes",
+    "create_fleet_authority",
+    "create_group",
+    "create_vehicles",
+    "declare_attribute",
+    "enrol",
+    "expire_claims",
+    "identify_certificate",
+    "identify_token",
+    "record_contact",
+    "remove_from_group",
+    "renew",
+    "revoke_credentials",
+    "set_attributes",
+    "set_fleet_attributes",
+    "unblock_vehicle",
+]
