@@ -14,8 +14,7 @@ from firmware_store.states import Profile
 from otaserver.director.orders import Order, OrderedPackage
 
 SPEC_VERSION = "1.0.31"
-TARGETS_LIFETIME = timedelta(days=31)
-SNAPSHOT_LIFETIME = TARGETS_LIFETIME  # signed together, so they end together
+TARGETS_LIFETIME = timedelta(days=31)  # and the snapshot's: they are signed together
 TIMESTAMP_LIFETIME = timedelta(days=1)
 
 
@@ -48,24 +47,26 @@ def order_content(order: Order | None) -> dict[str, Any] | None:
 
 
 def targets_body(
-    profile: str, *, vehicle_id: str, version: int, at: datetime, content: Mapping[str, Any] | None
+    profile: str, *, vehicle_id: str, version: int, expires_at: datetime, content: Mapping[str, Any] | None
 ) -> dict[str, Any]:
     """Return the targets to sign; with no content they are empty and say "nothing to do"."""
     stated = content or {"custom": {}, "targets": {}}
-    return _header(profile, "targets", vehicle_id, version, at + TARGETS_LIFETIME) | {
+    return _header(profile, "targets", vehicle_id, version, expires_at) | {
         "custom": stated["custom"],
         "targets": stated["targets"],
     }
 
 
-def snapshot_body(profile: str, *, vehicle_id: str, version: int, at: datetime, targets_version: int) -> dict[str, Any]:
+def snapshot_body(
+    profile: str, *, vehicle_id: str, version: int, expires_at: datetime, targets_version: int
+) -> dict[str, Any]:
     """Return the snapshot to sign: which version of the targets belongs to it (Uptane 5.2.4)."""
     meta = {"targets.json": {"version": targets_version}}
-    return _header(profile, "snapshot", vehicle_id, version, at + SNAPSHOT_LIFETIME) | {"meta": meta}
+    return _header(profile, "snapshot", vehicle_id, version, expires_at) | {"meta": meta}
 
 
 def timestamp_body(
-    profile: str, *, vehicle_id: str, version: int, at: datetime, snapshot: bytes, snapshot_version: int
+    profile: str, *, vehicle_id: str, version: int, expires_at: datetime, snapshot: bytes, snapshot_version: int
 ) -> dict[str, Any]:
     """Return the timestamp to sign over the snapshot's served bytes (Uptane 5.2.5)."""
     entry = {
@@ -73,7 +74,7 @@ def timestamp_body(
         "length": len(snapshot),
         "hashes": {"sha256": hashlib.sha256(snapshot).hexdigest()},
     }
-    header = _header(profile, "timestamp", vehicle_id, version, at + TIMESTAMP_LIFETIME)
+    header = _header(profile, "timestamp", vehicle_id, version, expires_at)
     return header | {"meta": {"snapshot.json": entry}}
 
 

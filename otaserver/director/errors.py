@@ -41,12 +41,12 @@ class OrderTextRefusedError(OrderRefusedError):
     code = "order.text_refused"
 
 
-class DirectionChangedError(ConflictError):
-    code = "director.changed_meanwhile"
+class SignedMeanwhileError(ConflictError):
+    code = "director.signed_meanwhile"
 
 
-class DirectorNotReadyError(NotFoundError):
-    code = "director.not_ready"
+class MetadataVersionNotFoundError(NotFoundError):
+    code = "metadata.not_found"
 
 
 class ManifestUnreadableError(OtaError):

@@ -4,7 +4,7 @@ from django.db import models
 from django.db.models import F
 
 from firmware_store.states import Profile
-from otaserver.fleet.models import Ecu, Vehicle
+from otaserver.fleet.models import Vehicle
 
 
 class Direction(models.Model):
@@ -33,9 +33,8 @@ class VehicleMetadata(models.Model):
     profile = models.CharField(max_length=12, choices=Profile.choices)
     # The revision of the direction that these bytes state.
     revision = models.PositiveBigIntegerField()
-    # They state no order, whatever the direction says: the vehicle is blocked, or its tenant is stopped.
-    is_withheld = models.BooleanField(default=False)
-    # The attempt that they state; null when they state none.
+    # The attempt that they state. Null when they state none: there is no order, or it is withheld because the vehicle
+    # is blocked or its tenant stopped.
     attempt_id = models.UUIDField(null=True, blank=True)
     # The root version whose online keys signed them.
     root_version = models.PositiveIntegerField()
@@ -81,9 +80,13 @@ class Manifest(models.Model):
 
 
 class InstalledImage(models.Model):
-    """One change of what an ECU proved to run, since the manifest that first said so; append-only."""
+    """One change of what an ECU proved to run, since the manifest that first said so; append-only.
 
-    ecu = models.ForeignKey(Ecu, models.CASCADE, related_name="installed_images")
+    By serial: it outlives the ECU's row, which a new enrolment replaces.
+    """
+
+    vehicle = models.ForeignKey(Vehicle, models.CASCADE, related_name="installed_images")
+    ecu_serial = models.CharField(max_length=64)
     manifest = models.ForeignKey(Manifest, models.RESTRICT, related_name="installed_images")
     target_name = models.CharField(max_length=255)
     sha256 = models.CharField(max_length=64)
@@ -91,7 +94,7 @@ class InstalledImage(models.Model):
     since = models.DateTimeField()
 
     class Meta:
-        indexes = [models.Index("ecu", "sha256", name="installed_image_by_digest")]
+        indexes = [models.Index("vehicle", "ecu_serial", "since", name="installed_image_by_time")]
 
     def __str__(self) -> str:
-        return f"{self.target_name} on {self.ecu}"
+        return f"{self.target_name} on {self.ecu_serial}"

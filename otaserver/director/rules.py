@@ -1,8 +1,11 @@
-"""What may be ordered of a vehicle: pure."""
+"""What may be ordered of a vehicle, and when its metadata is signed anew: pure."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum
+from uuid import UUID
 
 from otaserver.director import errors
 from otaserver.director.orders import Order, OrderedPackage
@@ -69,3 +72,42 @@ def _check_package(package: OrderedPackage, published: PublishedPackage | None) 
     )
     if wanted != published:
         raise errors.OrderPackageChangedError(f"{name} was published with other values.", target_name=name)
+
+
+class Renewal(Enum):
+    """How much of a vehicle's metadata must be signed anew."""
+
+    NOTHING = "nothing"
+    TIMESTAMP = "timestamp"
+    EVERYTHING = "everything"
+
+
+@dataclass(frozen=True)
+class Statement:
+    """What signed metadata says, or should say: the direction's revision, the attempt, and under which root."""
+
+    revision: int
+    attempt_id: UUID | None
+    root_version: int
+
+
+def renewal_due(
+    signed: Statement,
+    wanted: Statement,
+    *,
+    targets_left: timedelta,
+    timestamp_left: timedelta,
+    targets_lifetime: timedelta,
+    timestamp_lifetime: timedelta,
+) -> Renewal:
+    """Return what to sign: everything when it should say something else, else what has a quarter of its life left."""
+    if signed != wanted or targets_left <= targets_lifetime / 4:
+        return Renewal.EVERYTHING
+    if timestamp_left <= timestamp_lifetime / 4:
+        return Renewal.TIMESTAMP
+    return Renewal.NOTHING
+
+
+def stated_attempt(attempt_id: UUID | None, *, blocked_at: datetime | None, stopped_at: datetime | None) -> UUID | None:
+    """Return the attempt that may be stated: none for a blocked vehicle, and none while its tenant is stopped."""
+    return attempt_id if blocked_at is None and stopped_at is None else None

@@ -1,0 +1,367 @@
+import hashlib
+import json
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+import pytest
+
+from otaserver.director import errors, operations
+from otaserver.director.manifests import ManifestReport
+from otaserver.director.models import InstalledImage, Manifest
+from otaserver.fleet.models import Ecu, Vehicle
+from tests.director.signing_vehicle import EcuKey, canonical, image, make_signing_vehicle
+from tests.factories import NOON, make_package, make_tenant
+
+pytestmark = pytest.mark.django_db
+LATER = NOON + timedelta(hours=1)
+
+
+@pytest.fixture
+def gateway():
+    return make_package(make_tenant(), "gateway", "1.0")
+
+
+@pytest.fixture
+def brake(gateway):
+    return make_package(gateway.tenant, "brake", "1.0", hardware_ids=("brake",))
+
+
+@pytest.fixture
+def car(gateway, brake):
+    return make_signing_vehicle(gateway.tenant, gateway, brake)
+
+
+def proved(vehicle):
+    """All that a manifest can change of a vehicle, to compare before and after."""
+    ecus = Ecu.objects.filter(vehicle=vehicle).order_by("pk").values("serial", "report_counter", "installed_sha256")
+    stored = Vehicle.objects.get(pk=vehicle.pk)
+    accepted = Manifest.objects.filter(vehicle=vehicle, is_accepted=True).count()
+    return list(ecus), stored.confirmed_at, stored.is_manifest_wanted, accepted
+
+
+def refuse(car, body, error):
+    """Send what must be refused with `error`, and check that it is stored as refused and changed nothing."""
+    before = proved(car.vehicle)
+
+    with pytest.raises(error) as refusal:
+        operations.receive_manifest(car.vehicle, body, at=LATER)
+
+    assert proved(car.vehicle) == before
+    stored = Manifest.objects.filter(vehicle=car.vehicle, is_accepted=False).latest("pk")
+    assert (stored.refused_code, stored.sha256) == (refusal.value.code, hashlib.sha256(body).hexdigest())
+    return refusal.value
+
+
+def test_an_accepted_manifest_is_stored_and_proves_what_runs(car, gateway):
+    Vehicle.objects.filter(pk=car.vehicle.pk).update(is_manifest_wanted=True)
+    body = car.manifest()
+
+    received = operations.receive_manifest(car.vehicle, body, at=NOON)
+
+    assert (received.is_new, received.findings, received.report) == (True, (), None)
+    ecu = Ecu.objects.get(serial=car.serials[0])
+    assert (ecu.installed_target, ecu.installed_sha256) == ("supplier/gateway-1.0", gateway.sha256)
+    assert (ecu.installed_length, ecu.installed_at, ecu.report_counter) == (gateway.length, NOON, 1)
+    vehicle = Vehicle.objects.get()
+    assert (vehicle.confirmed_at, vehicle.is_manifest_wanted) == (NOON, False)
+    stored = Manifest.objects.get()
+    assert (bytes(stored.body), stored.is_accepted, stored.findings) == (body, True, [])
+    images = InstalledImage.objects.order_by("ecu_serial").values_list("ecu_serial", "target_name", "since")
+    assert list(images) == [
+        (car.serials[0], "supplier/gateway-1.0", NOON),
+        (car.serials[1], "supplier/brake-1.0", NOON),
+    ]
+
+
+def test_an_unchanged_image_keeps_the_time_since_when_it_runs(car):
+    operations.receive_manifest(car.vehicle, car.manifest(), at=NOON)
+
+    operations.receive_manifest(car.vehicle, car.manifest(), at=LATER)
+
+    assert set(Ecu.objects.values_list("report_counter", "installed_at")) == {(2, NOON)}
+    assert InstalledImage.objects.count() == 2
+    assert Vehicle.objects.get().confirmed_at == LATER
+
+
+def test_the_signed_report_of_an_attempt_is_handed_on(car):
+    attempt = uuid4()
+    report = {"attempt": str(attempt), "outcome": "failure", "code": "health_failed", "message": "No heartbeat."}
+
+    received = operations.receive_manifest(car.vehicle, car.manifest(report=report), at=NOON)
+
+    assert received.report == ManifestReport(attempt, "failure", "health_failed", "No heartbeat.")
+
+
+# A23: replays.
+def test_a23_the_last_manifest_sent_again_gets_the_same_answer_and_changes_nothing(car):
+    report = {"attempt": str(UUID(int=1)), "outcome": "success", "code": "", "message": ""}
+    body = car.manifest({serial: car.reports()[serial] for serial in car.serials[:1]}, report=report)
+    first = operations.receive_manifest(car.vehicle, body, at=NOON)
+    before = proved(car.vehicle)
+
+    second = operations.receive_manifest(car.vehicle, body, at=LATER)
+
+    assert (second.is_new, second.findings, second.report) == (False, first.findings, first.report)
+    assert proved(car.vehicle) == before
+    assert Manifest.objects.count() == 1
+
+
+def test_a23_an_older_manifest_sent_again_is_a_replay(car):
+    body = car.manifest()
+    operations.receive_manifest(car.vehicle, body, at=NOON)
+    operations.receive_manifest(car.vehicle, car.manifest(), at=NOON)
+
+    refusal = refuse(car, body, errors.ManifestReplayedError)
+
+    assert (refusal.code, refusal.status) == ("manifest.replayed", 409)
+    assert refusal.details == {"ecu_serial": car.serials[0], "report_counter": 2}
+
+
+def test_a23_the_same_counter_in_another_body_is_a_replay(car):
+    operations.receive_manifest(car.vehicle, car.manifest(), at=NOON)
+    car.counter = 0
+
+    refuse(car, car.manifest(car.reports(attacks_detected="slow retrieval")), errors.ManifestReplayedError)
+
+
+def test_a23_an_old_report_of_one_ecu_in_a_new_manifest_is_a_replay(car):
+    old = car.reports()
+    operations.receive_manifest(car.vehicle, car.manifest(old), at=NOON)
+
+    refuse(car, car.manifest(car.reports() | {car.serials[1]: old[car.serials[1]]}), errors.ManifestReplayedError)
+
+
+def test_a23_a_report_under_another_ecus_serial_is_refused(car):
+    reports = car.reports()
+
+    refuse(
+        car,
+        car.manifest({car.serials[0]: reports[car.serials[0]], car.serials[1]: reports[car.serials[0]]}),
+        errors.ManifestMalformedError,
+    )
+
+
+def test_a23_a_report_moved_to_another_vehicle_is_refused(car, gateway, brake):
+    other = make_signing_vehicle(gateway.tenant, gateway, brake)
+
+    refusal = refuse(car, car.manifest(car.reports() | other.reports()), errors.ManifestForeignEcuError)
+
+    assert refusal.code == "manifest.foreign_ecu"
+
+
+def test_a23_a_report_signed_by_another_ecu_is_refused(car):
+    reports = car.reports()
+    reports[car.serials[1]] = car.report(car.serials[1], key=car.keys[car.serials[0]])
+
+    refusal = refuse(car, car.manifest(reports), errors.ManifestSignatureInvalidError)
+
+    assert refusal.details == {"ecu_serial": car.serials[1]}
+
+
+def test_a23_a_manifest_signed_by_a_secondary_is_refused(car):
+    refuse(car, car.manifest(key=car.keys[car.serials[1]]), errors.ManifestSignatureInvalidError)
+
+
+def test_a23_of_two_equal_manifests_at_once_one_is_new_and_both_are_accepted(at_once, car):
+    body = car.manifest()
+
+    results = at_once(*[lambda: operations.receive_manifest(car.vehicle, body, at=NOON)] * 2)
+
+    assert sorted(result.is_new for result in results) == [False, True]
+    assert Manifest.objects.count() == 1
+
+
+def test_a23_of_two_manifests_with_one_counter_at_once_one_is_refused(at_once, car):
+    reports = car.reports()
+    bodies = [car.manifest(reports, note=note) for note in ("a", "b")]
+
+    results = at_once(*[lambda body=body: operations.receive_manifest(car.vehicle, body, at=NOON) for body in bodies])
+
+    assert sorted(type(result).__name__ for result in results) == ["ManifestReplayedError", "ReceivedManifest"]
+    assert sorted(Manifest.objects.values_list("is_accepted", flat=True)) == [False, True]
+
+
+# A24: manifests that are genuine and say something odd.
+def test_a24_a_missing_ecu_is_flagged(car):
+    received = operations.receive_manifest(
+        car.vehicle, car.manifest({car.serials[0]: car.reports()[car.serials[0]]}), at=NOON
+    )
+
+    assert received.findings == (f"missing_ecu:{car.serials[1]}",)
+    assert Manifest.objects.get().findings == list(received.findings)
+    assert Ecu.objects.get(serial=car.serials[1]).report_counter == 0
+
+
+def test_a24_an_ecu_that_nobody_knows_is_flagged(car):
+    car.images["STRANGER"] = car.images[car.serials[1]]
+    reports = car.reports() | {"STRANGER": car.report("STRANGER", key=EcuKey())}
+
+    received = operations.receive_manifest(car.vehicle, car.manifest(reports), at=NOON)
+
+    assert received.findings == ("unknown_ecu:STRANGER",)
+    assert Ecu.objects.count() == 2
+
+
+def test_a24_a_swapped_key_is_refused_and_stored(car):
+    reports = car.reports()
+    reports[car.serials[1]] = car.report(car.serials[1], key=EcuKey())
+
+    refuse(car, car.manifest(reports), errors.ManifestSignatureInvalidError)
+
+
+def test_a24_a_detected_attack_is_flagged(car):
+    reports = car.reports()
+    reports[car.serials[1]] = car.report(car.serials[1], attacks_detected="rollback of targets")
+
+    received = operations.receive_manifest(car.vehicle, car.manifest(reports), at=NOON)
+
+    assert received.findings == (f"attack_detected:{car.serials[1]}:rollback of targets",)
+
+
+def test_a24_an_image_that_was_never_published_is_flagged(car):
+    car.images[car.serials[0]]["filepath"] = "supplier/bootleg-6"
+
+    received = operations.receive_manifest(car.vehicle, car.manifest(), at=NOON)
+
+    assert received.findings == (f"image_unpublished:{car.serials[0]}:supplier/bootleg-6",)
+
+
+def test_a24_a_published_name_with_other_content_is_flagged(car, gateway):
+    car.images[car.serials[0]] = image(gateway, length=gateway.length + 1)
+
+    received = operations.receive_manifest(car.vehicle, car.manifest(), at=NOON)
+
+    assert received.findings == (f"image_altered:{car.serials[0]}:supplier/gateway-1.0",)
+
+
+def test_a24_an_image_for_other_hardware_is_flagged(car, gateway):
+    car.images[car.serials[1]] = image(gateway)
+
+    received = operations.receive_manifest(car.vehicle, car.manifest(), at=NOON)
+
+    assert received.findings == (f"image_unfit:{car.serials[1]}:supplier/gateway-1.0",)
+
+
+def test_a24_a_published_image_that_was_never_assigned_to_the_ecu_is_flagged(car):
+    operations.receive_manifest(car.vehicle, car.manifest(), at=NOON)
+    car.images[car.serials[0]] = image(make_package(car.vehicle.tenant, "gateway", "2.0"))
+
+    received = operations.receive_manifest(car.vehicle, car.manifest(), at=LATER)
+
+    assert received.findings == (f"image_unassigned:{car.serials[0]}:supplier/gateway-2.0",)
+
+
+def test_another_tenants_package_is_no_published_image(car):
+    make_package(make_tenant(), "foreign", "1.0")
+    car.images[car.serials[0]]["filepath"] = "supplier/foreign-1.0"
+
+    received = operations.receive_manifest(car.vehicle, car.manifest(), at=NOON)
+
+    assert received.findings == (f"image_unpublished:{car.serials[0]}:supplier/foreign-1.0",)
+
+
+def test_a_clock_more_than_a_day_ahead_is_flagged(car):
+    reports = car.reports()
+    reports[car.serials[1]] = car.report(car.serials[1], timeserver_time="2026-06-02T12:00:01Z")
+
+    received = operations.receive_manifest(car.vehicle, car.manifest(reports), at=NOON)
+
+    assert received.findings == (f"clock_ahead:{car.serials[1]}:2026-06-02T12:00:01Z",)
+
+
+# A25: impersonation.
+def test_a25_another_vehicles_manifest_is_refused(car, gateway, brake):
+    other = make_signing_vehicle(gateway.tenant, gateway, brake)
+
+    refusal = refuse(car, other.manifest(), errors.ManifestOtherVehicleError)
+
+    assert (refusal.code, refusal.status) == ("manifest.other_vehicle", 403)
+
+
+def test_a25_a_manifest_that_names_another_primary_is_refused(car):
+    refuse(car, car.manifest(primary_ecu_serial=car.serials[1]), errors.ManifestWrongPrimaryError)
+
+
+def test_a_manifest_changed_after_signing_is_refused(car):
+    envelope = json.loads(car.manifest())
+    envelope["signed"]["report"] = {"attempt": str(uuid4()), "outcome": "success", "code": "", "message": ""}
+
+    refuse(car, canonical(envelope), errors.ManifestMalformedError)
+
+
+def test_a_signature_over_other_bytes_is_refused_although_its_hash_object_fits(car):
+    envelope = json.loads(car.manifest())
+    envelope["signatures"][0]["sig"] = car.keys[car.serials[0]].private.sign(b"other").hex()
+
+    refuse(car, canonical(envelope), errors.ManifestSignatureInvalidError)
+
+
+@pytest.mark.parametrize("hash_object", [{"function": "sha256", "digest": "0" * 64}, {"function": "md5"}, None])
+def test_a_signature_with_a_wrong_hash_object_is_refused(car, hash_object):
+    envelope = json.loads(car.manifest())
+    envelope["signatures"][0]["hash"] = hash_object
+
+    refuse(car, canonical(envelope), errors.ManifestMalformedError)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{", b"[]", b'{"signed":1.5}', b'{"a":1,"a":1}', b"\xef\xbb\xbf{}", b"{} trailing", b"\xff"],
+)
+def test_what_is_not_strict_json_is_refused_as_unreadable(car, body):
+    refusal = refuse(car, body, errors.ManifestUnreadableError)
+
+    assert (refusal.code, refusal.status) == ("request.malformed", 400)
+
+
+def test_the_place_of_a_syntax_error_is_told(car):
+    refusal = refuse(car, b'{"signed":\n nothing}', errors.ManifestUnreadableError)
+
+    assert refusal.details == {"line": 2, "column": 2}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"vehicle_id": 7},
+        {"vehicle_id": ""},
+        {"ecu_version_manifests": []},
+        {"ecu_version_manifests": {"X": 1}},
+        {"report": "fine"},
+        {"report": {"attempt": "7", "outcome": "success", "code": "", "message": ""}},
+        {"report": {"attempt": str(UUID(int=1)), "outcome": "splendid", "code": "", "message": ""}},
+        {"note": "Größe"},
+    ],
+)
+def test_a_signed_manifest_of_another_shape_is_refused(car, changes):
+    reports = car.reports()
+    signed = {
+        "vehicle_id": car.vehicle.vehicle_id,
+        "primary_ecu_serial": car.serials[0],
+        "ecu_version_manifests": reports,
+    }
+
+    refuse(car, canonical(car.keys[car.serials[0]].envelope(signed | changes)), errors.ManifestMalformedError)
+
+
+@pytest.mark.parametrize("counter", [0, -1, True, "2", None])
+def test_a_counter_that_is_no_positive_integer_is_refused(car, counter):
+    reports = car.reports(report_counter=counter)
+
+    refuse(car, car.manifest(reports), errors.ManifestMalformedError)
+
+
+def test_a_manifest_that_is_too_large_is_refused_and_only_its_beginning_is_kept(car):
+    body = car.manifest(note="x" * 256 * 1024)
+
+    refuse(car, body, errors.ManifestTooLargeError)
+
+    assert bytes(Manifest.objects.get().body) == body[: 16 * 1024]
+
+
+def test_the_same_refused_manifest_is_stored_once(car):
+    body = car.manifest(vehicle_id="VIN-OTHER")
+    for _ in range(3):
+        refuse(car, body, errors.ManifestOtherVehicleError)
+
+    assert Manifest.objects.count() == 1
