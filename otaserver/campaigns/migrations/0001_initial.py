@@ -10,7 +10,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ("firmware_store", "0001_initial"),
-        ("fleet", "0002_initial"),
+        ("fleet", "0001_initial"),
         ("tenants", "0001_initial"),
     ]
 
