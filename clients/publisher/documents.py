@@ -6,15 +6,16 @@ names, key objects and the encoding of signatures. The two bodies differ, so eac
 
 import base64
 import binascii
+import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from securesystemslib.exceptions import UnverifiedSignatureError, VerificationError
+from securesystemslib.exceptions import FormatError, UnverifiedSignatureError, VerificationError
 from securesystemslib.formats import encode_canonical
-from securesystemslib.signer import Key, Signature
+from securesystemslib.signer import Key, Signature, SSlibKey
 
 from clients.publisher.errors import InputError, TrustError
 
@@ -58,9 +59,7 @@ class Document:
     signed: Mapping[str, Any]
 
 
-def root_body(
-    profile: str, *, version: int, expires_at: datetime, roles: Mapping[str, RoleKeys]
-) -> dict[str, Any]:
+def root_body(profile: str, *, version: int, expires_at: datetime, roles: Mapping[str, RoleKeys]) -> dict[str, Any]:
     """Return the `signed` part of a root: the keys and thresholds of the four top-level roles."""
     return {
         **_head(profile, "root", version, expires_at),
@@ -162,7 +161,9 @@ def opened(profile: str, data: bytes, role: RoleKeys) -> Document:
         }
         document = Document(version=int(body["version"]), expires_at=parse_time(body["expires"]), signed=body)
     except (ValueError, KeyError, TypeError, InputError) as error:
-        raise TrustError(f"The server's {profile} metadata cannot be read: {error}.", code="trust.unreadable") from error
+        raise TrustError(
+            f"The server's {profile} metadata cannot be read: {error}.", code="trust.unreadable"
+        ) from error
     if len(good) < role.threshold:
         raise TrustError(
             f"The server's {profile} metadata carries {len(good)} good signature(s) of the keys at hand, "
@@ -179,6 +180,20 @@ def format_time(at: datetime) -> str:
 
 def parse_time(text: str) -> datetime:
     return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+
+
+def public_key(value: object) -> Key:
+    """Return the key that an object of keytype, scheme and keyval describes, under its TUF key id (TUF 1.0, 4.2).
+
+    Raises:
+        InputError: it is no such object.
+    """
+    try:
+        fields = {name: value[name] for name in ("keytype", "scheme", "keyval")}  # type: ignore[index]
+        keyid = hashlib.sha256(str(encode_canonical(fields)).encode("ascii")).hexdigest()
+        return SSlibKey.from_dict(keyid, fields)
+    except (KeyError, TypeError, ValueError, FormatError) as error:
+        raise InputError(f"{value!r} is no key of keytype, scheme and keyval.", code="keys.unreadable") from error
 
 
 def key_object(profile: str, key: Key) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from typing import Any
 
 from securesystemslib.signer import CryptoSigner, Key, Signature, Signer, SSlibKey
 
-from clients.publisher.documents import RoleKeys
+from clients.publisher.documents import PROFILES, RoleKeys
 from clients.publisher.errors import InputError
 
 INDEX = "keys.json"
@@ -59,6 +59,7 @@ class KeyStore:
         try:
             self._index: dict[str, Any] = json.loads((folder / INDEX).read_text())
             self.tenant = str(self._index["tenant"])
+            self.profiles = tuple(str(each) for each in self._index["profiles"])
         except FileNotFoundError as error:
             raise InputError(f"There are no keys in {folder}; make them with `keys init`.", code="keys.none") from error
         except (ValueError, KeyError, OSError) as error:
@@ -66,17 +67,26 @@ class KeyStore:
 
     @classmethod
     def create(
-        cls, folder: Path, *, tenant: str, roles: Sequence[str] = (), root_keys: int = 3, root_threshold: int = 2
+        cls,
+        folder: Path,
+        *,
+        tenant: str,
+        roles: Sequence[str] = (),
+        root_keys: int = 3,
+        root_threshold: int = 2,
+        profiles: Sequence[str] = PROFILES,
     ) -> "KeyStore":
         """Make a store with root keys for both repositories, a top-level targets key and one key per release role.
 
-        With `root_keys=0` it is a supplier's: release roles alone. Done again on the same folder it adds the roles that are missing and touches no key.
+        With `root_keys=0` it is a supplier's: release roles alone. `profiles` are the forms that everything is signed
+        in; the first root fixes them for a tenant. Done again on the same folder it adds the roles that are missing and
+        touches no key.
         """
         for role in roles:
             require_role_name(role)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not (folder / INDEX).exists():
-            _write_private(folder / INDEX, json.dumps({"tenant": tenant, "roles": {}}))
+            _write_private(folder / INDEX, json.dumps({"tenant": tenant, "profiles": list(profiles), "roles": {}}))
         store = cls(folder)
         if store.tenant != tenant:
             raise InputError(f"{folder} holds the keys of tenant {store.tenant}, not of {tenant}.", code="keys.tenant")

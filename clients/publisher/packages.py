@@ -76,13 +76,78 @@ class Packages:
         """
         require_role_name(spec.role)
         facts = file_facts(path)
-        current = self._require_current(spec.role)
-        counter = spec.release_counter
-        if counter is None:
-            counter = self._counter_in_use(spec, current)
-        package = self._declare(spec, counter, path.name, facts)
+        counter = self._counter(spec)
+        # The server takes printable ASCII for a file's name; it is shown to people and means nothing.
+        filename = "".join(char if " " <= char <= "~" else "_" for char in path.name)
+        package = self._declare(spec, counter, filename, facts)
         if package["state"] == "uploading":
             self._upload(package, path, progress)
+        return self._published(package, spec, counter, facts)
+
+    def republish(self, target_name: str, *, version: str, release_counter: int | None = None) -> PublishedPackage:
+        """Sign a package's content again under a new version: the way back to old software.
+
+        By default it gets the highest release counter in use for its hardware, the lowest that no vehicle refuses. The
+        server has the bytes already. A withdrawn package can be republished as well.
+        """
+        old = find_package(self._api, target_name)
+        if not old["sha512"]:
+            raise InputError(
+                f"{target_name} is not published yet, so there is nothing to repeat.", code="package.state"
+            )
+        spec = PackageSpec(old["role"], old["name"], version, tuple(old["hardware_ids"]), release_counter)
+        facts = FileFacts(int(old["length"]), old["sha256"], old["sha512"])
+        counter = self._counter(spec)
+        package = self._declare(spec, counter, old["filename"], facts)
+        if package["state"] == "uploading" and int(package["received"]) < facts.length:
+            raise InputError(f"The server no longer has the bytes of {target_name}.", code="package.content_gone")
+        return self._published(package, spec, counter, facts)
+
+    def raise_counter(self, target_name: str, *, version: str, release_counter: int | None = None) -> PublishedPackage:
+        """Sign a package's content again under a new version with a higher counter than any in use for its hardware.
+
+        Vehicles that commit it accept nothing from before any more, so this bars older software for good.
+
+        Raises:
+            InputError: the given counter is not higher.
+        """
+        old = find_package(self._api, target_name)
+        again = f"{old['role']}/{old['name']}-{version}"
+        targets = self._require_current(old["role"]).signed["targets"]
+        others = {name: entry for name, entry in targets.items() if name != again}
+        highest = _highest_counter(others, old["hardware_ids"])
+        wanted = highest + 1 if release_counter is None else release_counter
+        if wanted <= highest:
+            raise InputError(
+                f"A counter of {wanted} bars nothing: {highest} is in use for {', '.join(old['hardware_ids'])}.",
+                code="package.counter_not_higher",
+            )
+        return self.republish(target_name, version=version, release_counter=wanted)
+
+    def withdraw(self, target_name: str, *, reason: str) -> int:
+        """Take a package out of its role's signed targets, so that no vehicle accepts it any more; return its id."""
+        package = find_package(self._api, target_name)
+        if package["state"] == "withdrawn":
+            return int(package["id"])
+
+        def without(targets: Mapping[str, Any]) -> dict[str, Any]:
+            return {name: entry for name, entry in targets.items() if name != target_name}
+
+        self._replace_targets(package["role"], without, f"/packages/{package['id']}/withdraw", {"reason": reason})
+        return int(package["id"])
+
+    def _counter(self, spec: PackageSpec) -> int:
+        if spec.release_counter is not None:
+            return spec.release_counter
+        targets = self._require_current(spec.role).signed["targets"]
+        published = targets.get(spec.target_name)
+        if published is not None:  # a repeated command says the same again
+            return int(published["custom"]["releaseCounter"])
+        return _highest_counter(targets, spec.hardware_ids)
+
+    def _published(
+        self, package: Mapping[str, Any], spec: PackageSpec, counter: int, facts: FileFacts
+    ) -> PublishedPackage:
         entry = documents.target_entry(
             length=facts.length,
             sha256=facts.sha256,
@@ -96,35 +161,6 @@ class Packages:
         if is_new:
             self._sign_in(package["id"], spec, entry)
         return PublishedPackage(package["id"], spec.target_name, counter, facts.length, facts.sha256, is_new)
-
-    def withdraw(self, target_name: str, *, reason: str) -> int:
-        """Take a package out of its role's signed targets, so that no vehicle accepts it any more; return its id."""
-        package = self.find(target_name)
-        if package["state"] == "withdrawn":
-            return int(package["id"])
-
-        def without(targets: Mapping[str, Any]) -> dict[str, Any]:
-            return {name: entry for name, entry in targets.items() if name != target_name}
-
-        self._replace_targets(package["role"], without, f"/packages/{package['id']}/withdraw", {"reason": reason})
-        return int(package["id"])
-
-    def find(self, target_name: str) -> Any:
-        """Return the package `<role>/<name>-<version>` that was not refused."""
-        rows = [row for row in self._api.rows("/packages", target_name=target_name) if row["state"] != "refused"]
-        if not rows:
-            raise InputError(f"There is no package {target_name}.", code="package.not_found")
-        return rows[0]
-
-    def highest_counter(self, role: str, hardware_ids: Sequence[str]) -> int:
-        """Return the highest release counter in the role's signed targets for any of the hardware ids; 0 if none."""
-        return _highest_counter(self._require_current(role), hardware_ids)
-
-    def _counter_in_use(self, spec: PackageSpec, current: Document) -> int:
-        published = current.signed["targets"].get(spec.target_name)
-        if published is not None:  # a repeated command must say the same again
-            return int(published["custom"]["releaseCounter"])
-        return _highest_counter(current, spec.hardware_ids)
 
     def _declare(self, spec: PackageSpec, counter: int, filename: str, facts: FileFacts) -> Any:
         return self._api.post(
@@ -205,6 +241,18 @@ class Packages:
         return current
 
 
+def find_package(api: Api, target_name: str) -> Any:
+    """Return the package `<role>/<name>-<version>`, which is not a refused one.
+
+    Raises:
+        InputError: there is none.
+    """
+    for row in api.rows("/packages", target_name=target_name):
+        if row["state"] != "refused":
+            return row
+    raise InputError(f"There is no package {target_name}.", code="package.not_found")
+
+
 def file_facts(path: Path) -> FileFacts:
     """Read the file once and return its length and digests.
 
@@ -236,10 +284,10 @@ def _can_go_on(error: PublisherError) -> bool:
     return isinstance(error, UnreachableError) or error.code in ("upload.offset", "upload.busy")
 
 
-def _highest_counter(current: Document, hardware_ids: Sequence[str]) -> int:
+def _highest_counter(targets: Mapping[str, Any], hardware_ids: Sequence[str]) -> int:
     counters = [
         int(entry["custom"]["releaseCounter"])
-        for entry in current.signed["targets"].values()
+        for entry in targets.values()
         if set(hardware_ids) & set(entry["custom"]["hardwareIds"])
     ]
     return max(counters, default=0)

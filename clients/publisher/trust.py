@@ -7,11 +7,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from securesystemslib.signer import Signature, SSlibKey
+from securesystemslib.signer import Signature
 
 from clients.publisher import documents
 from clients.publisher.api import Api
-from clients.publisher.documents import PROFILES, Delegation, Document, RoleKeys
+from clients.publisher.documents import Delegation, Document, RoleKeys
 from clients.publisher.errors import InputError, ServerRefusalError, TrustError
 from clients.publisher.keystore import REPOSITORIES, KeyStore, StoredRole, require_role_name
 
@@ -62,12 +62,14 @@ class Trust:
     ) -> RoleVersion:
         """Publish the next root, signed by the old and the new root keys, with the server's present online keys.
 
-        Without `new_keys` the root keys stay: that renews the expiry and takes in rotated online keys. New keys are kept
-        beside the old ones until the server has the root, so that an interrupted rotation is finished by another.
+        Without `new_keys` the root keys stay: that renews the expiry and takes in rotated online keys. New keys are
+        kept beside the old ones until the server has the root, so that doing it again finishes what was interrupted.
         """
         current = self.current_root(repository)
         if current is None:
-            raise InputError(f"The {repository} repository has no root yet; begin with `trust init`.", code="trust.none")
+            raise InputError(
+                f"The {repository} repository has no root yet; begin with `trust init`.", code="trust.none"
+            )
         staged = self._keys.staged_root(repository)
         if staged is not None and _names_root_keys(current, staged):
             # An earlier rotation reached the server and was cut off before it could be noted here.
@@ -144,16 +146,14 @@ class Trust:
         folder.mkdir(parents=True, exist_ok=True)
         saved = []
         for repository in REPOSITORIES:
-            for profile in PROFILES:
+            for profile in self._keys.profiles:
                 response = self._api.fetch(f"/trust/{repository}/root", profile=profile, version=1)
                 path = folder / f"{repository}-root.{profile}.json"
                 path.write_bytes(response.content)
                 saved.append(path)
         return saved
 
-    def signed_targets(
-        self, role: str, version: int, targets: Mapping[str, Any]
-    ) -> tuple[dict[str, bytes], datetime]:
+    def signed_targets(self, role: str, version: int, targets: Mapping[str, Any]) -> tuple[dict[str, bytes], datetime]:
         """Return a release role's signed targets by profile, and when they end."""
         expires_at = self._clock() + RELEASE_ROLE_LIFETIME
         stored = self._keys.role(f"image/{role}")
@@ -163,13 +163,13 @@ class Trust:
                 documents.targets_body(profile, version=version, expires_at=expires_at, targets=targets),
                 lambda data: self._keys.sign(stored, data),
             )
-            for profile in PROFILES
+            for profile in self._keys.profiles
         }
         return bodies, expires_at
 
     def _verified(self, repository: str, role: str, keys: StoredRole) -> Document | None:
         found: list[Document] = []
-        for profile in PROFILES:
+        for profile in self._keys.profiles:
             try:
                 response = self._api.fetch(f"/trust/{repository}/{role}", profile=profile)
             except ServerRefusalError as error:
@@ -180,9 +180,8 @@ class Trust:
         if not found:
             return None
         first = found[0]
-        if len(found) != len(PROFILES) or any(
-            each.version != first.version or each.signed.get("targets") != first.signed.get("targets")
-            for each in found
+        if len(found) != len(self._keys.profiles) or any(
+            each.version != first.version or each.signed.get("targets") != first.signed.get("targets") for each in found
         ):
             raise TrustError(f"The profiles of {repository} {role} do not say the same.", code="trust.profiles_differ")
         seen = self._keys.seen_version(role) if repository == "image" and role != "root" else 0
@@ -218,7 +217,7 @@ class Trust:
                 documents.root_body(profile, version=version, expires_at=expires_at, roles=roles),
                 lambda data: self._signatures(signers or (root,), data),
             )
-            for profile in PROFILES
+            for profile in self._keys.profiles
         }
         self._api.put_metadata(f"/trust/{repository}/root", bodies)
         return RoleVersion(repository, "root", version, expires_at, is_new=True)
@@ -234,7 +233,7 @@ class Trust:
                 ),
                 lambda data: self._keys.sign(stored, data),
             )
-            for profile in PROFILES
+            for profile in self._keys.profiles
         }
         return self._put_targets("targets", bodies, expires_at, replaces=replaces)
 
@@ -250,7 +249,7 @@ class Trust:
         roles = {}
         for role in ONLINE_ROLES[repository]:
             keys = tuple(
-                SSlibKey.from_dict(each["keyid"], dict(each["public_key"]))
+                documents.public_key(each["public_key"])
                 for each in listed
                 if (each["repository"], each["role"]) == (repository, role)
             )
@@ -276,7 +275,7 @@ def _delegations(top: Document) -> list[Delegation]:
         Delegation(
             role["name"],
             RoleKeys(
-                tuple(SSlibKey.from_dict(keyid, dict(delegated["keys"][keyid])) for keyid in role["keyids"]),
+                tuple(documents.public_key(delegated["keys"][keyid]) for keyid in role["keyids"]),
                 role["threshold"],
             ),
         )

@@ -65,11 +65,21 @@ class SignedMetadata(serializers.Serializer[Any]):
     metadata = MetadataField()
 
 
+class Withdrawal(SignedMetadata):
+    """The role's next metadata, without the package, and why."""
+
+    reason = serializers.CharField(max_length=2000)
+
+
 class OnlineKeySerializer(serializers.Serializer[Any]):
     repository = serializers.CharField()
     role = serializers.CharField()
     keyid = serializers.CharField()
     public_key = serializers.JSONField()
+
+
+class OnlineKeys(serializers.Serializer[Any]):
+    keys = OnlineKeySerializer(many=True)
 
 
 class ReleaseItemSerializer(serializers.ModelSerializer[ReleaseItem]):
@@ -93,7 +103,17 @@ class ReleaseSerializer(serializers.ModelSerializer[Release]):
 
     class Meta:
         model = Release
-        fields = ["id", "name", "version", "packages", "conditions", "notes", "created_by", "created_at", "published_at"]
+        fields = [
+            "id",
+            "name",
+            "version",
+            "packages",
+            "conditions",
+            "notes",
+            "created_by",
+            "created_at",
+            "published_at",
+        ]
 
 
 class ReleaseItemDeclaration(serializers.Serializer[Any]):

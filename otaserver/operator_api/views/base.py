@@ -72,6 +72,13 @@ class TenantView(GenericAPIView[Any]):
         page = self.paginate_queryset(rows)
         return self.get_paginated_response(serializer(page, many=True).data)
 
+    def only(self, rows: QuerySet[Row], *names: str) -> QuerySet[Row]:
+        """Return the rows whose fields have the values that the query string gives, of those fields that it may give."""
+        wanted = {name: self.request.query_params[name] for name in names if name in self.request.query_params}
+        if any("\0" in value for value in wanted.values()):
+            return rows.none()
+        return rows.filter(**wanted)
+
     def find(self, rows: QuerySet[Row], pk: int) -> Row:
         """Return the row, which may only be one of the caller's tenant: `rows` must say so."""
         found = rows.filter(pk=pk).first()

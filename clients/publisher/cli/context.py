@@ -1,0 +1,87 @@
+"""What every command takes, and how it answers."""
+
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import httpx
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from clients.publisher.api import Api, connect
+from clients.publisher.campaigns import Campaigns
+from clients.publisher.errors import InputError
+from clients.publisher.keystore import KeyStore
+from clients.publisher.publisher import Publisher
+from clients.publisher.releases import Releases
+
+Url = Annotated[str, typer.Option("--url", envvar="OTA_URL", help="The server, like https://ota.example.com")]
+Token = Annotated[
+    str, typer.Option("--token", envvar="OTA_TOKEN", help="A service token; better given as OTA_TOKEN than here")
+]
+Keys = Annotated[Path, typer.Option("--keys", envvar="OTA_KEYS", help="The folder with the offline keys")]
+AsJson = Annotated[bool, typer.Option("--json", help="Answer with JSON on standard output")]
+
+
+@dataclass(frozen=True)
+class Seams:
+    """What a caller in the same process may put in place of the network."""
+
+    transport: httpx.BaseTransport | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Where a command says what it did: JSON for programs, or sentences and tables for people."""
+
+    is_json: bool
+
+    def say(self, sentence: str, data: Any) -> None:
+        if self.is_json:
+            typer.echo(json.dumps(data, default=_plain))
+        else:
+            typer.echo(sentence)
+
+    def rows(self, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+        """Show rows as a table of some columns, or as JSON with all of them."""
+        listed = list(rows)
+        if self.is_json:
+            typer.echo(json.dumps(listed, default=_plain))
+            return
+        table = Table(*columns)
+        for row in listed:
+            table.add_row(*("" if row[name] is None else str(row[name]) for name in columns))
+        Console(width=None if os.isatty(1) else 200).print(table)
+
+    def progress(self) -> Console:
+        """Return where progress is drawn: standard error, and nowhere for programs."""
+        return Console(stderr=True, quiet=self.is_json)
+
+
+def open_api(context: typer.Context, url: str, token: str) -> Api:
+    return Api(_client(context, url, token))
+
+
+def open_campaigns(context: typer.Context, url: str, token: str) -> Campaigns:
+    api = open_api(context, url, token)
+    return Campaigns(api, Releases(api))
+
+
+def open_publisher(context: typer.Context, url: str, token: str, keys: Path) -> Publisher:
+    return Publisher(_client(context, url, token), KeyStore(keys))
+
+
+def _client(context: typer.Context, url: str, token: str) -> httpx.Client:
+    if not url.startswith(("http://", "https://")):
+        raise InputError(f"The server's address is {url!r}; it begins with https:// or http://.", code="input.url")
+    seams: Seams = context.obj or Seams()
+    return connect(url, token, transport=seams.transport)
+
+
+def _plain(value: object) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)

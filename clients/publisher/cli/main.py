@@ -1,0 +1,49 @@
+import json
+import sys
+from collections.abc import Sequence
+
+import httpx
+import typer
+
+from clients.publisher.cli import campaigns, keys, packages, releases, trust
+from clients.publisher.cli.context import Seams
+from clients.publisher.errors import PublisherError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    help="Make keys, sign, publish, start, watch. Exit codes: 0 done, 2 wrong input, 3 refused by the server, "
+    "4 not reachable (try again later), 5 signatures do not hold, 6 the campaign ended badly.",
+)
+app.add_typer(keys.app, name="keys")
+app.add_typer(trust.app, name="trust")
+app.add_typer(trust.root_app, name="root")
+app.add_typer(packages.app)
+app.add_typer(releases.app, name="release")
+app.add_typer(campaigns.app, name="campaign")
+
+
+def run(arguments: Sequence[str], *, transport: httpx.BaseTransport | None = None) -> int:
+    """Run one command and return its exit code; failures are told in a sentence, with the stable code."""
+    command = typer.main.get_command(app)
+    try:
+        command.main(args=list(arguments), prog_name="publisher", obj=Seams(transport))
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 1
+    except PublisherError as error:
+        _tell(error, is_json="--json" in arguments)
+        return error.exit_code
+    return 0
+
+
+def _tell(error: PublisherError, *, is_json: bool) -> None:
+    if is_json:
+        problem = {**error.details, "code": error.code, "detail": error.message}
+        typer.echo(json.dumps({"error": problem}))
+    else:
+        typer.echo(f"{error.code}: {error.message}", err=True)
+
+
+def main() -> None:
+    sys.exit(run(sys.argv[1:]))

@@ -1,0 +1,59 @@
+"""Releases: the packages that a vehicle should run together."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from clients.publisher.api import Api
+from clients.publisher.errors import InputError
+from clients.publisher.packages import find_package
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A package that must (`requires`) or must not (`conflicts`) run beside a release; no versions means any."""
+
+    kind: str
+    package_name: str
+    versions: tuple[str, ...] = ()
+
+
+class Releases:
+    """Releases of one tenant, made from the names of packages."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+
+    def create(
+        self,
+        name: str,
+        version: str,
+        packages: Sequence[tuple[str, int]],
+        *,
+        conditions: Sequence[Condition] = (),
+        notes: Mapping[str, str] | None = None,
+    ) -> Any:
+        """Create a release of published packages, given as target name and place in the order of installation."""
+        return self._api.post(
+            "/releases",
+            {
+                "name": name,
+                "version": version,
+                "packages": [
+                    {"package": find_package(self._api, target_name)["id"], "position": position}
+                    for target_name, position in packages
+                ],
+                "conditions": [
+                    {"kind": each.kind, "package_name": each.package_name, "versions": list(each.versions)}
+                    for each in conditions
+                ],
+                "notes": dict(notes or {}),
+            },
+        )
+
+    def find(self, name: str, version: str) -> Any:
+        """Return the release of that name and version."""
+        found = next(self._api.rows("/releases", name=name, version=version), None)
+        if found is None:
+            raise InputError(f"There is no release {name} {version}.", code="release.not_found")
+        return found

@@ -1,0 +1,30 @@
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from django.db import transaction
+
+from otaserver.audit import operations as audit
+from otaserver.fleet import operations as fleet
+from otaserver.tenants.models import Tenant
+
+
+@transaction.atomic
+def issue_claim_codes(
+    tenant: Tenant, vehicle_ids: Sequence[str], *, valid_for: timedelta, by: str, at: datetime
+) -> dict[str, str]:
+    """Issue claim codes for vehicles, all or none, and record for whom; return them by vehicle id.
+
+    Raises:
+        VehicleIdRefusedError: no vehicle can have one of these ids.
+    """
+    codes = fleet.create_claim_codes(tenant, vehicle_ids, at=at, valid_for=valid_for)
+    audit.record(
+        "claim_codes.issued",
+        f"{len(codes)} vehicles",
+        tenant=tenant,
+        by=by,
+        at=at,
+        vehicle_ids=sorted(codes),
+        valid_seconds=int(valid_for.total_seconds()),
+    )
+    return codes

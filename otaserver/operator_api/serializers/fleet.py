@@ -1,0 +1,89 @@
+from typing import Any
+
+from rest_framework import serializers
+
+from otaserver.fleet.models import VEHICLE_ID_MAX_LENGTH, Ecu, Group, Vehicle
+
+MAX_BULK = 10_000
+
+
+class EcuSerializer(serializers.ModelSerializer[Ecu]):
+    class Meta:
+        model = Ecu
+        fields = [
+            "serial",
+            "hardware_id",
+            "is_primary",
+            "keyid",
+            "installed_target",
+            "installed_sha256",
+            "installed_length",
+            "installed_at",
+        ]
+
+
+class VehicleSerializer(serializers.ModelSerializer[Vehicle]):
+    ecus = EcuSerializer(many=True)
+
+    class Meta:
+        model = Vehicle
+        fields = [
+            "id",
+            "vehicle_id",
+            "created_at",
+            "enrolled_at",
+            "last_contact_at",
+            "confirmed_at",
+            "blocked_at",
+            "blocked_reason",
+            "time_zone",
+            "ecus",
+        ]
+
+
+class GroupSerializer(serializers.ModelSerializer[Group]):
+    class Meta:
+        model = Group
+        fields = ["id", "name", "kind", "filter", "created_at"]
+
+
+class GroupDeclaration(serializers.Serializer[Any]):
+    """A filter makes a dynamic group; vehicles chosen by hand a static one."""
+
+    name = serializers.CharField(max_length=100)
+    filter = serializers.CharField(max_length=10_000, default="", allow_blank=True)
+    vehicles = serializers.ListField(
+        child=serializers.CharField(max_length=VEHICLE_ID_MAX_LENGTH),
+        max_length=MAX_BULK,
+        default=list,
+        help_text="vehicle ids",
+    )
+
+
+class VehicleIds(serializers.Serializer[Any]):
+    vehicles = serializers.ListField(
+        child=serializers.CharField(max_length=VEHICLE_ID_MAX_LENGTH), min_length=1, max_length=MAX_BULK
+    )
+
+
+class MembershipChange(serializers.Serializer[Any]):
+    changed = serializers.IntegerField(help_text="vehicles that were put in")
+
+
+class ClaimCodeRequest(serializers.Serializer[Any]):
+    vehicle_ids = serializers.ListField(
+        child=serializers.CharField(max_length=VEHICLE_ID_MAX_LENGTH), min_length=1, max_length=MAX_BULK
+    )
+    valid_hours = serializers.IntegerField(min_value=1, max_value=24 * 366, default=24 * 30)
+
+
+class ClaimCodeSerializer(serializers.Serializer[Any]):
+    vehicle_id = serializers.CharField()
+    claim_code = serializers.CharField()
+
+
+class ClaimCodes(serializers.Serializer[Any]):
+    """The codes are shown once; the server keeps hashes."""
+
+    claim_codes = ClaimCodeSerializer(many=True)
+    expires_at = serializers.DateTimeField()

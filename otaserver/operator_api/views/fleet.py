@@ -1,0 +1,123 @@
+from datetime import timedelta
+from typing import Any
+
+from django.db.models import QuerySet
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from otaserver import clock
+from otaserver.fleet import operations, queries
+from otaserver.fleet.errors import VehicleNotFoundError
+from otaserver.fleet.models import Group, Vehicle
+from otaserver.operator_api.operations import issue_claim_codes
+from otaserver.operator_api.serializers.fleet import (
+    ClaimCodeRequest,
+    ClaimCodes,
+    GroupDeclaration,
+    GroupSerializer,
+    MembershipChange,
+    VehicleIds,
+    VehicleSerializer,
+)
+from otaserver.operator_api.views.base import TenantView
+from otaserver.tenants.states import Permission
+
+
+class FleetView(TenantView):
+    def chosen(self, vehicle_ids: list[str]) -> list[Vehicle]:
+        """Return the tenant's vehicles of these ids, all of them."""
+        found = {
+            vehicle.vehicle_id: vehicle
+            for vehicle in Vehicle.objects.of(self.caller.tenant).filter(vehicle_id__in=vehicle_ids)
+        }
+        missing = sorted(set(vehicle_ids) - set(found))
+        if missing:
+            raise VehicleNotFoundError(
+                f"There is no vehicle {missing[0]!r} ({len(missing)} unknown in all).", vehicle_ids=missing[:100]
+            )
+        return list(found.values())
+
+    def groups(self) -> QuerySet[Group]:
+        return Group.objects.filter(tenant=self.caller.tenant)
+
+
+class VehicleList(FleetView):
+    permissions = {"GET": Permission.VIEW}
+
+    @extend_schema(
+        responses=VehicleSerializer(many=True),
+        parameters=[OpenApiParameter("filter", str, description="the filter language of dynamic groups")],
+    )
+    def get(self, request: Request) -> Response:
+        text = request.query_params.get("filter", "")
+        tenant = self.caller.tenant
+        vehicles = queries.vehicles_matching(tenant, text) if text else Vehicle.objects.of(tenant)
+        return self.page_of(vehicles.prefetch_related("ecus"), VehicleSerializer)
+
+
+class VehicleDetail(FleetView):
+    permissions = {"GET": Permission.VIEW}
+
+    @extend_schema(responses=VehicleSerializer)
+    def get(self, request: Request, vehicle_id: str) -> Response:
+        return Response(VehicleSerializer(queries.vehicle_by_id(self.caller.tenant, vehicle_id)).data)
+
+
+class GroupList(FleetView):
+    permissions = {"GET": Permission.VIEW, "POST": Permission.MANAGE_FLEET}
+
+    @extend_schema(responses=GroupSerializer(many=True), parameters=[OpenApiParameter("name", str)])
+    def get(self, request: Request) -> Response:
+        return self.page_of(self.only(self.groups(), "name"), GroupSerializer)
+
+    @extend_schema(request=GroupDeclaration, responses={201: GroupSerializer})
+    def post(self, request: Request) -> Response:
+        wanted = self.received(GroupDeclaration)
+        group = operations.create_group(
+            self.caller.tenant,
+            name=wanted["name"],
+            filter=wanted["filter"],
+            vehicles=self.chosen(wanted["vehicles"]),
+            by=self.caller.actor,
+            at=clock.now(),
+        )
+        return Response(GroupSerializer(group).data, status=201)
+
+
+class GroupDetail(FleetView):
+    permissions = {"GET": Permission.VIEW}
+
+    @extend_schema(responses=GroupSerializer)
+    def get(self, request: Request, pk: int) -> Response:
+        return Response(GroupSerializer(self.find(self.groups(), pk)).data)
+
+
+class GroupVehicles(FleetView):
+    permissions = {"GET": Permission.VIEW, "POST": Permission.MANAGE_FLEET}
+
+    @extend_schema(responses=VehicleSerializer(many=True))
+    def get(self, request: Request, pk: int) -> Response:
+        vehicles: QuerySet[Any] = queries.vehicles_in(self.find(self.groups(), pk))
+        return self.page_of(vehicles.prefetch_related("ecus"), VehicleSerializer)
+
+    @extend_schema(request=VehicleIds, responses=MembershipChange)
+    def post(self, request: Request, pk: int) -> Response:
+        group = self.find(self.groups(), pk)
+        vehicles = self.chosen(self.received(VehicleIds)["vehicles"])
+        added = operations.add_to_group(group, vehicles, by=self.caller.actor, at=clock.now())
+        return Response({"changed": added})
+
+
+class ClaimCodeList(FleetView):
+    permissions = {"POST": Permission.MANAGE_FLEET}
+
+    @extend_schema(request=ClaimCodeRequest, responses={201: ClaimCodes})
+    def post(self, request: Request) -> Response:
+        wanted = self.received(ClaimCodeRequest)
+        at, valid_for = clock.now(), timedelta(hours=wanted["valid_hours"])
+        codes = issue_claim_codes(
+            self.caller.tenant, wanted["vehicle_ids"], valid_for=valid_for, by=self.caller.actor, at=at
+        )
+        listed = [{"vehicle_id": vehicle_id, "claim_code": code} for vehicle_id, code in codes.items()]
+        return Response(ClaimCodes({"claim_codes": listed, "expires_at": at + valid_for}).data, status=201)
