@@ -9,7 +9,7 @@ import errno
 import fcntl
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,20 +129,25 @@ def store(upload: str, *, sha256: str, length: int) -> None:
     Raises:
         StorageFullError: the storage takes no more; the upload stays.
     """
-    path = _upload_path(upload)
-    if not has_blob(sha256, length=length):
-        name = blob_path(sha256)
-        default_storage.delete(name)
-        try:
-            with path.open("rb") as file:
-                saved = default_storage.save(name, _MovableFile(file, path))
-        except OSError as error:
-            if not has_blob(sha256, length=length):
+    path, name = _upload_path(upload), blob_path(sha256)
+    with _changing(sha256):
+        if not has_blob(sha256, length=length):
+            # What is there is a part of it, left by a crash.
+            default_storage.delete(name)
+            try:
+                with path.open("rb") as file:
+                    default_storage.save(name, _MovableFile(file, path))
+            except OSError as error:
                 default_storage.delete(name)
-            raise _refusal(error) from error
-        if saved != name:  # another upload of the same content was faster
-            default_storage.delete(saved)
+                raise _refusal(error) from error
     discard(upload)
+
+
+def delete_unless(sha256: str, is_needed: Callable[[], bool]) -> None:
+    """Delete a stored file unless it is needed; nobody can store the same content between question and deletion."""
+    with _changing(sha256):
+        if not is_needed():
+            default_storage.delete(blob_path(sha256))
 
 
 def discard(upload: str) -> None:
@@ -152,6 +157,16 @@ def discard(upload: str) -> None:
 
 def _upload_path(upload: str) -> Path:
     return Path(settings.UPLOAD_DIR) / f"{upload}.part"
+
+
+@contextmanager
+def _changing(sha256: str) -> Iterator[None]:
+    """Hold the one lock for what is stored under this digest; 256 lock files serve them all and are never removed."""
+    path = Path(settings.UPLOAD_DIR) / f"{sha256[:2]}.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 @contextmanager

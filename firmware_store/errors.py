@@ -81,6 +81,14 @@ class UploadClosedError(ConflictError):
     code = "upload.closed"
 
 
+class UploadLapsedError(RefusedError):
+    code = "upload.lapsed"
+
+
+class PackageAbandonedError(RefusedError):
+    code = "package.abandoned"
+
+
 class BlobNotFoundError(NotFoundError):
     code = "blob.not_found"
 

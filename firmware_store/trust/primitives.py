@@ -109,7 +109,7 @@ def key_problem(public_key: object, *, is_aktualizr_on: bool = True) -> str | No
     keyval = public_key["keyval"]
     if not isinstance(keyval, Mapping) or set(keyval) != {"public"} or not isinstance(keyval["public"], str):
         return "A key's keyval is an object with the text public alone."
-    kind, public = (public_key["keytype"], public_key["scheme"]), keyval["public"]
+    kind, public = (str(public_key["keytype"]), str(public_key["scheme"])), keyval["public"]
     if kind == ("ed25519", "ed25519"):
         return None if _ED25519.match(public) else "An Ed25519 key is 64 lower-case hex digits."
     if kind == ("rsa", "rsassa-pss-sha256"):
@@ -117,8 +117,8 @@ def key_problem(public_key: object, *, is_aktualizr_on: bool = True) -> str | No
     if kind[0] == "ecdsa" and kind[1] in _CURVES:
         if is_aktualizr_on:
             return "ECDSA keys are taken only where the aktualizr profile is off: aktualizr rejects a root holding one."
-        return _ecdsa_problem(public, str(kind[1]))
-    return f"Keys are Ed25519, RSA with rsassa-pss-sha256, or ECDSA on P-256 or P-384; {kind} is neither."
+        return _ecdsa_problem(public, kind[1])
+    return f"Keys are Ed25519, RSA with rsassa-pss-sha256, or ECDSA on P-256 or P-384; {kind} is none of them."
 
 
 def _rsa_problem(public: str) -> str | None:

@@ -1,0 +1,22 @@
+from firmware_store.operations.packages import publish_package, withdraw_package
+from firmware_store.operations.releases import create_release
+from firmware_store.operations.uploads import (
+    abandon_package,
+    append_bytes,
+    begin_package,
+    lapse_uploads,
+    received_bytes,
+    settle_content,
+)
+
+__all__ = [
+    "abandon_package",
+    "append_bytes",
+    "begin_package",
+    "create_release",
+    "lapse_uploads",
+    "publish_package",
+    "received_bytes",
+    "settle_content",
+    "withdraw_package",
+]

@@ -1,0 +1,106 @@
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from django.db import IntegrityError, transaction
+
+from firmware_store import rules
+from firmware_store.errors import (
+    PackageNotFoundError,
+    ReleaseConditionsError,
+    ReleaseExistsError,
+    ReleaseHardwareTwiceError,
+    ReleasePackageUnpublishedError,
+    ReleaseRefusedError,
+)
+from firmware_store.models import Package, Release, ReleaseCondition, ReleaseItem
+from firmware_store.rules import Condition, PackageFacts
+from firmware_store.states import PackageState
+from otaserver.audit import operations as audit
+from otaserver.tenants.models import Tenant
+
+MAX_POSITION = 32767
+
+
+@transaction.atomic
+def create_release(
+    tenant: Tenant,
+    *,
+    name: str,
+    version: str,
+    packages: Sequence[tuple[Package, int]],
+    conditions: Sequence[Condition] = (),
+    notes: Mapping[str, str] | None = None,
+    by: str,
+    at: datetime,
+) -> Release:
+    """Create a release of published packages, each with its position in the order of installation; final at once.
+
+    Raises:
+        PackageNotFoundError: a package is another tenant's.
+        ReleasePackageUnpublishedError: vehicles could not verify a package, not published or withdrawn.
+        ReleaseHardwareTwiceError: two packages fit the same hardware id.
+        ReleaseConditionsError: the conditions contradict the packages or each other.
+        ReleaseRefusedError: a value is out of its form.
+        ReleaseExistsError: the tenant has a release of this name and version.
+    """
+    _check_form(name, version, [position for _, position in packages], notes or {})
+    _check_packages(tenant, [package for package, _ in packages], conditions)
+    try:
+        with transaction.atomic():
+            release = Release.objects.create(
+                tenant=tenant,
+                name=name,
+                version=version,
+                notes=dict(notes or {}),
+                created_by=by,
+                created_at=at,
+                published_at=at,
+            )
+    except IntegrityError as error:
+        raise ReleaseExistsError(f"There is a release {name} {version} already.", name=name, version=version) from error
+    ReleaseItem.objects.bulk_create(
+        ReleaseItem(release=release, package=package, position=position) for package, position in packages
+    )
+    ReleaseCondition.objects.bulk_create(
+        ReleaseCondition(release=release, kind=one.kind, package_name=one.package_name, versions=list(one.versions))
+        for one in conditions
+    )
+    audit.record(
+        "release.published",
+        release,
+        tenant=tenant,
+        by=by,
+        at=at,
+        packages=[package.target_name for package, _ in packages],
+    )
+    return release
+
+
+def _check_form(name: str, version: str, positions: Sequence[int], notes: Mapping[str, str]) -> None:
+    problem = (
+        rules.label_problem(name, "name", longest=80)
+        or rules.label_problem(version, "version", longest=60)
+        or rules.notes_problem(notes)
+        or (None if positions else "A release has at least one package.")
+        or (None if all(0 <= one <= MAX_POSITION for one in positions) else f"Positions are 0 to {MAX_POSITION}.")
+    )
+    if problem:
+        raise ReleaseRefusedError(problem)
+
+
+def _check_packages(tenant: Tenant, packages: Sequence[Package], conditions: Sequence[Condition]) -> None:
+    for package in packages:
+        if package.tenant_id != tenant.pk:
+            raise PackageNotFoundError(f"No package {package.pk}.")
+    # Asked of the database now, in a shared lock's stead: a package withdrawn later is caught again at approval.
+    states = dict(Package.objects.filter(pk__in=[one.pk for one in packages]).values_list("pk", "state"))
+    for package in packages:
+        if states.get(package.pk) != PackageState.PUBLISHED:
+            raise ReleasePackageUnpublishedError(f"{package} is not published.", target=package.target_name)
+    facts = [PackageFacts(one.name, one.version, one.hardware_ids) for one in packages]
+    twice = rules.hardware_twice(facts)
+    if twice:
+        raise ReleaseHardwareTwiceError(f"Two packages fit {', '.join(twice)}: an ECU gets one.", hardware_ids=twice)
+    problem = rules.conditions_problem(conditions, facts)
+    if problem:
+        raise ReleaseConditionsError(problem)

@@ -1,0 +1,16 @@
+from firmware_store.errors import PackageNotFoundError
+from firmware_store.models import Package
+from firmware_store.states import PackageState
+from otaserver.tenants.models import Tenant
+
+
+def published_package(tenant: Tenant, target_name: str) -> Package:
+    """Return the published package with this target name.
+
+    Raises:
+        PackageNotFoundError: the tenant has none, or it is withdrawn.
+    """
+    found = Package.objects.filter(tenant=tenant, target_name=target_name, state=PackageState.PUBLISHED).first()
+    if found is None:
+        raise PackageNotFoundError(f"No published package {target_name!a:.200}.", target=target_name[:200])
+    return found

@@ -1,0 +1,109 @@
+"""The keys that the server itself signs with: made under `settings.ONLINE_KEYS`, used by their URI.
+
+Any URI that securesystemslib has a signer for works (`file2:`, `hv:`, `gcpkms:`, …). Private halves are read once per
+process and kept in its memory, since a signature is due whenever a vehicle's metadata has changed.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from securesystemslib.signer import CryptoSigner, Signer, SSlibKey
+
+from firmware_store.models import OnlineKey
+from firmware_store.trust import primitives, profiles
+from firmware_store.trust.errors import OnlineKeyMissingError, OnlineKeyStoreError
+from otaserver.tenants.models import Tenant
+
+
+@dataclass(frozen=True)
+class OnlineSigner:
+    """The active key of one online role."""
+
+    keyid: str
+    keytype: str
+    signer: Signer
+
+    def envelope(self, signed: Mapping[str, Any], profile: str) -> bytes:
+        """Sign a body as it is and return its canonical envelope, to be stored and served verbatim.
+
+        Raises:
+            NotStrictJsonError: the body has no canonical form.
+        """
+        signature = bytes.fromhex(self.signer.sign(profiles.signed_bytes(signed, profile)).signature)
+        return profiles.seal(signed, profile, keyid=self.keyid, keytype=self.keytype, signature=signature)
+
+
+@dataclass(frozen=True)
+class CreatedKey:
+    uri: str
+    keyid: str
+    public_key: Mapping[str, Any]
+
+
+def online_signer(tenant: Tenant, repository: str, role: str) -> OnlineSigner:
+    """Return the signer of one online role.
+
+    Raises:
+        OnlineKeyMissingError: the tenant has no active key for it.
+    """
+    return online_signers(tenant, repository, roles=[role])[role]
+
+
+def online_signers(tenant: Tenant, repository: str, *, roles: list[str]) -> dict[str, OnlineSigner]:
+    """Return the signers of several online roles of a repository, by role, with one query.
+
+    Raises:
+        OnlineKeyMissingError: the tenant has no active key for one of them.
+    """
+    rows = OnlineKey.objects.filter(
+        tenant=tenant, repository=repository, role__in=roles, activated_at__isnull=False, retired_at=None
+    )
+    signers = {row.role: _signer(row.uri, primitives.canonical(row.public_key)) for row in rows}
+    missing = [role for role in roles if role not in signers]
+    if missing:
+        raise OnlineKeyMissingError(
+            f"Tenant {tenant} has no online key for {repository} {', '.join(missing)}.", roles=missing
+        )
+    return signers
+
+
+def create_key(tenant: Tenant, repository: str, role: str) -> CreatedKey:
+    """Make a private key in a file of its own, readable for its owner alone.
+
+    Raises:
+        OnlineKeyStoreError: `settings.ONLINE_KEYS` is not a folder.
+    """
+    folder = _folder(str(settings.ONLINE_KEYS)) / tenant.name
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    signer = CryptoSigner.generate_ed25519()
+    keyid = signer.public_key.keyid
+    path = folder / f"{repository}-{role}-{keyid[:16]}.pem"
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(signer.private_bytes)
+        file.flush()
+        os.fsync(file.fileno())
+    return CreatedKey(uri=f"file2:{path}", keyid=keyid, public_key=signer.public_key.to_dict())
+
+
+def _folder(place: str) -> Path:
+    path = Path(place.removeprefix("file2:"))
+    if not path.is_absolute() or set("?#;") & set(str(path)):
+        raise OnlineKeyStoreError(
+            f"Online keys are made in a folder, given by an absolute path without ?, # and ;. {place!r} is none.",
+            place=place,
+        )
+    return path
+
+
+@lru_cache(maxsize=4096)
+def _signer(uri: str, public_key: bytes) -> OnlineSigner:
+    described = primitives.strict_loads(public_key, len(public_key))
+    keyid = primitives.keyid_of(described)
+    key = SSlibKey(keyid, described["keytype"], described["scheme"], described["keyval"])
+    return OnlineSigner(keyid=keyid, keytype=key.keytype, signer=Signer.from_priv_key_uri(uri, key))
