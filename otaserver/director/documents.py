@@ -10,17 +10,11 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from firmware_store.states import Profile
+from firmware_store.trust import profiles, reading
 from otaserver.director.orders import Order, OrderedPackage
 
-SPEC_VERSION = "1.0.31"
 TARGETS_LIFETIME = timedelta(days=31)  # and the snapshot's: they are signed together
 TIMESTAMP_LIFETIME = timedelta(days=1)
-
-
-def utc_text(moment: datetime) -> str:
-    """Return the one form of time that both profiles read: whole seconds, in UTC, with a Z."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def order_content(order: Order | None) -> dict[str, Any] | None:
@@ -37,7 +31,7 @@ def order_content(order: Order | None) -> dict[str, Any] | None:
         "campaign": order.campaign,
         "release": order.release,
         "grace_hours": order.grace_hours,
-        "not_before": utc_text(order.not_before) if order.not_before else None,
+        "not_before": reading.utc_text(order.not_before) if order.not_before else None,
         "preconditions": [dict(condition) for condition in order.preconditions],
         "consent": dict(order.consent) if order.consent is not None else None,
         # Notes are in the owner's language; signed bodies are ASCII.
@@ -79,17 +73,8 @@ def timestamp_body(
 
 
 def _header(profile: str, role: str, vehicle_id: str, version: int, expires_at: datetime) -> dict[str, Any]:
-    header: dict[str, Any] = {
-        "_type": role,
-        "expires": utc_text(expires_at),
-        "spec_version": SPEC_VERSION,
-        "vehicle_id": vehicle_id,
-        "version": version,
-    }
-    if profile == Profile.AKTUALIZR:
-        header["_type"] = role.capitalize()
-        del header["spec_version"]
-    return header
+    header = profiles.header(role, version=version, expires_at=expires_at, profile=profile)
+    return header | {"vehicle_id": vehicle_id}
 
 
 def _target(package: OrderedPackage) -> dict[str, Any]:

@@ -244,3 +244,15 @@ def test_of_two_first_orders_at_once_one_stands_and_both_are_counted(at_once):
     assert direction.revision == 2
     assert direction.attempt_id in {first.attempt_id, second.attempt_id}
     assert direction.content["custom"]["order"]["attempt"] == str(direction.attempt_id)
+
+
+@pytest.mark.parametrize("fields", [{"campaign": "Frühling"}, {"preconditions": [{"volts": 12.5}]}])
+def test_an_order_that_has_no_canonical_form_is_refused(fields):
+    vehicle = make_vehicle()
+    order = make_order(vehicle, make_package(vehicle.tenant), **fields)
+
+    with pytest.raises(errors.OrderTextRefusedError) as refusal:
+        operations.direct({vehicle.pk: order}, at=NOON)
+
+    assert refusal.value.details == {"vehicle": vehicle.pk}
+    assert not Direction.objects.exists()

@@ -11,8 +11,10 @@ from django.db.models import F
 
 from firmware_store.models import Package
 from firmware_store.states import PackageState
+from firmware_store.trust import primitives
+from firmware_store.trust.errors import NotStrictJsonError
 from otaserver.director import documents, rules
-from otaserver.director.errors import OrderRefusedError, OrderVehicleUnknownError
+from otaserver.director.errors import OrderRefusedError, OrderTextRefusedError, OrderVehicleUnknownError
 from otaserver.director.models import Direction
 from otaserver.director.orders import Order
 from otaserver.fleet.models import Ecu, Vehicle
@@ -46,11 +48,20 @@ def _direct_batch(orders: Mapping[int, Order | None], at: datetime) -> None:
     changed = []
     for vehicle, row in known.items():
         order = orders[vehicle]
-        content = documents.order_content(order)
+        content = _content(vehicle, order)
         if row.content != content:
             changed.append(_changed(row, order.attempt_id if order else None, content, at))
     fields = ["attempt_id", "content", "previous_content", "revision", "changed_at"]
     Direction.objects.bulk_update(changed, fields)
+
+
+def _content(vehicle: int, order: Order | None) -> dict[str, Any] | None:
+    content = documents.order_content(order)
+    try:
+        primitives.canonical(content)
+    except NotStrictJsonError as error:
+        raise OrderTextRefusedError(f"The order cannot be signed: {error}", vehicle=vehicle) from error
+    return content
 
 
 def _locked(vehicles: Collection[int]) -> dict[int, Direction]:
