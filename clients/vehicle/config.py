@@ -40,6 +40,8 @@ class Limits:
     slow_window_bytes: int = 60_000
     # How often a trial may be started before the vehicle goes back by itself.
     trial_starts: int = 3
+    # How long a health hook may say "not yet".
+    trial_seconds: float = 86_400.0
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,319 @@
+"""The Primary: one poll cycle after another, and every order from the Director to its end."""
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx
+
+from clients.vehicle import schedule
+from clients.vehicle.commit import CommitRecord
+from clients.vehicle.config import VehicleConfig
+from clients.vehicle.credentials import Credentials
+from clients.vehicle.disk import Disk, pass_checkpoint
+from clients.vehicle.downloads import Downloads
+from clients.vehicle.ecu import Ecu, Link
+from clients.vehicle.errors import NeverError, NotNowError, RejectedError, VehicleError, VerificationError
+from clients.vehicle.gate import Gate
+from clients.vehicle.hooks import Hooks
+from clients.vehicle.installation import Installation
+from clients.vehicle.journal import INSTALLING, Entry, Journal, Step
+from clients.vehicle.logs import VehicleLog
+from clients.vehicle.order import Order, format_time, parse_time
+from clients.vehicle.polling import Polling
+from clients.vehicle.reporter import Reporter
+from clients.vehicle.repository import Vehicle
+from clients.vehicle.secondary import Secondary, SecondaryLink
+from clients.vehicle.server import Server
+from clients.vehicle.state import State
+from clients.vehicle.trust import TrustStore
+from clients.vehicle.verification import Verifier
+
+
+def system_time() -> datetime:
+    return datetime.now(tz=UTC)
+
+
+@dataclass(frozen=True)
+class CycleResult:
+    """How a cycle went and when the next one is due.
+
+    `status`: idle, held, waiting (a hook wants to be asked again), installed, failed, refused, withdrawn, or when the
+    cycle ended early, not_now or never; `detail` then starts with the error's code.
+    """
+
+    next_seconds: float
+    status: str
+    detail: str = ""
+
+
+class Agent:
+    """One vehicle. All its state is in `config.state_dir`; there is nothing global, so many can share a process.
+
+    `checkpoint` is called by name around everything that is written, for tests that pull the plug there.
+    """
+
+    def __init__(
+        self,
+        config: VehicleConfig,
+        *,
+        hooks: Hooks,
+        transport: httpx.BaseTransport | None = None,
+        clock: Callable[[], datetime] = system_time,
+        sleep: Callable[[float], None] = time.sleep,
+        rng: random.Random | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+        checkpoint: Callable[[str], None] = pass_checkpoint,
+    ) -> None:
+        config.state_dir.mkdir(parents=True, exist_ok=True)
+        self._clock = clock
+        self._sleep = sleep
+        self._rng = rng or random.Random()
+        self._failures = 0
+        disk = Disk(checkpoint)
+        self._log = VehicleLog(config.vehicle_id, clock)
+        self._state = State(config.state_dir / "state.json", disk)
+        self._default_polling_seconds = config.polling_seconds
+        self._server = Server(config, transport=transport, monotonic=monotonic)
+        self._record = CommitRecord(config.state_dir / "commit.json", tuple(config.hardware), disk)
+        self._journal = Journal(config.state_dir / "journal.json", disk)
+        primary, links = _make_ecus(config, clock, disk)
+        store = TrustStore(config.state_dir / "trust", disk)
+        store.initialise({"director": config.director_root.read_bytes(), "image": config.image_root.read_bytes()})
+        verifier = Verifier(store, Vehicle(config.vehicle_id, config.hardware), config.limits, disk)
+        self._credentials = Credentials(config, self._server, links, disk, self._log)
+        self._polling = Polling(server=self._server, store=store, verifier=verifier, state=self._state)
+        self._verifier = verifier
+        self._downloads = Downloads(config.state_dir / "downloads", self._server, disk, monotonic=monotonic)
+        self._reporter = Reporter(
+            config,
+            primary=primary,
+            links=links,
+            record=self._record,
+            state=self._state,
+            server=self._server,
+            log=self._log,
+        )
+        self._gate = Gate(hooks, self._journal, self._reporter, config.language)
+        self._installation = Installation(
+            links=links,
+            record=self._record,
+            journal=self._journal,
+            downloads=self._downloads,
+            store=store,
+            hooks=hooks,
+            reporter=self._reporter,
+            limits=config.limits,
+            language=config.language,
+        )
+
+    def close(self) -> None:
+        self._server.close()
+
+    def run_forever(self) -> None:
+        """Run cycle after cycle."""
+        while True:
+            self._sleep(self.run_once().next_seconds)
+
+    def run_once(self) -> CycleResult:
+        """Run one cycle. Never raises for what a server sends or a network does."""
+        error: VehicleError | None = None
+        try:
+            status, detail = self._cycle()
+        except NotNowError as caught:
+            error, status = caught, "not_now"
+            if caught.is_suspicious:
+                self._reporter.attack(str(caught))
+        except NeverError as caught:
+            error, status = caught, "never"
+            if isinstance(caught, VerificationError):
+                self._note_refusal(caught)
+        error = self._report(error)
+        self._state.save()
+        if error is None:
+            self._failures = 0
+            return CycleResult(schedule.after_success(self._polling_seconds(), self._rng), status, detail)
+        return self._failed(error, status)
+
+    def _cycle(self) -> tuple[str, str]:
+        self._polling.wants_manifest = False
+        entry = self._journal.entry
+        if entry is not None and entry.step in INSTALLING:
+            status, release = self._install(), entry.order.release
+            if status == "waiting":
+                return status, release
+            entry = None
+        self._credentials.ensure(self._now())
+        if not self._poll_or_rely_on_grace(entry):
+            return self._advance(entry)
+        status, detail = self._reconcile()
+        return (status, detail) if status else self._advance(self._journal.entry)
+
+    def _poll_or_rely_on_grace(self, entry: Entry | None) -> bool:
+        """Poll; False if that is impossible but the pending order may be installed offline."""
+        try:
+            self._poll(is_fresh=entry is not None)
+        except NotNowError:
+            if entry is None or entry.step is not Step.GATE or not self._is_in_grace(entry.order):
+                raise
+            return False
+        return True
+
+    def _poll(self, *, is_fresh: bool) -> None:
+        self._polling.poll(
+            self._clock(),
+            is_fresh=is_fresh,
+            counters=dict(self._record.current.counters),
+            wants_images=self._wants_images,
+        )
+
+    def _wants_images(self, order: Order) -> bool:
+        return order.attempt not in self._state.memory.finished and bool(self._installation.missing(order))
+
+    def _reconcile(self) -> tuple[str, str]:
+        """Make the journal follow the order: withdraw what is no longer ordered, begin what is new."""
+        order, entry = self._polling.order, self._journal.entry
+        withdrawn = ""
+        if entry is not None and (order is None or order.attempt != entry.order.attempt):
+            self._end(entry.order, "refused", "withdrawn", "the Director no longer orders it.")
+            entry, withdrawn = None, entry.order.release
+        if order is not None and order.attempt not in self._state.memory.finished:
+            if entry is None:
+                self._begin(order)
+            elif entry.order != order:
+                self._journal.write(replace(entry, order=order))
+        if self._journal.entry is None:
+            return ("withdrawn", withdrawn) if withdrawn else ("idle", "")
+        return "", ""
+
+    def _begin(self, order: Order) -> None:
+        now = self._now()
+        if not self._installation.missing(order):
+            self._reporter.finish(order.attempt, "success", at=now, message="already installed.")
+            return
+        self._journal.write(Entry(Step.DOWNLOADING, order, format_time(now)))
+        self._reporter.event(order.attempt, "downloading", at=now, progress=0)
+
+    def _advance(self, entry: Entry | None) -> tuple[str, str]:
+        if entry is None:
+            return "idle", ""
+        if entry.step is Step.DOWNLOADING:
+            entry = self._download(entry)
+        if entry is None:
+            return "failed", "download_failed"
+        verdict = self._gate.judge(entry, self._now())
+        if verdict.status:
+            return self._stop_at_gate(entry, verdict.status, verdict.message)
+        return self._pass_gate(entry)
+
+    def _download(self, entry: Entry) -> Entry | None:
+        order = entry.order
+        for package in self._installation.missing(order):
+            try:
+                self._downloads.fetch(package.image, lambda percent: self._report_progress(order, percent))
+            except RejectedError as error:
+                self._end(order, "failure", "download_failed", str(error))
+                return None
+            except VerificationError as error:
+                raise VerificationError(error.reason, error.message, attempt=order.attempt) from error
+        now = self._now()
+        self._reporter.event(order.attempt, "downloaded", at=now, progress=100)
+        return self._journal.advance(Step.GATE, format_time(now))
+
+    def _report_progress(self, order: Order, percent: int) -> None:
+        self._reporter.event(order.attempt, "downloading", at=self._now(), progress=percent)
+
+    def _stop_at_gate(self, entry: Entry, status: str, message: str) -> tuple[str, str]:
+        if status != "held":
+            self._end(entry.order, "refused", status, message)
+            return "refused", f"{status}: {message}"
+        return "held", message
+
+    def _pass_gate(self, entry: Entry) -> tuple[str, str]:
+        """Ask the Director once more, right before installing; only a permit with grace does without an answer."""
+        try:
+            self._poll(is_fresh=True)
+        except NotNowError:
+            if not self._is_in_grace(entry.order):
+                raise
+        else:
+            if self._polling.order != entry.order:
+                status, detail = self._reconcile()
+                # A changed order starts over in the next cycle, through its own gate.
+                return (status, detail) if status else ("held", "the order has changed.")
+        now = self._now()
+        self._gate.show_notes(entry)
+        self._journal.advance(Step.STAGING, format_time(now))
+        self._reporter.event(entry.order.attempt, "installing", at=now)
+        self._flush_quietly()
+        return self._install(), entry.order.release
+
+    def _install(self) -> str:
+        return self._installation.run(self._now())
+
+    def _is_in_grace(self, order: Order) -> bool:
+        verified = self._state.memory.verified_at
+        if order.grace_hours is None or not verified:
+            return False
+        return timedelta(0) <= self._now() - parse_time(verified) <= timedelta(hours=order.grace_hours)
+
+    def _end(self, order: Order, outcome: str, code: str, message: str) -> None:
+        self._reporter.finish(order.attempt, outcome, at=self._now(), code=code, message=message)
+        if self._journal.entry is not None:
+            self._journal.close()
+        self._downloads.clear()
+
+    def _note_refusal(self, error: VerificationError) -> None:
+        self._reporter.attack(str(error))
+        if error.attempt:
+            self._reporter.finish(
+                error.attempt, "failure", at=self._now(), code="verification_failed", message=str(error)
+            )
+            entry = self._journal.entry
+            if entry is not None and entry.order.attempt == error.attempt:
+                self._journal.close()
+                self._downloads.clear()
+
+    def _report(self, error: VehicleError | None) -> VehicleError | None:
+        """Send what is due, whatever happened before; returns the first error."""
+        try:
+            self._reporter.send_due(self._now(), is_wanted=self._polling.wants_manifest)
+        except VehicleError as caught:
+            return error or caught
+        return error
+
+    def _flush_quietly(self) -> None:
+        try:
+            self._reporter.flush()
+        except VehicleError as error:
+            self._log.warning("events kept for later", code=error.code, detail=error.message)
+
+    def _failed(self, error: VehicleError, status: str) -> CycleResult:
+        self._failures += 1
+        self._log.warning(status, code=error.code, detail=error.message)
+        retry_after = error.retry_after_seconds if isinstance(error, NotNowError) else None
+        seconds = schedule.after_failure(self._failures, self._polling_seconds(), retry_after, self._rng)
+        return CycleResult(seconds, status, str(error))
+
+    def _polling_seconds(self) -> float:
+        return self._state.memory.polling_seconds or self._default_polling_seconds
+
+    def _now(self) -> datetime:
+        return self._verifier.trusted_time(self._clock())
+
+
+def _make_ecus(config: VehicleConfig, clock: Callable[[], datetime], disk: Disk) -> tuple[Ecu, Sequence[Link]]:
+    """Make every ECU; their keys are on disk when this returns."""
+    folder: Path = config.state_dir / "ecus"
+    primary = Ecu(folder / config.primary.serial, config.primary, disk)
+    links: list[Link] = []
+    for ecu in config.ecus:
+        if ecu.is_primary:
+            links.append(primary)
+        else:
+            secondary = Secondary(folder / ecu.serial, ecu, config, clock=clock, disk=disk)
+            links.append(SecondaryLink(ecu.serial, secondary.exchange, folder / ecu.serial))
+    return primary, links

@@ -1,0 +1,132 @@
+"""How the vehicle gets and keeps the right to talk to its server."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey, generate_private_key
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+from cryptography.x509.oid import NameOID
+
+from clients.vehicle.config import VehicleConfig
+from clients.vehicle.disk import Disk, read_json
+from clients.vehicle.ecu import Link
+from clients.vehicle.errors import NotNowError, VehicleError
+from clients.vehicle.logs import VehicleLog
+from clients.vehicle.order import format_time, parse_time
+from clients.vehicle.server import Server
+
+
+class Credentials:
+    """`credentials.json` (token and expiries, mode 0600), `certificate.pem` and its key beside it."""
+
+    def __init__(
+        self, config: VehicleConfig, server: Server, links: Sequence[Link], disk: Disk, log: VehicleLog
+    ) -> None:
+        self._config = config
+        self._server = server
+        self._links = links
+        self._disk = disk
+        self._log = log
+        self._path = config.state_dir / "credentials.json"
+        self._certificate_path = config.state_dir / "certificate.pem"
+        self._key_path = config.state_dir / "certificate.key"
+        self._current: Mapping[str, Any] | None = read_json(self._path)
+        if self._current:
+            self._use(self._current)
+
+    def ensure(self, at: datetime) -> None:
+        """Enrol if that is still to do; renew when a third of the credential's life is left.
+
+        A claim code other than the one used before means that the owner wants the vehicle enrolled anew.
+
+        Raises:
+            NotNowError, RejectedError: the vehicle has no credential and gets none.
+        """
+        if self._current is None or (self._config.claim_code and self._current["claim"] != self._claim_hash()):
+            self._enrol(at)
+        elif at >= parse_time(self._current["renew_at"]):
+            try:
+                self._renew(at)
+            except VehicleError as error:
+                # The old one may still do; when it does not, the next request says so.
+                self._log.warning("renewal failed", code=error.code, detail=error.message)
+
+    def _enrol(self, at: datetime) -> None:
+        if not self._config.claim_code:
+            raise NotNowError("claim.missing", "the vehicle has no credential and no claim code.")
+        body = {
+            "vehicle_id": self._config.vehicle_id,
+            "claim_code": self._config.claim_code,
+            "ecus": [self._describe(link) for link in self._links],
+            "certificate_request": self._certificate_request(),
+        }
+        self._store(self._server.post("enrol", body), at)
+        self._log.info("enrolled")
+
+    def _renew(self, at: datetime) -> None:
+        self._store(self._server.post("renew", {"certificate_request": self._certificate_request()}), at)
+        self._log.info("credential renewed")
+
+    def _store(self, answer: Mapping[str, Any], at: datetime) -> None:
+        if answer.get("certificate"):
+            chain = answer["certificate"] + (answer.get("authority") or "")
+            self._disk.write(self._certificate_path, chain.encode())
+        expiries = [answer["token_expires_at"], answer.get("certificate_expires_at")]
+        left = min(_parse(text) for text in expiries if text) - at
+        credential = {
+            "token": answer["token"],
+            "renew_at": format_time(at + left * 2 / 3),
+            "claim": self._claim_hash() if self._config.claim_code else "",
+        }
+        self._disk.write_json(self._path, credential, mode=0o600)
+        self._current = credential
+        self._use(credential)
+
+    def _use(self, credential: Mapping[str, Any]) -> None:
+        has_certificate = self._certificate_path.exists() and self._key_path.exists()
+        files = (str(self._certificate_path), str(self._key_path))
+        self._server.use_credential(credential["token"], files if has_certificate else None)
+
+    def _claim_hash(self) -> str:
+        return hashlib.sha256(self._config.claim_code.encode()).hexdigest()
+
+    def _describe(self, link: Link) -> dict[str, Any]:
+        ecu = next(ecu for ecu in self._config.ecus if ecu.serial == link.serial)
+        return {
+            "serial": ecu.serial,
+            "hardware_id": ecu.hardware_id,
+            "is_primary": ecu.is_primary,
+            "public_key": dict(link.public_key()),
+        }
+
+    def _certificate_request(self) -> str | None:
+        if not self._config.wants_certificate:
+            return None
+        key = _load_or_create_key(self._key_path, self._disk)
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, self._config.vehicle_id)])
+        request = x509.CertificateSigningRequestBuilder().subject_name(name).sign(key, hashes.SHA256())
+        return request.public_bytes(Encoding.PEM).decode()
+
+
+def _load_or_create_key(path: Path, disk: Disk) -> EllipticCurvePrivateKey:
+    if not path.exists():
+        new = generate_private_key(SECP256R1())
+        disk.write(path, new.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), mode=0o600)
+    key = load_pem_private_key(path.read_bytes(), password=None)
+    if not isinstance(key, EllipticCurvePrivateKey):
+        raise TypeError(f"{path} holds another kind of key.")
+    return key
+
+
+def _parse(text: str) -> datetime:
+    return datetime.fromisoformat(text)

@@ -1,0 +1,144 @@
+"""Full verification (Uptane 5.4.4.2): both repositories, then each ordered image against what suppliers signed."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from tuf.api.metadata import Metadata, Root, TargetFile
+
+from clients.vehicle.config import Limits
+from clients.vehicle.delegations import find_target
+from clients.vehicle.disk import Disk
+from clients.vehicle.errors import Reason, VerificationError
+from clients.vehicle.order import Order, Package, format_time, parse_time, read_order
+from clients.vehicle.repository import MetadataSource, Repository, Vehicle
+from clients.vehicle.trust import TrustStore
+
+# What Director and Image repository must state alike (Uptane 5.2.3.1.1, "SHALL match").
+MATCHED = ("hardwareIds", "releaseCounter", "name", "version")
+
+
+class Verifier:
+    """Verifies against one trust store, and moves it forward only when everything holds."""
+
+    def __init__(self, store: TrustStore, vehicle: Vehicle, limits: Limits, disk: Disk) -> None:
+        self._store = store
+        self._vehicle = vehicle
+        self._limits = limits
+        self._disk = disk
+
+    def trusted_time(self, at: datetime) -> datetime:
+        """Return the later of the system's time `at` and the last verified signed time."""
+        signed = self._store.signed_time()
+        return max(at, parse_time(signed)) if signed else at
+
+    def verify(
+        self,
+        source: MetadataSource,
+        *,
+        at: datetime,
+        counters: Mapping[str, int],
+        wants_images: Callable[[Order], bool],
+    ) -> Order | None:
+        """Run one whole cycle and return the verified order, None for nothing to do.
+
+        The Image repository is asked only if `wants_images`; `counters` are the committed release counters by ECU.
+
+        Raises:
+            VerificationError: refused; the stored trust is what it was.
+            NotNowError: not all could be fetched; the same.
+        """
+        with self._store.scratch() as scratch:
+            # One start time for the whole cycle; the Director's newest root decides it (TUF 5.1).
+            start = _Start(self._store, at)
+            director = self._refresh("director", scratch, source, start.decide)
+            order = read_order(director.targets)
+            if order is not None and wants_images(order):
+                try:
+                    image = self._refresh("image", scratch, source, lambda _root: start.time)
+                    _verify_images(order, image, director, counters)
+                except VerificationError as error:
+                    raise VerificationError(error.reason, error.message, attempt=order.attempt) from error
+            self._take_time(scratch, director, start)
+        return order
+
+    def _refresh(
+        self, name: str, scratch: Path, source: MetadataSource, start_time: Callable[[Root], datetime]
+    ) -> Repository:
+        return Repository(name, scratch / name, source, self._vehicle, start_time=start_time, limits=self._limits)
+
+    def _take_time(self, scratch: Path, director: Repository, start: "_Start") -> None:
+        """Keep the Director's signed time, if it says one and nothing else that is trusted had ended by then."""
+        kept = start.signed_time
+        text = director.timestamp.unrecognized_fields.get("signed_at")
+        if text is not None:
+            signed = _read_time(text)
+            roles = (director.root, director.timestamp, director.snapshot, director.targets)
+            if any(role.is_expired(signed) for role in roles):
+                raise VerificationError(Reason.CLOCK, f"{text} is after the end of the metadata beside it.")
+            kept = max(kept, format_time(signed))
+        if kept != self._store.signed_time():
+            self._disk.write_json(scratch / "time.json", {"signed_time": kept})
+
+
+class _Start:
+    """The start time of one cycle: never before the last signed time, unless the key that signed it is gone."""
+
+    def __init__(self, store: TrustStore, at: datetime) -> None:
+        self._old_root = store.read("director", "root.json") or b""
+        self._at = at
+        self.signed_time = store.signed_time()
+        self.time = at
+
+    def decide(self, root: Root) -> datetime:
+        old: Root = Metadata[Root].from_bytes(self._old_root).signed
+        if set(old.roles["timestamp"].keyids) != set(root.roles["timestamp"].keyids):
+            self.signed_time = ""
+        self.time = max(self._at, parse_time(self.signed_time)) if self.signed_time else self._at
+        return self.time
+
+
+def _verify_images(order: Order, image: Repository, director: Repository, counters: Mapping[str, int]) -> None:
+    for package in order.packages:
+        name = package.image.target_name
+        found = find_target(image.load_targets_for(name), name)
+        if found is None:
+            raise VerificationError(Reason.IMAGE_UNKNOWN, f"the Image repository does not know {name}.")
+        _check_match(director.targets.targets[name], found.target)
+        check_package(package, found.target.custom or {}, counters)
+        if not found.allows(package.hardware_id):
+            message = f"{name} is signed by a role that may not sign for {package.hardware_id}."
+            raise VerificationError(Reason.DELEGATION, message)
+
+
+def _check_match(directed: TargetFile, signed: TargetFile) -> None:
+    """Uptane 5.4.4.2, last step: length, every hash, and the part of `custom` that SHALL match."""
+    differing = [name for name in ("length", "hashes") if getattr(directed, name) != getattr(signed, name)]
+    ours, theirs = directed.custom or {}, signed.custom or {}
+    differing += [name for name in MATCHED if name not in theirs or ours.get(name) != theirs[name]]
+    if differing:
+        message = f"{directed.path}: Director and Image repository differ in {', '.join(differing)}."
+        raise VerificationError(Reason.IMAGE_MISMATCH, message)
+
+
+def check_package(package: Package, custom: Mapping[str, Any], counters: Mapping[str, int]) -> None:
+    """Refuse an image that does not fit its ECU or is older than what the ECU has committed to (Uptane 5.4.3.3).
+
+    Raises:
+        VerificationError: other hardware, or a lower release counter.
+    """
+    name = package.image.target_name
+    if package.hardware_id not in (custom.get("hardwareIds") or ()):
+        raise VerificationError(Reason.IMAGE_MISMATCH, f"{name} does not fit {package.hardware_id}.")
+    committed = counters.get(package.ecu, 0)
+    if package.image.release_counter < committed:
+        message = f"{name} has release counter {package.image.release_counter}, {package.ecu} is at {committed}."
+        raise VerificationError(Reason.IMAGE_ROLLBACK, message)
+
+
+def _read_time(text: Any) -> datetime:
+    try:
+        return parse_time(text)
+    except (TypeError, ValueError) as error:
+        raise VerificationError(Reason.CLOCK, f"{text!r} is not a time.") from error
