@@ -124,7 +124,7 @@ class Packages:
             )
         return self.republish(target_name, version=version, release_counter=wanted)
 
-    def withdraw(self, target_name: str, *, reason: str) -> int:
+    def withdraw(self, target_name: str) -> int:
         """Take a package out of its role's signed targets, so that no vehicle accepts it any more; return its id."""
         package = find_package(self._api, target_name)
         if package["state"] == "withdrawn":
@@ -133,7 +133,7 @@ class Packages:
         def without(targets: Mapping[str, Any]) -> dict[str, Any]:
             return {name: entry for name, entry in targets.items() if name != target_name}
 
-        self._replace_targets(package["role"], without, f"/packages/{package['id']}/withdraw", {"reason": reason})
+        self._replace_targets(package["role"], without, f"/packages/{package['id']}/withdraw")
         return int(package["id"])
 
     def _counter(self, spec: PackageSpec) -> int:
@@ -207,7 +207,7 @@ class Packages:
             return {**targets, spec.target_name: dict(entry)}
 
         try:
-            self._replace_targets(spec.role, with_entry, f"/packages/{package_id}/publish", {})
+            self._replace_targets(spec.role, with_entry, f"/packages/{package_id}/publish")
         except (ServerRefusalError, UnreachableError):
             # The answer to a request that did its work may have been lost on the way.
             if self._api.get(f"/packages/{package_id}")["state"] != "published":
@@ -218,13 +218,12 @@ class Packages:
         role: str,
         change: Callable[[Mapping[str, Any]], dict[str, Any]],
         path: str,
-        body: Mapping[str, Any],
     ) -> None:
         for tries in range(1, STALE_TRIES + 1):
             current = self._require_current(role)
             bodies, _ = self._trust.signed_targets(role, current.version + 1, change(current.signed["targets"]))
             try:
-                self._api.post(path, {**body, "metadata": encoded(bodies)}, replaces=current.version)
+                self._api.post(path, {"metadata": encoded(bodies)}, replaces=current.version)
                 return
             except ServerRefusalError as error:
                 if error.code != "metadata.stale" or tries == STALE_TRIES:

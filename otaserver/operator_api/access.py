@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import cast
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication
@@ -64,7 +65,7 @@ class RolePermission(BasePermission):
         if not hasattr(view, method.lower()):
             return True  # answered with 405 right after
         needed = table[method]
-        caller: Caller = request.auth
+        caller = cast(Caller, request.auth)
         if not rules.may(caller.role, needed):
             raise PermissionMissingError(
                 f"Token {caller.token_name} has the role {caller.role}, which lacks the permission {needed.value}.",

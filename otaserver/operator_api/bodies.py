@@ -10,6 +10,7 @@ from django.http import HttpRequest
 from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 
+from firmware_store.blobs import Readable
 from otaserver.errors import TooLargeError
 from otaserver.operator_api.errors import (
     HeaderInvalidError,
@@ -72,7 +73,7 @@ class BytesParser(BaseParser):
         return stream
 
 
-def raw_body(request: Request) -> IO[bytes]:
+def raw_body(request: Request) -> Readable:
     """Return the body as a stream that ends where the body ends, whether its length was announced or it is chunked.
 
     Read from the WSGI server itself: Django takes a body without Content-Length for an empty one.
@@ -82,13 +83,14 @@ def raw_body(request: Request) -> IO[bytes]:
     http_request: HttpRequest = request._request
     environ = http_request.META
     length = environ.get("CONTENT_LENGTH", "")
-    source: IO[bytes] = environ["wsgi.input"]
+    source = environ["wsgi.input"]
     if length:
         if not _OFFSET.match(length):
             raise HeaderInvalidError(f"Content-Length is {length!r}, not a number of bytes.")
         return LimitedStream(source, int(length))
     if environ.get("wsgi.input_terminated"):
-        return source
+        readable: Readable = source
+        return readable
     raise LengthRequiredError("Send Content-Length, or a chunked body.")
 
 
@@ -101,7 +103,7 @@ def upload_offset(request: Request) -> int:
 
 
 def expected_version(request: Request) -> int:
-    """Return the version in If-Match: what the caller has read, and its new metadata replaces; 0 if there is none yet."""
+    """Return the version in If-Match: the one that the caller's new metadata replaces, 0 if there is none yet."""
     value = request.headers.get("If-Match", "")
     if not value:
         raise PreconditionRequiredError('Name the version that this replaces: If-Match: "3"; "0" if there is none.')

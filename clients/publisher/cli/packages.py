@@ -30,7 +30,7 @@ def publish(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Upload a file and publish it, signed by a release role. After a failure, do it again: it goes on where it stopped."""
+    """Upload a file and publish it, signed by a release role. Done again, it goes on where it stopped."""
     packages = open_publisher(context, url, token, keys).packages
     answer = Answer(as_json)
     columns = (TextColumn(file.name), BarColumn(), DownloadColumn(), TransferSpeedColumn())
@@ -86,11 +86,10 @@ def withdraw(
     url: Url,
     token: Token,
     keys: Keys,
-    reason: Annotated[str, typer.Option("--reason")],
     as_json: AsJson = False,
 ) -> None:
     """Take a package out of its role's signed metadata, so that no vehicle accepts it any more."""
-    package_id = open_publisher(context, url, token, keys).packages.withdraw(target, reason=reason)
+    package_id = open_publisher(context, url, token, keys).packages.withdraw(target)
     Answer(as_json).say(f"{target} is withdrawn.", {"id": package_id, "target_name": target})
 
 

@@ -65,20 +65,27 @@ class SignedMetadata(serializers.Serializer[Any]):
     metadata = MetadataField()
 
 
-class Withdrawal(SignedMetadata):
-    """The role's next metadata, without the package, and why."""
+class SignedRoot(SignedMetadata):
+    """The next root. Where it names other keys for the top-level targets, these come along, signed by the new keys."""
 
-    reason = serializers.CharField(max_length=2000)
+    targets = MetadataField(required=False)
+
+
+class SignedTargets(SignedMetadata):
+    """A role's next targets. Where the top level gives a role other keys, that role comes along, signed by the new."""
+
+    resigned = serializers.DictField(child=MetadataField(), required=False)
 
 
 class OnlineKeySerializer(serializers.Serializer[Any]):
     repository = serializers.CharField()
     role = serializers.CharField()
-    keyid = serializers.CharField()
     public_key = serializers.JSONField()
 
 
 class OnlineKeys(serializers.Serializer[Any]):
+    """The public keys that the next roots must name."""
+
     keys = OnlineKeySerializer(many=True)
 
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, cast
 
 from django.db.models import Model, QuerySet
 from rest_framework.exceptions import NotFound
@@ -38,7 +38,7 @@ class NewestFirst(CursorPagination):
         except NotFound as error:
             raise CursorInvalidError(_BAD_CURSOR) from error
         # The position is compared with primary keys; the framework would hand anything to the database.
-        if cursor is not None and cursor.position is not None and not _POSITION.match(cursor.position):
+        if cursor is not None and cursor.position is not None and not _POSITION.match(str(cursor.position)):
             raise CursorInvalidError(_BAD_CURSOR)
         return cursor
 
@@ -58,8 +58,7 @@ class TenantView(GenericAPIView[Any]):
 
     @property
     def caller(self) -> Caller:
-        caller: Caller = self.request.auth
-        return caller
+        return cast(Caller, self.request.auth)
 
     def received(self, serializer: type[BaseSerializer[Any]]) -> dict[str, Any]:
         """Return the body's fields, checked; what does not fit is refused with the fields' names."""
@@ -73,7 +72,7 @@ class TenantView(GenericAPIView[Any]):
         return self.get_paginated_response(serializer(page, many=True).data)
 
     def only(self, rows: QuerySet[Row], *names: str) -> QuerySet[Row]:
-        """Return the rows whose fields have the values that the query string gives, of those fields that it may give."""
+        """Return the rows whose fields have the values that the query string gives; it may name these fields only."""
         wanted = {name: self.request.query_params[name] for name in names if name in self.request.query_params}
         if any("\0" in value for value in wanted.values()):
             return rows.none()

@@ -1,8 +1,7 @@
-from typing import Any
-
 from django.db.models import QuerySet
 from django.http import HttpResponse
-from drf_spectacular.utils import OpenApiParameter, OpenApiTypes, extend_schema
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -15,7 +14,6 @@ from otaserver.operator_api.serializers.packages import (
     PackageSerializer,
     ReceivedPackageSerializer,
     SignedMetadata,
-    Withdrawal,
 )
 from otaserver.operator_api.views.base import TenantView
 from otaserver.tenants.states import Permission
@@ -107,15 +105,13 @@ class PackageWithdraw(PackageView):
     permissions = {"POST": Permission.PUBLISH}
     parser_classes = [MetadataParser]
 
-    @extend_schema(request=Withdrawal, responses=ReceivedPackageSerializer, parameters=[IF_MATCH])
+    @extend_schema(request=SignedMetadata, responses=ReceivedPackageSerializer, parameters=[IF_MATCH])
     def post(self, request: Request, pk: int) -> Response:
         package = self.find(self.packages(), pk)
-        wanted: dict[str, Any] = self.received(Withdrawal)
         operations.withdraw_package(
             package,
-            metadata=wanted["metadata"],
+            metadata=self.received(SignedMetadata)["metadata"],
             expected_version=expected_version(request),
-            reason=wanted["reason"],
             by=self.caller.actor,
             at=clock.now(),
         )

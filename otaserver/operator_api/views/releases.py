@@ -8,6 +8,8 @@ from rest_framework.response import Response
 from firmware_store import operations
 from firmware_store.errors import PackageNotFoundError
 from firmware_store.models import Package, Release
+from firmware_store.rules import Condition
+from firmware_store.states import ConditionKind
 from otaserver import clock
 from otaserver.operator_api.serializers.packages import ReleaseDeclaration, ReleaseSerializer
 from otaserver.operator_api.views.base import TenantView
@@ -37,7 +39,10 @@ class ReleaseList(ReleaseView):
             name=wanted["name"],
             version=wanted["version"],
             packages=self._packages(wanted["packages"]),
-            conditions=wanted["conditions"],
+            conditions=[
+                Condition(ConditionKind(one["kind"]), one["package_name"], tuple(one["versions"]))
+                for one in wanted["conditions"]
+            ],
             notes=wanted["notes"],
             by=self.caller.actor,
             at=clock.now(),

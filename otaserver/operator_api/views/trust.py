@@ -1,16 +1,16 @@
 from django.http import HttpResponse
-from drf_spectacular.utils import OpenApiParameter, OpenApiTypes, extend_schema
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from firmware_store.models import OnlineKey
 from firmware_store.states import Profile, Repository
 from firmware_store.trust import operations, queries
 from otaserver import clock
 from otaserver.errors import NotFoundError
 from otaserver.operator_api.bodies import MetadataParser, expected_version
 from otaserver.operator_api.errors import FieldsInvalidError
-from otaserver.operator_api.serializers.packages import OnlineKeys, SignedMetadata
+from otaserver.operator_api.serializers.packages import OnlineKeys, SignedRoot, SignedTargets
 from otaserver.operator_api.views.base import TenantView
 from otaserver.operator_api.views.packages import IF_MATCH
 from otaserver.tenants.states import Permission
@@ -19,9 +19,13 @@ from otaserver.tenants.states import Permission
 class OnlineKeyList(TenantView):
     permissions = {"GET": Permission.VIEW}
 
-    @extend_schema(responses=OnlineKeys, description="The public keys that the next roots must name.")
+    @extend_schema(responses=OnlineKeys)
     def get(self, request: Request) -> Response:
-        keys = OnlineKey.objects.filter(tenant=self.caller.tenant, retired_at=None).order_by("repository", "role", "pk")
+        keys = [
+            {"repository": repository, "role": role, "public_key": public_key}
+            for repository in Repository.values
+            for role, public_key in queries.online_keys(self.caller.tenant, repository).items()
+        ]
         return Response(OnlineKeys({"keys": keys}).data)
 
 
@@ -53,12 +57,14 @@ class TrustView(TenantView):
 class TrustRoot(TrustView):
     permissions = {"GET": Permission.VIEW, "PUT": Permission.ADMINISTER}
 
-    @extend_schema(request=SignedMetadata, responses={204: None})
+    @extend_schema(request=SignedRoot, responses={204: None})
     def put(self, request: Request, repository: str) -> HttpResponse:
+        wanted = self.received(SignedRoot)
         operations.publish_root(
             self.caller.tenant,
             _repository(repository),
-            self.received(SignedMetadata)["metadata"],
+            wanted["metadata"],
+            targets=wanted.get("targets"),
             by=self.caller.actor,
             at=clock.now(),
         )
@@ -70,16 +76,18 @@ class TrustRole(TrustView):
 
     permissions = {"GET": Permission.VIEW, "PUT": Permission.PUBLISH}
 
-    @extend_schema(request=SignedMetadata, responses={204: None}, parameters=[IF_MATCH])
+    @extend_schema(request=SignedTargets, responses={204: None}, parameters=[IF_MATCH])
     def put(self, request: Request, role: str, repository: str = Repository.IMAGE) -> HttpResponse:
         if repository != Repository.IMAGE or role in ("snapshot", "timestamp"):
             raise NotFoundError(
                 f"{repository}/{role} is signed by the server itself.", repository=repository, role=role
             )
+        wanted = self.received(SignedTargets)
         operations.publish_targets(
             self.caller.tenant,
             role,
-            self.received(SignedMetadata)["metadata"],
+            wanted["metadata"],
+            resigned=wanted.get("resigned"),
             expected_version=expected_version(request),
             by=self.caller.actor,
             at=clock.now(),

@@ -1,0 +1,49 @@
+"""What can be done to a campaign: one view an action, since each has its own permission and body."""
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import Serializer
+
+from otaserver import clock
+from otaserver.campaigns import operations
+from otaserver.operator_api.serializers.campaigns import CampaignDetailSerializer, NoFields, Reason, Schedule
+from otaserver.operator_api.views.campaigns import CampaignView
+from otaserver.tenants.states import Permission
+
+Action = Callable[..., Any]
+
+
+class CampaignAction(CampaignView):
+    """Applies `action` with the body's fields and answers with the campaign as it then is."""
+
+    action: ClassVar[Action]
+    fields: ClassVar[type[Serializer[Any]]]
+
+    def post(self, request: Request, pk: int) -> Response:
+        campaign = self.find(self.campaigns(), pk)
+        type(self).action(campaign, **self.received(self.fields), by=self.caller.actor, at=clock.now())
+        return self.shown(pk)
+
+
+def _action_view(action: Action, permission: Permission, fields: type[Serializer[Any]]) -> type[CampaignAction]:
+    name = "".join(part.capitalize() for part in action.__name__.split("_"))
+    members = {"action": staticmethod(action), "fields": fields, "permissions": {"POST": permission}}
+    view = type(name, (CampaignAction,), {"__doc__": action.__doc__, **members})
+    return extend_schema(request=fields, responses=CampaignDetailSerializer)(view)
+
+
+CAMPAIGN_ACTIONS = {
+    "submit": _action_view(operations.submit_campaign, Permission.MANAGE_CAMPAIGNS, NoFields),
+    "approve": _action_view(operations.approve_campaign, Permission.APPROVE, NoFields),
+    "reject": _action_view(operations.reject_campaign, Permission.APPROVE, Reason),
+    "schedule": _action_view(operations.schedule_campaign, Permission.MANAGE_CAMPAIGNS, Schedule),
+    "start": _action_view(operations.start_campaign, Permission.MANAGE_CAMPAIGNS, NoFields),
+    "pause": _action_view(operations.pause_campaign, Permission.MANAGE_CAMPAIGNS, Reason),
+    "resume": _action_view(operations.resume_campaign, Permission.MANAGE_CAMPAIGNS, Reason),
+    "cancel": _action_view(operations.cancel_campaign, Permission.MANAGE_CAMPAIGNS, Reason),
+    "stop": _action_view(operations.stop_campaign, Permission.STOP, Reason),
+}
