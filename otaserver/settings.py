@@ -17,6 +17,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
+from django.urls import reverse_lazy
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
@@ -227,6 +228,7 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en"
 USE_I18N = True
+FORMAT_MODULE_PATH = "otaserver.console.formats"
 
 REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
@@ -243,7 +245,42 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SERVE_INCLUDE_SCHEMA": False,
 }
-UNFOLD = {"SITE_TITLE": "OTA server", "SITE_HEADER": "OTA server", "SITE_URL": None, "SHOW_HISTORY": False}
+
+
+def _list_of(model: str) -> Any:
+    return reverse_lazy(f"console:{model}_changelist")
+
+
+UNFOLD = {
+    "SITE_TITLE": "OTA server",
+    "SITE_HEADER": "OTA server",
+    "SITE_URL": None,
+    "SITE_SYMBOL": "deployed_code_update",
+    "SHOW_HISTORY": False,
+    "SHOW_VIEW_ON_SITE": False,
+    "SIDEBAR": {
+        "show_search": False,
+        "show_all_applications": False,
+        "navigation": [
+            {
+                "items": [
+                    {"title": "Overview", "icon": "dashboard", "link": reverse_lazy("console:index")},
+                    {"title": "Campaigns", "icon": "stairs", "link": _list_of("campaigns_campaign")},
+                    {"title": "Assignments", "icon": "checklist", "link": _list_of("campaigns_assignment")},
+                    {"title": "Vehicles", "icon": "directions_car", "link": _list_of("fleet_vehicle")},
+                    {"title": "Releases", "icon": "inventory", "link": _list_of("firmware_store_release")},
+                    {"title": "Packages", "icon": "package_2", "link": _list_of("firmware_store_package")},
+                    {
+                        "title": "Records",
+                        "icon": "history_edu",
+                        "link": _list_of("audit_entry"),
+                        "permission": "otaserver.console.access.may_audit",
+                    },
+                ]
+            }
+        ],
+    },
+}
 
 DATA_UPLOAD_MAX_MEMORY_SIZE = 4 * 1024 * 1024
 if IS_PRODUCTION:

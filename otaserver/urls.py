@@ -5,11 +5,13 @@ from django.urls import URLPattern, URLResolver, path
 from django.views import defaults
 
 from otaserver import health
+from otaserver.console.site import site
 from otaserver.operator_api.problems import problem_response
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("healthz", health.healthz),
     path("readyz", health.readyz),
+    path("console/", site.urls),
 ]
 
 

@@ -1,0 +1,25 @@
+"""Whose things a signed-in person sees: those of the tenants they are a member of; a superuser sees all."""
+
+from django.contrib.auth.models import AnonymousUser
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from otaserver.tenants.models import Tenant, User
+from otaserver.tenants.rules import may
+from otaserver.tenants.states import Permission, Role
+
+
+def tenants_visible_to(user: User | AnonymousUser, permission: Permission) -> QuerySet[Tenant]:
+    """Return the tenants in which the person has the permission."""
+    if not isinstance(user, User) or not user.is_active:
+        return Tenant.objects.none()
+    if user.is_superuser:
+        return Tenant.objects.all()
+    roles = [role for role in Role.values if may(role, permission)]
+    # A membership is one row per tenant and user, so this joins without doubling.
+    return Tenant.objects.filter(members__user=user, members__role__in=roles)
+
+
+def may_audit(request: HttpRequest) -> bool:
+    """Return whether the person sees any records, for the console's menu."""
+    return tenants_visible_to(request.user, Permission.AUDIT).exists()

@@ -1,0 +1,54 @@
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
+from django.http.response import HttpResponse
+from unfold.admin import ModelAdmin
+
+from otaserver.console.access import tenants_visible_to
+from otaserver.console.tables import Table
+from otaserver.tenants.states import Permission
+
+
+class ReadOnlyAdmin(ModelAdmin):
+    """Lists and pages of one model: nothing to add, change or delete, and nothing of a tenant that is not one's own."""
+
+    # Where the row's tenant is found, and what a member must be allowed there.
+    tenant_field: ClassVar[str] = "tenant"
+    permission: ClassVar[Permission] = Permission.VIEW
+    change_form_template = "console/page.html"
+    list_per_page = 50
+    show_full_result_count = False
+    actions = None
+    list_filter_submit = False
+
+    def tables(self, row: Any) -> Sequence[Table]:
+        """Return what stands below the fields on the row's page."""
+        return ()
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        tenants = tenants_visible_to(request.user, self.permission)
+        return super().get_queryset(request).filter(**{f"{self.tenant_field}__in": tenants})
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        row = self.get_object(request, object_id)
+        context = {"tables": [] if row is None else self.tables(row), "title": str(row), **(extra_context or {})}
+        return super().change_view(request, object_id, form_url, context)
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return self.has_view_permission(request)
+
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return tenants_visible_to(request.user, self.permission).exists()
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False

@@ -1,0 +1,74 @@
+from collections.abc import Sequence
+
+from django.contrib import admin
+from django.template.defaultfilters import filesizeformat
+from django.utils.safestring import SafeString
+
+from firmware_store.models import Package, Release
+from otaserver.console.admin.base import ReadOnlyAdmin
+from otaserver.console.site import site
+from otaserver.console.tables import Table, badge, lines, link_to
+
+
+@admin.register(Package, site=site)
+class PackageAdmin(ReadOnlyAdmin):
+    list_display = ["target_name", "tenant", "shown_state", "fits", "size", "release_counter", "published_at"]
+    list_select_related = ["tenant"]
+    list_filter = ["state"]
+    search_fields = ["target_name", "sha256"]
+    ordering = ["-created_at"]
+    fields = [
+        ("name", "version", "shown_state"),
+        ("role", "target_name", "release_counter"),
+        ("hardware_ids", "filename", "size"),
+        "sha256",
+        "sha512",
+        ("created_by", "created_at", "published_at"),
+        ("refused_code", "refused_reason"),
+    ]
+
+    @admin.display(description="state", ordering="state")
+    def shown_state(self, package: Package) -> SafeString:
+        return badge(package.state)
+
+    @admin.display(description="hardware")
+    def fits(self, package: Package) -> str:
+        return ", ".join(package.hardware_ids)
+
+    @admin.display(description="size", ordering="length")
+    def size(self, package: Package) -> str:
+        return filesizeformat(package.length)
+
+    def tables(self, row: Package) -> Sequence[Table]:
+        releases = Release.objects.filter(items__package=row).order_by("-created_at")
+        return [Table("Releases that hold it", ["release"], [[link_to(release)] for release in releases])]
+
+
+@admin.register(Release, site=site)
+class ReleaseAdmin(ReadOnlyAdmin):
+    list_display = ["__str__", "tenant", "created_by", "published_at"]
+    list_select_related = ["tenant"]
+    search_fields = ["name", "version"]
+    ordering = ["-created_at"]
+    fields = [("name", "version"), ("created_by", "created_at", "published_at"), "notes"]
+
+    def tables(self, row: Release) -> Sequence[Table]:
+        items = row.items.select_related("package").order_by("position", "package__target_name")
+        conditions = row.conditions.order_by("kind", "package_name")
+        campaigns = row.campaigns.order_by("-created_at")
+        return [
+            Table(
+                "Packages",
+                ["order", "package", "hardware", "state"],
+                [
+                    [i.position, link_to(i.package), lines(i.package.hardware_ids), badge(i.package.state)]
+                    for i in items
+                ],
+            ),
+            Table(
+                "Conditions",
+                ["kind", "package", "versions"],
+                [[c.kind, c.package_name, ", ".join(c.versions) or "any"] for c in conditions],
+            ),
+            Table("Campaigns", ["campaign", "state"], [[link_to(c), badge(c.state)] for c in campaigns]),
+        ]

@@ -1,0 +1,98 @@
+from collections.abc import Sequence
+
+from django.contrib import admin
+from django.utils.safestring import SafeString
+
+from otaserver.campaigns.models import Attempt
+from otaserver.console import queries
+from otaserver.console.admin.base import ReadOnlyAdmin
+from otaserver.console.site import site
+from otaserver.console.tables import NOTHING, Table, badge, lines, link_to, moment
+from otaserver.director.models import Manifest
+from otaserver.fleet.models import Vehicle
+
+ATTEMPTS_SHOWN = 20
+MANIFESTS_SHOWN = 10
+
+
+@admin.register(Vehicle, site=site)
+class VehicleAdmin(ReadOnlyAdmin):
+    list_display = ["vehicle_id", "tenant", "condition", "last_contact_at", "confirmed_at", "enrolled_at"]
+    list_select_related = ["tenant"]
+    list_filter = [("blocked_at", admin.EmptyFieldListFilter), ("enrolled_at", admin.EmptyFieldListFilter)]
+    search_fields = ["vehicle_id"]
+    ordering = ["vehicle_id"]
+    fields = [
+        ("vehicle_id", "condition", "time_zone"),
+        ("created_at", "enrolled_at"),
+        ("last_contact_at", "confirmed_at", "is_manifest_wanted"),
+        "blocked_reason",
+    ]
+
+    @admin.display(description="condition")
+    def condition(self, vehicle: Vehicle) -> SafeString:
+        if vehicle.blocked_at is not None:
+            return badge("blocked")
+        return badge("enrolled" if vehicle.enrolled_at else "expected")
+
+    def tables(self, row: Vehicle) -> Sequence[Table]:
+        attempts = (Attempt.objects.filter(vehicle=row).select_related("assignment__campaign").order_by("-number"))[
+            :ATTEMPTS_SHOWN
+        ]
+        return [
+            _ecus(row),
+            Table(
+                "Attempts",
+                ["number", "campaign", "opened", "closed", "outcome", "code"],
+                [
+                    [
+                        attempt.number,
+                        link_to(attempt.assignment, attempt.assignment.campaign.name),
+                        moment(attempt.opened_at),
+                        moment(attempt.closed_at),
+                        badge(attempt.outcome),
+                        attempt.code or NOTHING,
+                    ]
+                    for attempt in attempts
+                ],
+            ),
+            Table("Reports", queries.REPORT_HEADERS, queries.reports_of(attempts)),
+            _manifests(row),
+            _attributes(row),
+        ]
+
+
+def _ecus(vehicle: Vehicle) -> Table:
+    wanted = queries.intended_targets(vehicle)
+    rows = []
+    for ecu in vehicle.ecus.order_by("-is_primary", "serial"):
+        serial = f"{ecu.serial} (Primary)" if ecu.is_primary else ecu.serial
+        installed = ecu.installed_target or NOTHING
+        intended = wanted.get(ecu.serial, "as it is")
+        rows.append([serial, ecu.hardware_id, installed, moment(ecu.installed_at), intended, ecu.report_counter])
+    headers = ["ECU", "hardware", "installed", "since", "directed to", "reports"]
+    return Table("ECUs", headers, rows)
+
+
+def _manifests(vehicle: Vehicle) -> Table:
+    found = Manifest.objects.filter(vehicle=vehicle).defer("body").order_by("-received_at")[:MANIFESTS_SHOWN]
+    rows = [
+        [
+            moment(manifest.received_at),
+            badge("accepted") if manifest.is_accepted else badge("refused"),
+            manifest.refused_code or NOTHING,
+            lines(manifest.findings),
+            manifest.sha256[:16],
+        ]
+        for manifest in found
+    ]
+    return Table("Manifests", ["received", "", "refused because", "findings", "SHA-256 begins"], rows)
+
+
+def _attributes(vehicle: Vehicle) -> Table:
+    values = vehicle.attribute_values.select_related("attribute").order_by("attribute__name")
+    rows = []
+    for value in values:
+        stored = [v for v in (value.text, value.number, value.boolean, value.time) if v is not None]
+        rows.append([value.attribute.name, lines(stored), moment(value.changed_at)])
+    return Table("Attributes", ["name", "value", "changed"], rows)
