@@ -201,6 +201,8 @@ class Attempt(models.Model):
     assignment = models.ForeignKey(Assignment, models.CASCADE, related_name="attempts")
     vehicle = models.ForeignKey(Vehicle, models.CASCADE, related_name="attempts")
     number = models.PositiveIntegerField()
+    # What was asked of the vehicle: {ecu serial: package id}.
+    packages = models.JSONField(default=dict)
     opened_at = models.DateTimeField()
     closed_at = models.DateTimeField(null=True, blank=True)
     outcome = models.CharField(max_length=10, choices=ReportOutcome.choices, default=ReportOutcome.NONE)

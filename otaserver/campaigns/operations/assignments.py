@@ -1,0 +1,154 @@
+"""Moving assignments, one or many, with what belongs to it: times, the attempt, and what the vehicle is directed to.
+
+Locks are taken in the order campaign, assignments, vehicles, directions, audit chain.
+"""
+
+from datetime import datetime
+from typing import NamedTuple
+
+from django.db import transaction
+from django.db.models import QuerySet
+
+from otaserver.campaigns.models import Assignment, Attempt, Campaign
+from otaserver.campaigns.rules import deadlines
+from otaserver.campaigns.states import (
+    ACTIVE_STATES,
+    SETTLED_STATES,
+    STOPPABLE_STATES,
+    AssignmentState,
+    ReportOutcome,
+)
+from otaserver.director import operations as director
+
+# How many a tick gives up at once: what is left has its turn in the next transaction.
+LAPSE_CHUNK = 2000
+
+
+class _Lapse(NamedTuple):
+    states: frozenset[AssignmentState]
+    to: AssignmentState
+    outcome: ReportOutcome
+    code: str
+    message: str
+
+
+_LAPSES = (
+    _Lapse(STOPPABLE_STATES, AssignmentState.LAPSED, ReportOutcome.NONE, "silent", "Silent before it installed."),
+    _Lapse(
+        frozenset({AssignmentState.INSTALLING}),
+        AssignmentState.FAILED,
+        ReportOutcome.FAILURE,
+        "silent",
+        "Nothing proved that the installation ended well.",
+    ),
+    _Lapse(frozenset({AssignmentState.WITHDRAWING}), AssignmentState.WITHDRAWN, ReportOutcome.NONE, "", ""),
+)
+
+
+def timeouts_of(campaign: Campaign) -> deadlines.Timeouts:
+    """Return a campaign's patience in the form that the rules judge."""
+    return deadlines.Timeouts(
+        offer_seconds=campaign.offer_timeout_seconds,
+        download_seconds=campaign.download_timeout_seconds,
+        install_seconds=campaign.install_timeout_seconds,
+        soak_seconds=campaign.soak_seconds,
+        grace_hours=campaign.grace_hours,
+    )
+
+
+def move(
+    assignment: Assignment,
+    state: AssignmentState,
+    *,
+    attempt: Attempt | None,
+    at: datetime,
+    outcome: ReportOutcome = ReportOutcome.NONE,
+    code: str = "",
+    message: str = "",
+    next_attempt_at: datetime | None = None,
+) -> None:
+    """Move one assignment; `attempt` is the one that this is about, None if it stays as it is.
+
+    An attempt is open while its order stands at the vehicle; where that ends, the vehicle is directed to nothing.
+    """
+    had_order = assignment.state in ACTIVE_STATES
+    installing_at = assignment.installing_at
+    if state in (AssignmentState.INSTALLING, AssignmentState.SOAKING, AssignmentState.FAILED):
+        installing_at = installing_at or at
+    due_at = deadlines.due_at(
+        state,
+        timeouts_of(assignment.campaign),
+        at=at,
+        offered_at=assignment.offered_at,
+        installing_at=installing_at,
+    )
+    assignment.move_to(
+        state,
+        due_at=due_at,
+        installing_at=installing_at,
+        settled_at=at if state in SETTLED_STATES else None,
+        next_attempt_at=next_attempt_at,
+        code=code,
+        message=message,
+    )
+    if attempt is not None:
+        closed_at = None if state in ACTIVE_STATES else at
+        Attempt.objects.filter(pk=attempt.pk).update(closed_at=closed_at, outcome=outcome, code=code)
+    if had_order and state not in ACTIVE_STATES:
+        director.direct({assignment.vehicle_id: None}, at=at)
+
+
+@transaction.atomic
+def withdraw(campaign: Campaign, *, at: datetime) -> int:
+    """Withdraw every order of a campaign that is not being installed, and return how many.
+
+    Each vehicle is directed to nothing at once; it is done when it has heard so.
+    """
+    stoppable = campaign.assignments.filter(state__in=STOPPABLE_STATES)
+    locked = stoppable.select_for_update(no_key=True).order_by("pk").values_list("vehicle_id", flat=True)
+    vehicles = list(locked)
+    due_at = deadlines.due_at(
+        AssignmentState.WITHDRAWING, timeouts_of(campaign), at=at, offered_at=None, installing_at=None
+    )
+    stoppable.update(state=AssignmentState.WITHDRAWING, due_at=due_at)
+    director.direct(dict.fromkeys(vehicles), at=at)
+    return len(vehicles)
+
+
+def lapse_due(at: datetime) -> int:
+    """Close every assignment that is past its due time, whatever its campaign's state, and return how many.
+
+    What soaks has succeeded then; what installs has failed; the rest counts neither way.
+    """
+    closed = 0
+    while found := lapse(Assignment.objects.all(), at=at):
+        closed += found
+    return closed
+
+
+@transaction.atomic
+def lapse(assignments: QuerySet[Assignment], *, at: datetime) -> int:
+    """Close up to a chunk of these assignments that are past their due time, and return how many.
+
+    Rows that another worker holds are left to it.
+    """
+    due = assignments.filter(due_at__lte=at)
+    soaked = due.filter(state=AssignmentState.SOAKING)
+    closed = soaked.update(state=AssignmentState.SUCCEEDED, settled_at=at, due_at=None, code="", message="")
+    rows = list(
+        due.exclude(state=AssignmentState.SOAKING)
+        .select_for_update(skip_locked=True, no_key=True)
+        .order_by("pk")
+        .values_list("pk", "vehicle_id", "state")[:LAPSE_CHUNK]
+    )
+    for kind in _LAPSES:
+        pks = [pk for pk, _, state in rows if state in kind.states]
+        if pks:
+            Assignment.objects.filter(pk__in=pks).update(
+                state=kind.to, settled_at=at, due_at=None, code=kind.code, message=kind.message
+            )
+            Attempt.objects.filter(assignment__in=pks, closed_at=None).update(
+                closed_at=at, outcome=kind.outcome, code=kind.code
+            )
+    director.direct({vehicle: None for _, vehicle, _ in rows}, at=at)
+    return closed + len(rows)

@@ -1,0 +1,65 @@
+"""What is checked before a campaign is reviewed, approved and started."""
+
+from datetime import datetime, timedelta
+
+from django.db.models import Max
+
+from firmware_store.models import Release, RoleMetadata
+from firmware_store.states import Repository
+from otaserver.campaigns.errors import MetadataEndsError, NoWayBackError, ReleaseNotPublishedError
+from otaserver.campaigns.models import Campaign
+from otaserver.campaigns.queries import bundles
+from otaserver.campaigns.rules import matching
+
+_OFFLINE_ROLES = ["root", "targets"]
+
+
+def require_published(release: Release) -> bundles.ReleaseView:
+    """Return the release, if vehicles may install all of it.
+
+    Raises:
+        ReleaseNotPublishedError: it, or a package of it, is not published; or it has none.
+    """
+    view = bundles.release_view(release)
+    if release.published_at is None or not view.packages or view.unpublished:
+        lacking = ", ".join(view.unpublished) or "the release itself"
+        raise ReleaseNotPublishedError(f"{view.label} cannot be brought out: not published is {lacking}.")
+    return view
+
+
+def require_way_back(campaign: Campaign, release: bundles.ReleaseView) -> None:
+    """Check that a campaign's vehicles could return to its fallback release, unless its plan says why there is no way.
+
+    Raises:
+        NoWayBackError: clients would refuse it, or there is neither a fallback nor a reason.
+    """
+    if campaign.fallback_release is None:
+        if not campaign.no_way_back_reason.strip():
+            raise NoWayBackError("A campaign names a fallback release, or gives the reason why there is no way back.")
+        return
+    fallback = require_published(campaign.fallback_release)
+    problem = matching.unreachable(release.bundle.items, fallback.bundle.items)
+    if problem is not None:
+        raise NoWayBackError(problem)
+
+
+def require_lasting_metadata(campaign: Campaign, release: bundles.ReleaseView, *, at: datetime) -> None:
+    """Check that no offline metadata ends while a vehicle may still take as long as the campaign lets it.
+
+    Raises:
+        MetadataEndsError: it must be signed anew first.
+    """
+    patience = timedelta(
+        seconds=campaign.offer_timeout_seconds + campaign.download_timeout_seconds + campaign.install_timeout_seconds
+    )
+    needed_until = (campaign.starts_at or at) + patience
+    roles = {package.role for package in release.packages.values()} | set(_OFFLINE_ROLES)
+    stored = RoleMetadata.objects.filter(tenant=campaign.tenant, repository=Repository.IMAGE, role__in=roles)
+    for role, profile, version in stored.values_list("role", "profile").annotate(version=Max("version")):
+        current = stored.filter(role=role, profile=profile, version=version, expires_at__lt=needed_until).first()
+        if current is not None:
+            raise MetadataEndsError(
+                f"The metadata of role {role} ends on {current.expires_at:%Y-%m-%d}, and vehicles may need it until "
+                f"{needed_until:%Y-%m-%d}; sign it anew first.",
+                role=role,
+            )

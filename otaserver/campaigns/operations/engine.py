@@ -1,0 +1,81 @@
+"""The engine: one tick of one campaign. Lapse, limits, gate, waves, offers; halting comes before advancing."""
+
+from datetime import datetime
+
+from django.db import transaction
+
+from otaserver.campaigns.errors import TenantStoppedError
+from otaserver.campaigns.models import Campaign, Decision
+from otaserver.campaigns.operations import assignments, decisions, gates, offers, starts, stops, waves
+from otaserver.campaigns.operations.decisions import ENGINE, draft
+from otaserver.campaigns.states import CampaignKind, CampaignState
+from otaserver.errors import OtaError
+
+
+@transaction.atomic
+def advance_campaign(campaign_id: int, *, at: datetime) -> bool:
+    """Take one campaign as far as it goes now, and return whether more is due at once.
+
+    One transaction under the campaign's lock: of two workers one passes by, and one that is killed leaves nothing half
+    done. Repeating it changes nothing.
+    """
+    campaign = _locked(campaign_id)
+    if campaign is None:
+        return False
+    if campaign.state == CampaignState.SCHEDULED:
+        return _start(campaign, at=at)
+    assignments.lapse(campaign.assignments.all(), at=at)
+    halt = _stopped_tenant(campaign, at=at) or gates.reason_to_halt(campaign, at=at)
+    drafts: list[Decision] = []
+    if halt is None:
+        drafts, halt = gates.read_outcomes(campaign, at=at)
+    has_more = False
+    if halt is not None:
+        drafts += stops.halt_in_wave(campaign, halt, at=at)
+    elif campaign.state == CampaignState.RUNNING:
+        offers.rejoin(campaign)
+        drafts += _take_in_late(campaign, at=at)
+        drafts += waves.advance_waves(campaign, at=at)
+        has_more = campaign.state == CampaignState.RUNNING and offers.offer(campaign, at=at)
+    decisions.record(campaign, drafts)
+    return has_more
+
+
+def _locked(campaign_id: int) -> Campaign | None:
+    under_way = [CampaignState.SCHEDULED, CampaignState.RUNNING, CampaignState.PAUSED]
+    rows = Campaign.objects.select_for_update(of=("self",), skip_locked=True, no_key=True)
+    return rows.select_related("tenant", "release").filter(pk=campaign_id, state__in=under_way).first()
+
+
+def _stopped_tenant(campaign: Campaign, *, at: datetime) -> Decision | None:
+    # Started or resumed in the very moment in which the tenant was stopped.
+    if campaign.tenant.stopped_at is None:
+        return None
+    return draft(campaign, "campaign.stopped", campaign.tenant.stopped_reason, by=ENGINE, at=at)
+
+
+def _take_in_late(campaign: Campaign, *, at: datetime) -> list[Decision]:
+    if campaign.kind != CampaignKind.ROLLBACK:
+        return []
+    joined = starts.take_in_late(campaign)
+    if not joined:
+        return []
+    sentence = f"After the start {decisions.vehicles(joined)} more confirmed the release that is taken back."
+    return [draft(campaign, "campaign.joined", sentence, by=ENGINE, at=at, vehicles=joined)]
+
+
+def _start(campaign: Campaign, *, at: datetime) -> bool:
+    """Start a scheduled campaign that is due; one that cannot start goes back to a person, with the reason."""
+    if campaign.starts_at is None or campaign.starts_at > at:
+        return False
+    try:
+        starts.start_campaign(campaign, by=ENGINE, at=at)
+    except TenantStoppedError:
+        return False
+    except OtaError as error:
+        # What it had changed in memory was rolled back in the database.
+        campaign.refresh_from_db()
+        campaign.move_to(CampaignState.APPROVED, reason=error.message)
+        decisions.record(campaign, [draft(campaign, "campaign.not_started", error.message, by=ENGINE, at=at)])
+        return False
+    return True

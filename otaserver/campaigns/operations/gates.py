@@ -1,0 +1,132 @@
+"""Reading outcomes into the gate, and finding what halts a campaign."""
+
+from datetime import datetime, timedelta
+
+from otaserver.campaigns.models import Assignment, Campaign, Decision, GateState
+from otaserver.campaigns.operations.decisions import ENGINE, draft
+from otaserver.campaigns.queries import bundles, counts, gates
+from otaserver.campaigns.rules import gate, limits
+from otaserver.campaigns.rules.gate import Outcome
+from otaserver.campaigns.states import IN_FLIGHT_STATES, AssignmentState, GateVerdict
+
+READ_CHUNK = 5000
+_OUTCOMES = {AssignmentState.SUCCEEDED: Outcome.SUCCESS, AssignmentState.FAILED: Outcome.FAILURE}
+
+
+def reason_to_halt(campaign: Campaign, *, at: datetime) -> Decision | None:
+    """Return the halt that a limit demands now, whatever is mature, or None."""
+    unpublished = bundles.release_view(campaign.release).unpublished
+    if unpublished:
+        sentence = f"Not to be installed any more: {', '.join(unpublished)}."
+        return draft(campaign, "limit.halted", sentence, by=ENGINE, at=at, unpublished=unpublished)
+    failures = counts.failures_by_code(campaign)
+    breach = limits.first_breach(
+        limits.Limits(campaign.max_failed, campaign.max_verification_failed, frozenset(campaign.halt_codes)), failures
+    )
+    if breach is None:
+        return None
+    return draft(
+        campaign,
+        "limit.halted",
+        breach.sentence,
+        by=ENGINE,
+        at=at,
+        limit=breach.limit,
+        found=breach.found,
+        allowed=breach.allowed,
+        failures=failures,
+    )
+
+
+def read_outcomes(campaign: Campaign, *, at: datetime) -> tuple[list[Decision], Decision | None]:
+    """Read the outcomes that have matured into the gate, each once, in the order of installation start.
+
+    Returns what the gate decided, and the halt among it, if there is one.
+    """
+    rows = list(
+        campaign.assignments.filter(is_judged=False, installing_at__lte=at - timedelta(seconds=campaign.soak_seconds))
+        .order_by("installing_at", "pk")
+        .values_list("pk", "stratum", "state")[:READ_CHUNK]
+    )
+    if not rows:
+        return [], None
+    states = {state.stratum: state for state in campaign.gate_states.all()}
+    tests = gates.gate_tests(campaign, list(states.values()))
+    before = {stratum: gates.standing_of(state) for stratum, state in states.items()}
+    folding = gate.fold(tests, before, [(stratum, _outcome(state)) for _, stratum, state in rows])
+    Assignment.objects.filter(pk__in=[pk for pk, _, _ in rows[: folding.read]]).update(is_judged=True)
+    decisions = []
+    for stratum, standing in folding.standings.items():
+        if standing != before[stratum]:
+            _store(states[stratum], standing)
+        if standing.has_passed and not before[stratum].has_passed:
+            decisions.append(_passed(campaign, stratum, tests[stratum], standing, at=at))
+    if folding.halted is None:
+        return decisions, None
+    return decisions, _halted(campaign, folding.halted, tests[folding.halted], folding.standings[folding.halted], at=at)
+
+
+def _outcome(state: str) -> Outcome:
+    if state in IN_FLIGHT_STATES:
+        return Outcome.UNSETTLED
+    return _OUTCOMES.get(AssignmentState(state), Outcome.NEUTRAL)
+
+
+def _label(stratum: str) -> str:
+    return f"hardware {stratum}" if stratum else "the campaign as a whole"
+
+
+def _store(state: GateState, standing: gate.Standing) -> None:
+    GateState.objects.filter(pk=state.pk).update(
+        successes=standing.successes,
+        failures=standing.failures,
+        statistic=standing.statistic,
+        has_passed=standing.has_passed,
+        guard_statistic=standing.guard_statistic,
+    )
+
+
+def _passed(
+    campaign: Campaign, stratum: str, test: gate.GateTest, standing: gate.Standing, *, at: datetime
+) -> Decision:
+    return draft(
+        campaign,
+        "gate.passed",
+        f"The test of {_label(stratum)} has passed; from here on it is guarded.",
+        by=ENGINE,
+        at=at,
+        stratum=stratum,
+        successes=standing.successes,
+        failures=standing.failures,
+        statistic=standing.statistic,
+        limit=test.pass_limit,
+    )
+
+
+def _halted(
+    campaign: Campaign, stratum: str, test: gate.GateTest, standing: gate.Standing, *, at: datetime
+) -> Decision:
+    reading = gate.judge(test, standing)
+    return draft(
+        campaign,
+        "gate.halted",
+        f"The evidence says that {_label(stratum)} fails too often.",
+        by=ENGINE,
+        at=at,
+        stratum=stratum,
+        successes=standing.successes,
+        failures=standing.failures,
+        statistic=reading.statistic,
+        limit=reading.limit,
+        is_guard=reading.is_guard,
+    )
+
+
+def begin_anew(campaign: Campaign) -> None:
+    """Let the tests that halted a campaign start from nothing: a person with a reason resumed it."""
+    states = list(campaign.gate_states.all())
+    tests = gates.gate_tests(campaign, states)
+    for state in states:
+        standing = gates.standing_of(state)
+        if gate.judge(tests[state.stratum], standing).verdict == GateVerdict.HALT:
+            _store(state, gate.begin_anew(standing))

@@ -1,0 +1,136 @@
+"""Offering: the vehicles whose turn it is get an attempt and an order."""
+
+import uuid
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
+
+from otaserver.campaigns.models import Assignment, Attempt, Campaign
+from otaserver.campaigns.queries import build_order, bundles
+from otaserver.campaigns.rules import matching, waves
+from otaserver.campaigns.states import (
+    ACTIVE_STATES,
+    IN_FLIGHT_STATES,
+    AssignmentState,
+    CampaignKind,
+    Verdict,
+)
+from otaserver.director import operations as director
+from otaserver.director.orders import Order
+from otaserver.fleet.models import Vehicle
+from otaserver.statemachine import StaleStateError
+
+# How many one transaction offers: SQLite has one writer, and vehicles that report wait for it.
+OFFER_CHUNK = 2000
+
+
+def rejoin(campaign: Campaign) -> int:
+    """Let what was withdrawn by a stop wait again, now that the campaign runs; return how many."""
+    withdrawn = campaign.assignments.filter(state=AssignmentState.WITHDRAWN)
+    return withdrawn.update(state=AssignmentState.WAITING, settled_at=None, code="", message="")
+
+
+def offer(campaign: Campaign, *, at: datetime) -> bool:
+    """Offer the release to the next vehicles of the open waves, and return whether a full chunk was taken.
+
+    Each is judged again on what it has confirmed by now; one that does not fit any more is settled as superseded.
+    """
+    in_flight = 0
+    if campaign.max_in_flight is not None:
+        in_flight = campaign.assignments.filter(state__in=IN_FLIGHT_STATES).count()
+    room = waves.room(max_in_flight=campaign.max_in_flight, in_flight=in_flight, chunk=OFFER_CHUNK)
+    rows = list(_next_in_turn(campaign, at=at)[:room])
+    if not rows:
+        return False
+    release = bundles.release_view(campaign.release)
+    assignments = dict(rows)
+    fitting: list[tuple[bundles.VehicleView, matching.Match]] = []
+    for view in bundles.vehicle_views(campaign.tenant, list(assignments)):
+        match = matching.match(release.bundle, view.candidate)
+        if match.verdict == Verdict.FITS:
+            fitting.append((view, match))
+        else:
+            _supersede(assignments[view.pk], match, at=at)
+    if fitting:
+        _order(campaign, release, assignments, fitting, at=at)
+    return len(rows) == OFFER_CHUNK
+
+
+def _next_in_turn(campaign: Campaign, *, at: datetime) -> QuerySet[Assignment, tuple[int, int]]:
+    # A rollout lets another campaign's vehicle finish its soak, which else would bring no result; a roll-back does not.
+    busy = ACTIVE_STATES if campaign.kind == CampaignKind.ROLLBACK else IN_FLIGHT_STATES
+    other_order = Assignment.objects.filter(vehicle=OuterRef("vehicle"), state__in=busy)
+    return (
+        campaign.assignments.filter(
+            Q(next_attempt_at=None) | Q(next_attempt_at__lte=at),
+            ~Exists(other_order),
+            state=AssignmentState.WAITING,
+            wave__isnull=False,
+        )
+        .select_for_update(of=("self",), skip_locked=True, no_key=True)
+        .order_by("wave__number", "rank", "pk")
+        .values_list("vehicle_id", "pk")
+    )
+
+
+def _supersede(assignment_id: int, match: matching.Match, *, at: datetime) -> None:
+    Assignment.objects.filter(pk=assignment_id, state=AssignmentState.WAITING).update(
+        state=AssignmentState.SUPERSEDED,
+        settled_at=at,
+        next_attempt_at=None,
+        code=match.verdict,
+        message=match.detail,
+    )
+
+
+def _order(
+    campaign: Campaign,
+    release: bundles.ReleaseView,
+    assignments: dict[int, int],
+    fitting: Sequence[tuple[bundles.VehicleView, matching.Match]],
+    *,
+    at: datetime,
+) -> None:
+    vehicles = [view.pk for view, _ in fitting]
+    due_at = at + timedelta(seconds=campaign.offer_timeout_seconds)
+    chosen = [assignments[vehicle] for vehicle in vehicles]
+    moved = Assignment.objects.filter(pk__in=chosen, state=AssignmentState.WAITING).update(
+        state=AssignmentState.OFFERED, offered_at=at, due_at=due_at, next_attempt_at=None, code="", message=""
+    )
+    if moved != len(chosen):
+        raise StaleStateError(f"{len(chosen) - moved} vehicles of {campaign} moved meanwhile.")
+    numbers = _next_numbers(vehicles)
+    attempts, orders = [], {}
+    for view, match in fitting:
+        packages = {serial: item.package_id for serial, item in match.packages}
+        attempt = Attempt(
+            pk=uuid.uuid4(),
+            assignment_id=assignments[view.pk],
+            vehicle_id=view.pk,
+            number=numbers[view.pk],
+            packages=packages,
+            opened_at=at,
+        )
+        attempts.append(attempt)
+        orders[view.pk] = _order_of(campaign, release, attempt, view)
+    Attempt.objects.bulk_create(attempts)
+    director.direct(orders, at=at)
+
+
+def _next_numbers(vehicles: Sequence[int]) -> dict[int, int]:
+    locked = Vehicle.objects.filter(pk__in=vehicles).select_for_update(no_key=True).order_by("pk")
+    numbers = {pk: last + 1 for pk, last in locked.values_list("pk", "last_attempt_number")}
+    Vehicle.objects.filter(pk__in=vehicles).update(last_attempt_number=F("last_attempt_number") + 1)
+    return numbers
+
+
+def _order_of(campaign: Campaign, release: bundles.ReleaseView, attempt: Attempt, view: bundles.VehicleView) -> Order:
+    return build_order(
+        campaign,
+        release,
+        attempt_id=attempt.pk,
+        number=attempt.number,
+        packages=attempt.packages,
+        hardware={computer.serial: computer.hardware_id for computer in view.candidate.computers},
+    )

@@ -1,0 +1,143 @@
+"""Halting, pausing, resuming, cancelling: what stands between a campaign and its vehicles."""
+
+from datetime import datetime
+
+from django.db import transaction
+
+from otaserver.audit import operations as audit
+from otaserver.campaigns.errors import TenantNotStoppedError, TenantStoppedError
+from otaserver.campaigns.models import Campaign, Decision
+from otaserver.campaigns.operations import assignments, decisions, gates
+from otaserver.campaigns.states import AssignmentState, CampaignState, WaveState
+from otaserver.tenants.models import Tenant
+
+
+def halt(campaign: Campaign, *, reason: str, at: datetime) -> int:
+    """Halt a campaign and withdraw what is not being installed; return how many orders that were.
+
+    The caller records the decision.
+    """
+    campaign.move_to(CampaignState.HALTED, reason=reason)
+    return assignments.withdraw(campaign, at=at)
+
+
+def halt_in_wave(campaign: Campaign, decision: Decision, *, at: datetime) -> list[Decision]:
+    """Halt a campaign by evidence or by a limit: the wave that runs has failed. Returns the decisions to record."""
+    decision.inputs["withdrawn"] = halt(campaign, reason=decision.sentence, at=at)
+    wave = campaign.waves.filter(state__in=[WaveState.OPEN, WaveState.MATURING, WaveState.UNDECIDED]).first()
+    if wave is not None:
+        wave.move_to(WaveState.FAILED, finished_at=at)
+        decision.wave = wave
+    return [decision]
+
+
+@transaction.atomic
+def pause_campaign(campaign: Campaign, *, by: str, at: datetime, reason: str = "") -> None:
+    """Offer a campaign to no further vehicle; what was offered goes on, and still may halt it."""
+    campaign.move_to(CampaignState.PAUSED, reason=reason)
+    decided = decisions.draft(campaign, "campaign.paused", reason or "Paused.", by=by, at=at)
+    decisions.record(campaign, [decided])
+
+
+@transaction.atomic
+def resume_campaign(campaign: Campaign, *, by: str, at: datetime, reason: str = "") -> None:
+    """Let a paused or halted campaign go on, in the wave in which it stopped.
+
+    After a halt a reason is needed: whoever resumes answers for the failures so far. Hard limits count from here, and
+    the test that halted starts from nothing. What was withdrawn waits again.
+
+    Raises:
+        ReasonMissingError: it was halted, and no reason is given.
+        TenantStoppedError: everything of the tenant is stopped.
+    """
+    refuse_stopped(campaign.tenant)
+    if campaign.state == CampaignState.HALTED:
+        reason = decisions.require_reason(reason)
+        campaign.move_to(CampaignState.RUNNING, reason="", judged_from=at)
+        gates.begin_anew(campaign)
+        failed = campaign.waves.filter(state=WaveState.FAILED).first()
+        if failed is not None:
+            failed.move_to(WaveState.OPEN, finished_at=None)
+    else:
+        campaign.move_to(CampaignState.RUNNING, reason="")
+    decided = decisions.draft(campaign, "campaign.resumed", reason or "Resumed.", by=by, at=at)
+    decisions.record(campaign, [decided])
+
+
+@transaction.atomic
+def cancel_campaign(campaign: Campaign, *, by: str, at: datetime, reason: str = "") -> None:
+    """End a campaign for good, in whatever state it is; what is being installed ends by itself and counts."""
+    campaign.move_to(CampaignState.CANCELLED, reason=reason, finished_at=at)
+    withdrawn = assignments.withdraw(campaign, at=at)
+    waiting = campaign.assignments.filter(state=AssignmentState.WAITING)
+    released = waiting.update(state=AssignmentState.WITHDRAWN, settled_at=at, next_attempt_at=None)
+    decided = decisions.draft(
+        campaign,
+        "campaign.cancelled",
+        reason or "Cancelled.",
+        by=by,
+        at=at,
+        withdrawn=withdrawn,
+        released=released,
+    )
+    decisions.record(campaign, [decided])
+
+
+@transaction.atomic
+def stop_campaign(campaign: Campaign, *, by: str, at: datetime, reason: str) -> None:
+    """Stop a running or paused campaign at once (emergency stop): every order that is not being installed is withdrawn.
+
+    Raises:
+        ReasonMissingError: no reason is given.
+    """
+    reason = decisions.require_reason(reason)
+    withdrawn = halt(campaign, reason=reason, at=at)
+    decided = decisions.draft(campaign, "campaign.stopped", reason, by=by, at=at, withdrawn=withdrawn)
+    decisions.record(campaign, [decided])
+
+
+@transaction.atomic
+def stop_tenant(tenant: Tenant, *, by: str, at: datetime, reason: str) -> list[Campaign]:
+    """Stop everything that a tenant runs, and let nothing start until it is resumed. Returns the campaigns halted.
+
+    Raises:
+        ReasonMissingError: no reason is given.
+        TenantStoppedError: it is stopped already.
+    """
+    reason = decisions.require_reason(reason)
+    if not Tenant.objects.filter(pk=tenant.pk, stopped_at=None).update(stopped_at=at, stopped_reason=reason):
+        raise TenantStoppedError(f"Tenant {tenant} is stopped already.")
+    under_way = Campaign.objects.filter(tenant=tenant, state__in=[CampaignState.RUNNING, CampaignState.PAUSED])
+    # Held until the end, so that no tick moves them meanwhile.
+    halted = list(under_way.select_for_update(of=("self",), no_key=True).select_related("tenant").order_by("pk"))
+    drafts = []
+    for campaign in halted:
+        withdrawn = halt(campaign, reason=reason, at=at)
+        drafts.append(decisions.draft(campaign, "campaign.stopped", reason, by=by, at=at, withdrawn=withdrawn))
+    for decided in drafts:
+        decisions.record(decided.campaign, [decided])
+    audit.record("tenant.stopped", tenant, tenant=tenant, by=by, at=at, reason=reason, campaigns=len(halted))
+    tenant.stopped_at, tenant.stopped_reason = at, reason
+    return halted
+
+
+@transaction.atomic
+def resume_tenant(tenant: Tenant, *, by: str, at: datetime, reason: str) -> None:
+    """Let campaigns of a stopped tenant be started and resumed again; each of those halted waits for a person.
+
+    Raises:
+        ReasonMissingError: no reason is given.
+        TenantNotStoppedError: it is not stopped.
+    """
+    reason = decisions.require_reason(reason)
+    stopped = Tenant.objects.filter(pk=tenant.pk, stopped_at__isnull=False)
+    if not stopped.update(stopped_at=None, stopped_reason=""):
+        raise TenantNotStoppedError(f"Tenant {tenant} is not stopped.")
+    audit.record("tenant.resumed", tenant, tenant=tenant, by=by, at=at, reason=reason)
+    tenant.stopped_at, tenant.stopped_reason = None, ""
+
+
+def refuse_stopped(tenant: Tenant) -> None:
+    """Refuse what would start or resume something while all of a tenant is stopped, by what the database says now."""
+    if Tenant.objects.filter(pk=tenant.pk, stopped_at__isnull=False).exists():
+        raise TenantStoppedError(f"Everything of tenant {tenant} is stopped.")

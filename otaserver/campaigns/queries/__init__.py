@@ -1,0 +1,24 @@
+from otaserver.campaigns.queries.bundles import ReleaseView, VehicleView, release_view, vehicle_views
+from otaserver.campaigns.queries.counts import Progress, decisions, failures_by_code, progress, wave_counts
+from otaserver.campaigns.queries.explanations import explain
+from otaserver.campaigns.queries.gates import GateView, StratumView, gate_tests, gate_view
+from otaserver.campaigns.queries.orders import build_order, order_for
+
+__all__ = [
+    "GateView",
+    "Progress",
+    "ReleaseView",
+    "StratumView",
+    "VehicleView",
+    "build_order",
+    "decisions",
+    "explain",
+    "failures_by_code",
+    "gate_tests",
+    "gate_view",
+    "order_for",
+    "progress",
+    "release_view",
+    "vehicle_views",
+    "wave_counts",
+]

@@ -1,0 +1,109 @@
+"""Releases and vehicles in the form that the matching rules judge."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from firmware_store.models import Package, Release
+from firmware_store.states import PackageState
+from otaserver.campaigns.rules.matching import Bundle, Candidate, Computer, Condition, Item, Software
+from otaserver.fleet.models import Ecu, Vehicle
+from otaserver.tenants.models import Tenant
+
+CHUNK = 2000
+
+
+@dataclass(frozen=True)
+class ReleaseView:
+    """A release as the rules judge it, with the packages that orders are made of, by id."""
+
+    release: Release
+    bundle: Bundle
+    packages: Mapping[int, Package]
+
+    @property
+    def label(self) -> str:
+        """Return the name by which orders call it."""
+        return f"{self.release.name} {self.release.version}"
+
+    @property
+    def unpublished(self) -> list[str]:
+        """Return the packages of it that may not be installed: never published, or withdrawn."""
+        return sorted(str(p) for p in self.packages.values() if p.state != PackageState.PUBLISHED)
+
+
+@dataclass(frozen=True)
+class VehicleView:
+    """A vehicle as the rules judge it, with what an order needs to be numbered."""
+
+    pk: int
+    vehicle_id: str
+    candidate: Candidate
+    configuration: Mapping[str, str]  # ECU serial -> target name, as last confirmed
+
+
+def release_view(release: Release) -> ReleaseView:
+    """Read a release with its packages and conditions, in two queries."""
+    rows = list(release.items.select_related("package"))
+    items = [
+        Item(
+            package_id=row.package_id,
+            name=row.package.name,
+            version=row.package.version,
+            target_name=row.package.target_name,
+            sha256=row.package.sha256,
+            hardware_ids=frozenset(row.package.hardware_ids),
+            release_counter=row.package.release_counter,
+            position=row.position,
+        )
+        for row in rows
+    ]
+    conditions = [Condition(row.kind, row.package_name, frozenset(row.versions)) for row in release.conditions.all()]
+    return ReleaseView(release, Bundle(items, conditions), {row.package_id: row.package for row in rows})
+
+
+def vehicle_views(tenant: Tenant, vehicles: Sequence[int]) -> Iterator[VehicleView]:
+    """Read vehicles by their rows' ids, a chunk at a time, in the order of the ids given."""
+    software = _Software(tenant)
+    pending = iter(vehicles)
+    while chunk := list(islice(pending, CHUNK)):
+        ecus = _ecus(chunk)
+        rows = {
+            row[0]: row
+            for row in Vehicle.objects.filter(pk__in=chunk).values_list("pk", "vehicle_id", "enrolled_at", "blocked_at")
+        }
+        for pk, vehicle_id, enrolled_at, blocked_at in (rows[pk] for pk in chunk if pk in rows):
+            found = ecus[pk]
+            computers = [Computer(serial, hw, sha256, software.of(name, sha256)) for serial, hw, name, sha256 in found]
+            candidate = Candidate(computers, is_enrolled=enrolled_at is not None, is_blocked=blocked_at is not None)
+            yield VehicleView(pk, vehicle_id, candidate, {serial: name for serial, _, name, _ in found if name})
+
+
+def _ecus(vehicles: Sequence[int]) -> dict[int, list[tuple[str, str, str, str]]]:
+    found: dict[int, list[tuple[str, str, str, str]]] = defaultdict(list)
+    for vehicle, *ecu in Ecu.objects.filter(vehicle__in=vehicles).values_list(
+        "vehicle_id", "serial", "hardware_id", "installed_target", "installed_sha256"
+    ):
+        found[vehicle].append((ecu[0], ecu[1], ecu[2], ecu[3]))
+    return found
+
+
+class _Software:
+    """The tenant's packages by what a manifest tells of them.
+
+    The same bytes may be published under several names (signed again as a roll-back): where the name does not tell, the
+    highest release counter is taken, which bars rather than breaks.
+    """
+
+    def __init__(self, tenant: Tenant) -> None:
+        self._by_name: dict[tuple[str, str], Software] = {}
+        self._by_digest: dict[str, Software] = {}
+        rows = Package.objects.filter(tenant=tenant, state__in=[PackageState.PUBLISHED, PackageState.WITHDRAWN])
+        for target_name, sha256, name, version, counter in rows.values_list(
+            "target_name", "sha256", "name", "version", "release_counter"
+        ).order_by("release_counter"):
+            self._by_name[target_name, sha256] = self._by_digest[sha256] = Software(name, version, counter)
+
+    def of(self, target_name: str, sha256: str) -> Software | None:
+        return self._by_name.get((target_name, sha256)) or self._by_digest.get(sha256)

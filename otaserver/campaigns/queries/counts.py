@@ -1,0 +1,57 @@
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from django.db.models import Count, Q, QuerySet
+
+from otaserver.campaigns.models import Campaign, Decision, Wave
+from otaserver.campaigns.states import IN_FLIGHT_STATES, SETTLED_STATES, AssignmentState
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How many vehicles stand where: in the whole campaign, and by the number of their wave (None: no turn yet)."""
+
+    by_state: Mapping[str, int]
+    by_wave: Mapping[int | None, Mapping[str, int]]
+
+    @property
+    def total(self) -> int:
+        """Return how many vehicles take part; excluded ones do not."""
+        return sum(n for state, n in self.by_state.items() if state != AssignmentState.EXCLUDED)
+
+    @property
+    def in_flight(self) -> int:
+        """Return how many were offered the release and have no outcome yet, the soaking ones included."""
+        return sum(self.by_state.get(state, 0) for state in IN_FLIGHT_STATES)
+
+    @property
+    def settled(self) -> int:
+        return sum(self.by_state.get(state, 0) for state in SETTLED_STATES)
+
+
+def progress(campaign: Campaign) -> Progress:
+    """Count a campaign's vehicles by wave and state, in one query."""
+    by_state: dict[str, int] = {}
+    by_wave: dict[int | None, dict[str, int]] = {}
+    rows = campaign.assignments.order_by().values_list("wave__number", "state").annotate(count=Count("pk"))
+    for number, state, count in rows:
+        by_wave.setdefault(number, {})[state] = count
+        by_state[state] = by_state.get(state, 0) + count
+    return Progress(by_state, by_wave)
+
+
+def wave_counts(wave: Wave) -> dict[str, int]:
+    """Count a wave's vehicles by state, in one query."""
+    return dict(wave.assignments.order_by().values_list("state").annotate(count=Count("pk")))
+
+
+def failures_by_code(campaign: Campaign) -> dict[str, int]:
+    """Count the failed vehicles by code, those left out that a person answered for by resuming the campaign."""
+    since = Q() if campaign.judged_from is None else Q(settled_at__gt=campaign.judged_from)
+    failed = campaign.assignments.filter(since, state=AssignmentState.FAILED).order_by()
+    return dict(failed.values_list("code").annotate(count=Count("pk")))
+
+
+def decisions(campaign: Campaign) -> QuerySet[Decision]:
+    """Return what was decided in a campaign, the newest first, with the wave that each is about."""
+    return campaign.decisions.select_related("wave").order_by("-at", "-pk")

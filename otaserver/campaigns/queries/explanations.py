@@ -1,0 +1,84 @@
+"""Why is this car (not) getting this update: one sentence for each assignment."""
+
+from datetime import datetime
+
+from otaserver.campaigns.models import Assignment
+from otaserver.campaigns.states import (
+    ACTIVE_STATES,
+    NEUTRAL_STATES,
+    AssignmentState,
+    CampaignState,
+    Verdict,
+)
+
+_NOT_RUNNING = {
+    CampaignState.PAUSED: "the campaign is paused",
+    CampaignState.HALTED: "the campaign was halted",
+    CampaignState.CANCELLED: "the campaign was cancelled",
+    CampaignState.COMPLETED: "the campaign is completed",
+}
+_UNDER_WAY = {
+    AssignmentState.OFFERED: "The release is offered and the vehicle has not answered yet",
+    AssignmentState.DOWNLOADING: "The vehicle is downloading",
+    AssignmentState.DOWNLOADED: "The vehicle has downloaded everything and has not begun to install",
+    AssignmentState.HELD: "The vehicle holds the installation back",
+    AssignmentState.INSTALLING: "The vehicle is installing",
+    AssignmentState.WITHDRAWING: "The order is being withdrawn and the vehicle has not confirmed that yet",
+}
+_ENDED = {
+    AssignmentState.REFUSED: "The vehicle refused",
+    AssignmentState.LAPSED: "The server gave up waiting for the vehicle",
+    AssignmentState.WITHDRAWN: "The order was withdrawn",
+    AssignmentState.SUPERSEDED: "Other software overtook this release",
+    AssignmentState.FAILED: "The update failed",
+}
+
+
+def explain(assignment: Assignment) -> str:
+    """Return one sentence that says why this vehicle is, or is not, being updated by this campaign."""
+    state = AssignmentState(assignment.state)
+    if state == AssignmentState.EXCLUDED:
+        return f"The vehicle takes no part: {_lower(assignment.verdict_detail) or Verdict(assignment.verdict).label}"
+    if state == AssignmentState.WAITING:
+        return _explain_waiting(assignment)
+    if state in ACTIVE_STATES:
+        return f"{_UNDER_WAY[state]}{_why(assignment)}; this ends at {_time(assignment.due_at)} at the latest."
+    if state == AssignmentState.SOAKING:
+        return f"The new software runs and must stay healthy until {_time(assignment.due_at)}."
+    if state == AssignmentState.SUCCEEDED:
+        return "The new software runs and stayed healthy through its soak."
+    counts = " It counts neither way." if state in NEUTRAL_STATES else ""
+    return f"{_ENDED[state]}{_why(assignment)}.{counts}"
+
+
+def _explain_waiting(assignment: Assignment) -> str:
+    campaign = assignment.campaign
+    if campaign.state in _NOT_RUNNING:
+        why = f": {_lower(campaign.reason)}" if campaign.reason else "."
+        return f"The vehicle waits, and {_NOT_RUNNING[CampaignState(campaign.state)]}{why}"
+    if assignment.wave_id is None:
+        return "The vehicle waits for its wave; earlier waves have not passed yet."
+    if assignment.next_attempt_at is not None:
+        return f"The last attempt ended{_why(assignment)}; the next one follows at {_time(assignment.next_attempt_at)}."
+    other = (
+        Assignment.objects.filter(vehicle=assignment.vehicle_id, state__in=ACTIVE_STATES | {AssignmentState.SOAKING})
+        .exclude(pk=assignment.pk)
+        .select_related("campaign")
+        .first()
+    )
+    if other is not None:
+        return f"The vehicle waits until it is done with {other.campaign}: one order at a time."
+    return "The vehicle's turn has come and it waits for room among the vehicles in flight, or for the next tick."
+
+
+def _why(assignment: Assignment) -> str:
+    known = ": ".join(part for part in (assignment.code, assignment.message.rstrip(".")) if part)
+    return f" ({known})" if known else ""
+
+
+def _lower(sentence: str) -> str:
+    return sentence[:1].lower() + sentence[1:]
+
+
+def _time(at: datetime | None) -> str:
+    return f"{at:%Y-%m-%d %H:%M} UTC" if at else "an unknown time"

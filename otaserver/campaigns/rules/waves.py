@@ -1,0 +1,98 @@
+"""Waves: how large, when refilled, and what follows when the test has not decided."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from otaserver.campaigns.states import WaveRule, WaveState
+
+# 95 % in both tails, as in "Wilson 95 %".
+_Z = 1.959963984540054
+
+
+@dataclass(frozen=True)
+class WaveVerdict:
+    """What becomes of a wave whose results are all in, and why."""
+
+    state: WaveState
+    sentence: str
+
+
+@dataclass(frozen=True)
+class WaveResults:
+    """What a wave brought, and the campaign it stands in. `next_places` is 0 when nobody is left."""
+
+    wave_failures: int
+    wave_results: int
+    campaign_failures: int
+    campaign_results: int
+    next_places: int
+
+
+def places(total: int, percents: Sequence[Decimal]) -> list[int]:
+    """Return how many of `total` vehicles each wave takes, from cumulative percents; the first gets at least one."""
+    ends = [math.ceil(Decimal(total) * percent / 100) for percent in percents]
+    return [end - start for start, end in zip([0, *ends], ends, strict=False)]
+
+
+def refill(*, places: int, counting: int, left: int) -> int:
+    """Return how many further vehicles a wave takes, for those whose end counts neither way.
+
+    `counting` are its vehicles that have, or may still come to, a result; `left` had no turn yet.
+    """
+    return min(max(places - counting, 0), left)
+
+
+def room(*, max_in_flight: int | None, in_flight: int, chunk: int) -> int:
+    """Return how many vehicles may be offered the release now, at most a chunk of them.
+
+    In flight is everything offered whose outcome is not known, the soak included: what may yet turn out broken.
+    """
+    return chunk if max_in_flight is None else max(0, min(chunk, max_in_flight - in_flight))
+
+
+def wilson(failures: int, results: int) -> tuple[float, float]:
+    """Return the Wilson 95 % interval of a failure rate: for display and sizing, never for halting."""
+    if results == 0:
+        return 0.0, 1.0
+    rate, square = failures / results, _Z * _Z
+    centre = (rate + square / (2 * results)) / (1 + square / results)
+    half = _Z / (1 + square / results) * math.sqrt(rate * (1 - rate) / results + square / (4 * results**2))
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def judge_wave(
+    results: WaveResults, *, has_passed: bool, rule: WaveRule, max_failed: int, failure_budget: int | None
+) -> WaveVerdict:
+    """Return what becomes of a wave whose vehicles are all settled and whose outcomes the gate has read.
+
+    A passed test lets the campaign go on within the failure budget. Before it decides, the wave's own rule holds;
+    where that cannot vouch for the next wave, a person decides.
+    """
+    if failure_budget is not None and results.campaign_failures > failure_budget:
+        return _ask(f"{results.campaign_failures} vehicles failed; the failure budget is {failure_budget}.")
+    if has_passed:
+        return WaveVerdict(WaveState.PASSED, "The test has passed.")
+    if rule == WaveRule.ASK:
+        return _ask("The test has not decided, and the plan asks a person then.")
+    if results.wave_failures > max_failed:
+        return _ask(f"{results.wave_failures} of the wave failed; at most {max_failed} may.")
+    if results.next_places == 0:
+        return WaveVerdict(WaveState.PASSED, "Failures stayed within the limit, and nobody is left.")
+    if results.wave_results == 0:
+        return _ask("No vehicle of the wave came to a result.")
+    if failure_budget is not None:
+        worst = _worst_case(results)
+        if worst > failure_budget:
+            return _ask(f"After the next wave up to {worst} may have failed; the failure budget is {failure_budget}.")
+    return WaveVerdict(WaveState.PASSED, "Failures stayed within the limit.")
+
+
+def _ask(sentence: str) -> WaveVerdict:
+    return WaveVerdict(WaveState.UNDECIDED, sentence)
+
+
+def _worst_case(results: WaveResults) -> int:
+    _, upper = wilson(results.campaign_failures, results.campaign_results)
+    return results.campaign_failures + math.ceil(upper * results.next_places)
