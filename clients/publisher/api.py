@@ -54,6 +54,10 @@ class Api:
         response = self._send("POST", path, json=dict(body or {}), headers=_if_match(replaces))
         return response.json() if response.content else None
 
+    def patch(self, path: str, changes: Mapping[str, Any]) -> Any:
+        """Change some fields; what is left out stays as it is."""
+        return self._send("PATCH", path, json=dict(changes)).json()
+
     def put_metadata(self, path: str, bodies: Mapping[str, bytes], *, replaces: int | None = None) -> None:
         """Upload signed metadata in its profiles; `replaces` is the version it builds on."""
         self._send("PUT", path, json={"metadata": encoded(bodies)}, headers=_if_match(replaces))

@@ -1,5 +1,6 @@
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import transaction
 
@@ -28,3 +29,11 @@ def issue_claim_codes(
         valid_seconds=int(valid_for.total_seconds()),
     )
     return codes
+
+
+@transaction.atomic
+def change_tenant_settings(tenant: Tenant, changes: Mapping[str, Any], *, by: str, at: datetime) -> Tenant:
+    """Change a tenant's title, polling interval or whether its targets are public, and record what was changed."""
+    Tenant.objects.filter(pk=tenant.pk).update(**changes)
+    audit.record("tenant.changed", tenant, tenant=tenant, by=by, at=at, **changes)
+    return Tenant.objects.get(pk=tenant.pk)

@@ -10,6 +10,7 @@ from rest_framework.response import Response
 from otaserver import clock
 from otaserver.audit.models import Entry
 from otaserver.campaigns import operations
+from otaserver.operator_api.operations import change_tenant_settings
 from otaserver.operator_api.serializers.campaigns import Reason
 from otaserver.operator_api.views.base import TenantView
 from otaserver.tenants.models import Tenant
@@ -51,12 +52,26 @@ class Me(TenantView):
         )
 
 
+class TenantSettings(serializers.Serializer[Any]):
+    """What is left out stays as it is."""
+
+    title = serializers.CharField(max_length=200, required=False, allow_blank=True)
+    polling_seconds = serializers.IntegerField(min_value=1, max_value=86400, required=False)
+    has_public_targets = serializers.BooleanField(required=False)
+
+
 class TenantDetail(TenantView):
-    permissions = {"GET": Permission.VIEW}
+    permissions = {"GET": Permission.VIEW, "PATCH": Permission.ADMINISTER}
 
     @extend_schema(responses=TenantSerializer)
     def get(self, request: Request) -> Response:
         return Response(TenantSerializer(self.caller.tenant).data)
+
+    @extend_schema(request=TenantSettings, responses=TenantSerializer)
+    def patch(self, request: Request) -> Response:
+        changes = self.received(TenantSettings)
+        tenant = change_tenant_settings(self.caller.tenant, changes, by=self.caller.actor, at=clock.now())
+        return Response(TenantSerializer(tenant).data)
 
 
 class TenantStop(TenantView):
