@@ -178,13 +178,15 @@ class Agent:
         order, entry = self._polling.order, self._journal.entry
         withdrawn = ""
         if entry is not None and (order is None or order.attempt != entry.order.attempt):
+            withdrawn = entry.order.release
             self._end(entry.order, "refused", "withdrawn", "the Director no longer orders it.")
-            entry, withdrawn = None, entry.order.release
+            entry = None
         if order is not None and order.attempt not in self._state.memory.finished:
             if entry is None:
                 self._begin(order)
             elif entry.order != order:
-                self._journal.write(replace(entry, order=order))
+                # Its files may have changed too; what is downloaded stays.
+                self._journal.write(replace(entry, order=order, step=Step.DOWNLOADING))
         if self._journal.entry is None:
             return ("withdrawn", withdrawn) if withdrawn else ("idle", "")
         return "", ""
