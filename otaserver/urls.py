@@ -1,7 +1,7 @@
 """Every address of the server, by its first segment (DESIGN.md, "Addresses and ids")."""
 
 from django.http import HttpRequest, HttpResponse
-from django.urls import URLPattern, URLResolver, path
+from django.urls import URLPattern, URLResolver, include, path
 from django.views import defaults
 
 from otaserver import health
@@ -12,6 +12,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("healthz", health.healthz),
     path("readyz", health.readyz),
     path("console/", site.urls),
+    path("api/v1/", include("otaserver.operator_api.urls")),
+    path("", include("otaserver.vehicle_api.urls")),
+    path("", include("otaserver.vehicle_api.urls")),
 ]
 
 

@@ -1,0 +1,101 @@
+"""Package bytes by signed address, served by Django: right everywhere, fast nowhere.
+
+Each reader holds a thread, so the embedded server puts `otaserver.embedded.downloads` in front, and buckets serve
+themselves. The answers are the same.
+"""
+
+import os
+from collections.abc import Iterator
+from datetime import datetime
+from typing import IO
+
+from django.conf import settings
+from django.core.files.storage import default_storage
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+
+from firmware_store import blobs, signed_urls
+from firmware_store.errors import BlobNotFoundError
+from otaserver.vehicle_api import problems
+from otaserver.vehicle_api.errors import DownloadForbiddenError, DownloadNotFoundError, DownloadRangeError
+
+
+@problems.endpoint("GET", "HEAD")
+def download(request: HttpRequest, *, sha256: str, at: datetime) -> HttpResponseBase:
+    expires, signature = request.GET.get("expires", ""), request.GET.get("signature", "")
+    if not signed_urls.verify(sha256, expires=expires, signature=signature, secret=settings.URL_SECRET, at=at):
+        raise DownloadForbiddenError("The address is not signed by this server, or has expired.")
+    elsewhere = _storage_url(sha256)
+    if elsewhere is not None:
+        return HttpResponseRedirect(elsewhere)
+    try:
+        file = blobs.open_blob(sha256)
+    except BlobNotFoundError as error:
+        raise DownloadNotFoundError(f"The bytes {sha256} are not here.") from error
+    length = file.seek(0, os.SEEK_END)
+    try:
+        wanted = _wanted_range(request, sha256, length)
+    except DownloadRangeError as refusal:
+        file.close()
+        response = problems.problem(refusal)
+        response["Content-Range"] = f"bytes */{length}"
+        return _described(response, sha256)
+    return _described(_content(request, file, wanted, length), sha256)
+
+
+def _storage_url(sha256: str) -> str | None:
+    """Return where the storage itself serves the file, if it is one that does: local disks do not."""
+    path = blobs.blob_path(sha256)
+    try:
+        default_storage.path(path)
+    except NotImplementedError:
+        return default_storage.url(path)
+    return None
+
+
+def _wanted_range(request: HttpRequest, sha256: str, length: int) -> slice | None:
+    header = request.headers.get("Range")
+    # RFC 9110, 13.1.5: with a validator that is not this file's, the range is not applied.
+    if header is None or request.headers.get("If-Range", _etag(sha256)) != _etag(sha256):
+        return None
+    try:
+        return signed_urls.parse_range(header, length)
+    except signed_urls.UnsatisfiableRangeError as error:
+        raise DownloadRangeError(f"{header} lies outside {length} bytes.", length=length) from error
+
+
+def _content(request: HttpRequest, file: IO[bytes], wanted: slice | None, length: int) -> HttpResponseBase:
+    part = wanted or slice(0, length)
+    response: HttpResponseBase
+    if request.method == "HEAD":
+        file.close()
+        response = HttpResponse()
+    else:
+        response = StreamingHttpResponse(_blocks(file, part))
+    response["Content-Length"] = str(part.stop - part.start)
+    if wanted is not None:
+        response.status_code = 206
+        response["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{length}"
+    return response
+
+
+def _described(response: HttpResponseBase, sha256: str) -> HttpResponseBase:
+    if response.status_code != 416:
+        response["Content-Type"] = "application/octet-stream"
+        response["ETag"] = _etag(sha256)
+        response["Cache-Control"] = "private, max-age=31536000, immutable"
+    response["Accept-Ranges"] = "bytes"
+    return response
+
+
+def _etag(sha256: str) -> str:
+    return f'"{sha256}"'
+
+
+def _blocks(file: IO[bytes], part: slice) -> Iterator[bytes]:
+    with file:
+        file.seek(part.start)
+        left = part.stop - part.start
+        while left and (block := file.read(min(left, blobs.BLOCK_BYTES))):
+            left -= len(block)
+            yield block

@@ -1,0 +1,101 @@
+"""Who is calling: a bearer token, or a client certificate that a trusted proxy has verified.
+
+The proxy (`settings.TRUSTED_PROXIES`, addresses or networks) must set all three headers on every request, so that none
+of a client's own gets through. For nginx:
+
+    proxy_set_header X-Client-Verify  $ssl_client_verify;
+    proxy_set_header X-Client-Serial  $ssl_client_serial;
+    proxy_set_header X-Client-Subject $ssl_client_s_dn;
+
+From any other address these headers mean nothing.
+"""
+
+import ipaddress
+import re
+from datetime import datetime
+from functools import lru_cache
+
+from django.conf import settings
+from django.http import HttpRequest
+
+from otaserver.fleet import operations as fleet
+from otaserver.fleet.errors import CredentialInvalidError
+from otaserver.fleet.models import Vehicle
+from otaserver.tenants.models import Tenant
+from otaserver.vehicle_api.errors import TenantNotFoundError
+
+VERIFY_HEADER = "X-Client-Verify"
+SERIAL_HEADER = "X-Client-Serial"
+SUBJECT_HEADER = "X-Client-Subject"
+_BEARER = re.compile(r"[Bb]earer ([A-Za-z0-9._~+/=-]{1,200})\Z")
+# One attribute of a distinguished name as RFC 2253 writes it: punctuation is escaped, hex escapes are not ASCII.
+_ATTRIBUTE = re.compile(r'([A-Za-z0-9.]+)=((?:[^,+"\\<>;]|\\[,+"\\<>;=# ])*)(,|\Z)')
+
+
+def find_tenant(name: str) -> Tenant:
+    """Return the tenant of an address; names compare without case.
+
+    Raises:
+        TenantNotFoundError: there is none.
+    """
+    found = Tenant.objects.filter(name=name.lower()).first()
+    if found is None:
+        raise TenantNotFoundError(f"There is no tenant {name!r}.", tenant=name)
+    return found
+
+
+def identify(request: HttpRequest, tenant: Tenant, *, at: datetime) -> Vehicle:
+    """Return the vehicle of this tenant that is calling.
+
+    A token counts before a certificate: behind a proxy that asks for certificates, both may come.
+
+    Raises:
+        CredentialInvalidError: no credential, or none that is good here.
+    """
+    token = _BEARER.match(request.headers.get("Authorization", ""))
+    if token is not None:
+        return fleet.identify_token(tenant, token[1], at=at)
+    if not is_from_trusted_proxy(request) or request.headers.get(VERIFY_HEADER) != "SUCCESS":
+        raise CredentialInvalidError("Send the vehicle's token: Authorization: Bearer …")
+    name = common_name(request.headers.get(SUBJECT_HEADER, ""))
+    if name is None:
+        raise CredentialInvalidError("The certificate's subject has no single, plain common name.")
+    return fleet.identify_certificate(tenant, serial=request.headers.get(SERIAL_HEADER, ""), common_name=name, at=at)
+
+
+def common_name(subject: str) -> str | None:
+    """Return the common name in a distinguished name (RFC 2253); None if there is not exactly one, or it is odd."""
+    names, position = [], 0
+    while position < len(subject):
+        found = _ATTRIBUTE.match(subject, position)
+        if found is None:
+            return None
+        if found[1].upper() == "CN":
+            names.append(re.sub(r"\\(.)", r"\1", found[2]))
+        position = found.end()
+    return names[0] if len(names) == 1 and names[0].isascii() and names[0].isprintable() else None
+
+
+def client_address(request: HttpRequest) -> str:
+    """Return the address that a request really comes from: behind trusted proxies, the last one they did not write."""
+    address: str = request.META.get("REMOTE_ADDR", "")
+    hops = [hop.strip() for hop in request.headers.get("X-Forwarded-For", "").split(",") if hop.strip()]
+    while hops and _is_trusted(address, tuple(settings.TRUSTED_PROXIES)):
+        address = hops.pop()
+    return address
+
+
+def is_from_trusted_proxy(request: HttpRequest) -> bool:
+    """Return whether the peer of this connection is one of `settings.TRUSTED_PROXIES`."""
+    return _is_trusted(request.META.get("REMOTE_ADDR", ""), tuple(settings.TRUSTED_PROXIES))
+
+
+@lru_cache(maxsize=1024)
+def _is_trusted(address: str, proxies: tuple[str, ...]) -> bool:
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
+        parsed = parsed.ipv4_mapped
+    return any(parsed in ipaddress.ip_network(proxy, strict=False) for proxy in proxies)

@@ -1,0 +1,86 @@
+"""What every vehicle-facing view is wrapped in: one time per request, and one form for everything that goes wrong.
+
+Problems are RFC 9457 (`application/problem+json`) with a stable `code`; a client decides by status and code alone
+whether to try again later.
+"""
+
+import functools
+import logging
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
+
+from django.core.exceptions import RequestDataTooBig
+from django.db import OperationalError
+from django.http import HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
+from django.http.response import HttpResponseBase
+from django.views.decorators.csrf import csrf_exempt
+
+from otaserver import clock
+from otaserver.errors import OtaError, StorageFullError
+from otaserver.vehicle_api.errors import (
+    BodyIncompleteError,
+    BodyTooLargeError,
+    DatabaseUnavailableError,
+    MethodError,
+    ServerError,
+)
+
+logger = logging.getLogger(__name__)
+View = Callable[..., HttpResponseBase]
+BUSY_SECONDS = 10
+
+
+def endpoint(*methods: str) -> Callable[[View], View]:
+    """Make a vehicle-facing view: these methods only, `at` read once, every refusal and failure a problem."""
+
+    def wrap(view: View) -> View:
+        @functools.wraps(view)
+        def answer(request: HttpRequest, **arguments: Any) -> HttpResponseBase:
+            try:
+                if request.method not in methods:
+                    raise MethodError(f"{request.method} is not {' or '.join(methods)}.", allow=list(methods))
+                return view(request, at=clock.now(), **arguments)
+            except OtaError as refusal:
+                return problem(refusal)
+            # The last edge: whatever escapes here would reach a vehicle as a page of HTML, or as a traceback.
+            except Exception as error:
+                return problem(_understood(error, request))
+
+        return csrf_exempt(answer)
+
+    return wrap
+
+
+def problem(error: OtaError) -> HttpResponse:
+    """Return the problem that `error` is to a vehicle, with the headers that its status asks for."""
+    body = {
+        **error.details,
+        "type": "about:blank",
+        "title": HTTPStatus(error.status).phrase,
+        "status": error.status,
+        "code": error.code,
+        "detail": error.message,
+    }
+    response = JsonResponse(body, status=error.status, content_type="application/problem+json")
+    response["Cache-Control"] = "no-store"
+    if error.status == HTTPStatus.UNAUTHORIZED:
+        response["WWW-Authenticate"] = "Bearer"
+    if "retry_after_seconds" in error.details:
+        response["Retry-After"] = str(error.details["retry_after_seconds"])
+    if "allow" in error.details:
+        response["Allow"] = ", ".join(error.details["allow"])
+    return response
+
+
+def _understood(error: Exception, request: HttpRequest) -> OtaError:
+    if isinstance(error, UnreadablePostError):
+        return BodyIncompleteError("The connection ended before the body did.")
+    if isinstance(error, RequestDataTooBig):
+        return BodyTooLargeError("The body is larger than any that is read here.")
+    logger.error("request failed method=%s path=%s", request.method, request.path, exc_info=error)
+    if isinstance(error, OperationalError):
+        if "full" in str(error).lower():
+            return StorageFullError("The database's disk is full.", retry_after_seconds=BUSY_SECONDS)
+        return DatabaseUnavailableError("The database does not answer.", retry_after_seconds=BUSY_SECONDS)
+    return ServerError("The server failed. What happened is in its log.")

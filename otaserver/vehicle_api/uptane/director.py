@@ -1,0 +1,85 @@
+"""The Director's part of the protocol: metadata for one vehicle, and its manifests."""
+
+import logging
+from datetime import datetime
+from typing import Literal
+
+from django.http import HttpRequest, JsonResponse
+from django.http.response import HttpResponseBase
+
+from firmware_store.states import Profile, Repository
+from firmware_store.trust import queries as trust_queries
+from otaserver.campaigns import operations as campaigns
+from otaserver.director import operations as director
+from otaserver.director import queries as director_queries
+from otaserver.director.manifests import MAX_BYTES
+from otaserver.errors import OtaError
+from otaserver.fleet import operations as fleet
+from otaserver.vehicle_api import bodies, identity, problems
+from otaserver.vehicle_api.uptane import answers
+
+logger = logging.getLogger(__name__)
+POLLING_HEADER = "OTA-Polling-Seconds"
+MANIFEST_HEADER = "OTA-Send-Manifest"
+
+
+@problems.endpoint("GET", "HEAD")
+def timestamp(request: HttpRequest, *, tenant: str, at: datetime) -> HttpResponseBase:
+    vehicle = identity.identify(request, identity.find_tenant(tenant), at=at)
+    signed = director.metadata_for(vehicle, profile=Profile.TUF, at=at)
+    response = answers.metadata(request, bytes(signed.timestamp), cache=f"private, {answers.NO_CACHE}")
+    fleet.record_contact(vehicle, at=at)
+    if request.method == "GET" and response.status_code == 200 and signed.attempt_id is None:
+        campaigns.confirm_withdrawal(vehicle, at=at)
+    response[POLLING_HEADER] = str(vehicle.tenant.polling_seconds)
+    if vehicle.is_manifest_wanted:
+        response[MANIFEST_HEADER] = "1"
+    return response
+
+
+@problems.endpoint("GET", "HEAD")
+def newest(
+    request: HttpRequest, *, tenant: str, role: Literal["targets", "snapshot"], at: datetime
+) -> HttpResponseBase:
+    vehicle = identity.identify(request, identity.find_tenant(tenant), at=at)
+    signed = director.metadata_for(vehicle, profile=Profile.TUF, at=at)
+    body = signed.targets if role == "targets" else signed.snapshot
+    return answers.metadata(request, bytes(body), cache=f"private, {answers.NO_CACHE}")
+
+
+@problems.endpoint("GET", "HEAD")
+def numbered(
+    request: HttpRequest, *, tenant: str, version: str, role: Literal["targets", "snapshot"], at: datetime
+) -> HttpResponseBase:
+    vehicle = identity.identify(request, identity.find_tenant(tenant), at=at)
+    body = director_queries.stored_body(vehicle, profile=Profile.TUF, role=role, version=int(version))
+    # Private: under this address every vehicle gets its own.
+    return answers.metadata(request, body, cache=f"private, {answers.NO_CACHE}")
+
+
+@problems.endpoint("GET", "HEAD")
+def root(request: HttpRequest, *, tenant: str, at: datetime, version: str | None = None) -> HttpResponseBase:
+    owner = identity.find_tenant(tenant)
+    number = int(version) if version else None
+    found = trust_queries.role_metadata(owner, Repository.DIRECTOR, "root", Profile.TUF, number)
+    cache = answers.NO_CACHE if version is None else answers.IMMUTABLE
+    return answers.metadata(request, bytes(found.body), cache=f"public, {cache}")
+
+
+@problems.endpoint("POST")
+def manifest(request: HttpRequest, *, tenant: str, at: datetime) -> HttpResponseBase:
+    vehicle = identity.identify(request, identity.find_tenant(tenant), at=at)
+    body = bodies.read_body(request, MAX_BYTES)
+    try:
+        received = director.receive_manifest(vehicle, body, at=at)
+    except OtaError as refusal:
+        logger.warning("manifest refused code=%s vehicle=%s tenant=%s", refusal.code, vehicle, tenant)
+        raise
+    said = received.report
+    report = campaigns.EvidenceReport(said.attempt, said.outcome, said.code, said.message) if said else None
+    # For a resent one too: the first may have been stored just before the server died.
+    campaigns.record_evidence(vehicle, report=report, at=at)
+    if received.is_new and received.findings:
+        findings = " ".join(received.findings)
+        logger.warning("manifest findings=%s vehicle=%s tenant=%s", findings, vehicle, tenant)
+    return JsonResponse({"findings": received.findings})

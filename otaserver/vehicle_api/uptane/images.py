@@ -1,0 +1,63 @@
+"""The Image repository's part of the protocol: public metadata, and addresses of packages."""
+
+import re
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponseRedirect
+from django.http.response import HttpResponseBase
+
+from firmware_store import queries as store_queries
+from firmware_store import signed_urls
+from firmware_store.errors import PackageNotFoundError
+from firmware_store.models import Package
+from firmware_store.states import Profile, Repository
+from firmware_store.trust import queries as trust_queries
+from otaserver.tenants.models import Tenant
+from otaserver.vehicle_api import identity, problems
+from otaserver.vehicle_api.errors import TargetNotFoundError
+from otaserver.vehicle_api.uptane import answers
+
+_PREFIXED = re.compile(r"([0-9a-f]{64}|[0-9a-f]{128})\.(.+)\Z")
+
+
+@problems.endpoint("GET", "HEAD")
+def metadata(
+    request: HttpRequest, *, tenant: str, role: str, at: datetime, version: str | None = None
+) -> HttpResponseBase:
+    owner = identity.find_tenant(tenant)
+    number = int(version) if version else None
+    found = trust_queries.role_metadata(owner, Repository.IMAGE, role, Profile.TUF, number)
+    cache = answers.NO_CACHE if version is None else answers.IMMUTABLE
+    return answers.metadata(request, bytes(found.body), cache=f"public, {cache}")
+
+
+@problems.endpoint("GET", "HEAD")
+def target(request: HttpRequest, *, tenant: str, role: str, name: str, at: datetime) -> HttpResponseBase:
+    owner = identity.find_tenant(tenant)
+    if not owner.has_public_targets:
+        identity.identify(request, owner, at=at)
+    package = _package(owner, role, name)
+    expires = int((at + timedelta(seconds=settings.DOWNLOAD_URL_SECONDS)).timestamp())
+    query = signed_urls.sign(package.sha256, expires=expires, secret=settings.URL_SECRET)
+    path = f"/downloads/{package.sha256}?{query}"
+    base = settings.DOWNLOAD_URL.rstrip("/")
+    response = HttpResponseRedirect(base + path if base else request.build_absolute_uri(path))
+    # The address is a credential, and ends.
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+def _package(tenant: Tenant, role: str, name: str) -> Package:
+    """Return the package for `<digest>.<name>` (TUF 1.0, 6.2: consistent snapshots), or for its bare name."""
+    prefixed = _PREFIXED.match(name)
+    if prefixed is None:
+        return store_queries.published_package(tenant, f"{role}/{name}")
+    try:
+        package = store_queries.published_package(tenant, f"{role}/{prefixed[2]}")
+    except PackageNotFoundError:
+        # A name may begin like a digest.
+        return store_queries.published_package(tenant, f"{role}/{name}")
+    if prefixed[1] not in (package.sha256, package.sha512):
+        raise TargetNotFoundError(f"{package} has another digest.", target=package.target_name)
+    return package

@@ -1,0 +1,89 @@
+"""What a vehicle says of its attempts: progress events and log tails. Claims, stored as they come."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.http import HttpRequest, JsonResponse
+from django.http.response import HttpResponseBase
+from django.utils.dateparse import parse_datetime
+
+from otaserver.campaigns import operations as campaigns
+from otaserver.campaigns.states import ReportOutcome, ReportPhase
+from otaserver.errors import OtaError
+from otaserver.vehicle_api import bodies, identity, problems
+from otaserver.vehicle_api.errors import FieldsInvalidError
+
+MAX_BYTES = 512 * 1024
+MAX_EVENTS = 500
+MAX_LOG_BYTES = 64 * 1024
+# A log's characters may be written as six bytes each.
+MAX_LOG_BODY_BYTES = 6 * MAX_LOG_BYTES + 1024
+
+
+@problems.endpoint("POST")
+def events(request: HttpRequest, *, tenant: str, at: datetime) -> HttpResponseBase:
+    vehicle = identity.identify(request, identity.find_tenant(tenant), at=at)
+    found = bodies.read_json(request, MAX_BYTES)
+    if not isinstance(found, list) or len(found) > MAX_EVENTS:
+        raise FieldsInvalidError(f"Events are a list of at most {MAX_EVENTS}.", field="")
+    rejected = []
+    for event in found:
+        # One bad event must not cost the others.
+        try:
+            campaigns.record_report(vehicle, _report(event), at=at)
+        except OtaError as refusal:
+            event_id = event.get("id") if isinstance(event, dict) else None
+            rejected.append({"id": event_id, "code": refusal.code, "detail": refusal.message})
+    return JsonResponse({"accepted": len(found) - len(rejected), "rejected": rejected})
+
+
+@problems.endpoint("POST")
+def logs(request: HttpRequest, *, tenant: str, at: datetime) -> HttpResponseBase:
+    vehicle = identity.identify(request, identity.find_tenant(tenant), at=at)
+    body = bodies.read_json(request, MAX_LOG_BODY_BYTES)
+    text = bodies.text(body, "text", MAX_LOG_BYTES)
+    campaigns.record_log(vehicle, attempt=_uuid(body, "attempt"), text=text, at=at)
+    return JsonResponse({})
+
+
+def _report(event: Any) -> campaigns.VehicleReport:
+    progress = bodies.optional_member(event, "progress", int)
+    if progress is not None and not 0 <= progress <= 100:
+        raise FieldsInvalidError(f"progress is {progress}; it is a percentage.", field="progress")
+    return campaigns.VehicleReport(
+        attempt=_uuid(event, "attempt"),
+        report_id=str(_uuid(event, "id")),
+        ecu_serial=bodies.text(event, "ecu", 64),
+        phase=_choice(event, "phase", ReportPhase.values),
+        outcome=_choice(event, "outcome", ReportOutcome.values),
+        code=bodies.text(event, "code", 80),
+        message=bodies.text(event, "message", 4096),
+        progress=progress,
+        measured=bodies.optional_member(event, "measured", dict) or {},
+        device_time=_time(event, "device_time"),
+    )
+
+
+def _choice(event: Any, name: str, choices: list[str]) -> str:
+    found = bodies.text(event, name, 20)
+    if found not in choices:
+        raise FieldsInvalidError(f"{name} is {found!r}, none of {', '.join(choices)}.", field=name)
+    return found
+
+
+def _uuid(parent: Any, name: str) -> UUID:
+    try:
+        return UUID(bodies.text(parent, name, 36))
+    except ValueError as error:
+        raise FieldsInvalidError(f"{name} is no UUID.", field=name) from error
+
+
+def _time(event: Any, name: str) -> datetime:
+    try:
+        found = parse_datetime(bodies.text(event, name, 40))
+    except ValueError:
+        found = None
+    if found is None or found.tzinfo is None:
+        raise FieldsInvalidError(f"{name} is no time with a zone, like 2026-06-01T12:00:00Z.", field=name)
+    return found

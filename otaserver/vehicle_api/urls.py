@@ -1,0 +1,8 @@
+from django.urls import URLPattern, URLResolver, include, path, re_path
+
+from otaserver.vehicle_api import downloads
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("uptane/", include("otaserver.vehicle_api.uptane.urls")),
+    re_path(r"^downloads/(?P<sha256>[0-9a-f]{64})\Z", downloads.download),
+]
