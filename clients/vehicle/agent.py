@@ -53,7 +53,8 @@ class CycleResult:
 class Agent:
     """One vehicle. All its state is in `config.state_dir`; there is nothing global, so many can share a process.
 
-    `checkpoint` is called by name around everything that is written, for tests that pull the plug there.
+    `checkpoint` is called by name around everything that is written, for tests that pull the plug there; without
+    `is_durable` nothing is synced to disk, for simulated fleets.
     """
 
     def __init__(
@@ -67,13 +68,14 @@ class Agent:
         rng: random.Random | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         checkpoint: Callable[[str], None] = pass_checkpoint,
+        is_durable: bool = True,
     ) -> None:
         config.state_dir.mkdir(parents=True, exist_ok=True)
         self._clock = clock
         self._sleep = sleep
         self._rng = rng or random.Random()
         self._failures = 0
-        disk = Disk(checkpoint)
+        disk = Disk(checkpoint, is_durable=is_durable)
         self._log = VehicleLog(config.vehicle_id, clock)
         self._state = State(config.state_dir / "state.json", disk)
         self._default_polling_seconds = config.polling_seconds

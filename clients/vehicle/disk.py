@@ -30,19 +30,24 @@ def full_disk_is_not_now() -> Iterator[None]:
         raise NotNowError("disk_full", f"no space left for {error.filename or 'data'}") from error
 
 
-def sync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 class Disk:
-    """Durable writes. `checkpoint` is called around each, with a name: the seam where tests pull the plug."""
+    """Durable writes. `checkpoint` is called around each, with a name: the seam where tests pull the plug.
 
-    def __init__(self, checkpoint: Callable[[str], None] = pass_checkpoint) -> None:
+    Without `is_durable` nothing is forced out of the page cache: for simulated fleets, which survive no power cut.
+    """
+
+    def __init__(self, checkpoint: Callable[[str], None] = pass_checkpoint, *, is_durable: bool = True) -> None:
         self.checkpoint = checkpoint
+        self._is_durable = is_durable
+
+    def sync(self, path: Path) -> None:
+        """Force a file or a directory out of the page cache."""
+        if self._is_durable:
+            descriptor = os.open(path, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
 
     def write(self, path: Path, data: bytes, *, mode: int = 0o644) -> None:
         """Replace `path` with `data`, durably; after a crash it holds the old content or the new."""
@@ -55,7 +60,7 @@ class Disk:
                 raise
             self.checkpoint(f"before {path.name}")
             os.replace(temporary, path)
-            sync_directory(path.parent)
+            self.sync(path.parent)
         self.checkpoint(f"after {path.name}")
 
     def write_json(self, path: Path, document: Any, *, mode: int = 0o644) -> None:
@@ -63,22 +68,20 @@ class Disk:
 
     def remove(self, path: Path) -> None:
         path.unlink(missing_ok=True)
-        sync_directory(path.parent)
+        self.sync(path.parent)
         self.checkpoint(f"removed {path.name}")
 
     def remove_tree(self, path: Path) -> None:
         if path.exists():
             shutil.rmtree(path)
 
-    @staticmethod
-    def _write_new(path: Path, data: bytes, mode: int) -> None:
+    def _write_new(self, path: Path, data: bytes, mode: int) -> None:
         # A file left by a crash may have another mode.
         path.unlink(missing_ok=True)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        self.sync(path)
 
 
 def read_json(path: Path) -> Any:

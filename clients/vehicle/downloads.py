@@ -158,8 +158,8 @@ class _Partial:
             raise VerificationError(Reason.IMAGE_CORRUPT, message)
         if not self.image.length:
             self._part.touch()
-        with full_disk_is_not_now(), self._part.open("rb") as file:
-            os.fsync(file.fileno())
+        with full_disk_is_not_now():
+            self._disk.sync(self._part)
         self._disk.checkpoint("downloaded")
         os.replace(self._part, self._path)
         self._disk.remove(self._note)

@@ -10,12 +10,14 @@ from clients.vehicle.disk import Disk
 from clients.vehicle.slots import Image, Slots, blocks
 
 
-def install_factory(config: VehicleConfig, images: Mapping[str, tuple[str, int, Path]]) -> None:
+def install_factory(
+    config: VehicleConfig, images: Mapping[str, tuple[str, int, Path]], *, is_durable: bool = True
+) -> None:
     """Put the starting release on the vehicle: ECU serial → (target name, release counter, file).
 
     Fills slot a of each ECU and commits to it. ECUs that are not named stay empty and report the image "unknown".
     """
-    disk = Disk()
+    disk = Disk(is_durable=is_durable)
     config.state_dir.mkdir(parents=True, exist_ok=True)
     for serial, (target_name, release_counter, path) in images.items():
         slots = Slots(config.state_dir / "ecus" / serial, disk)

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from clients.vehicle.disk import Disk, full_disk_is_not_now, read_json, sync_directory
+from clients.vehicle.disk import Disk, full_disk_is_not_now, read_json
 from clients.vehicle.errors import Reason, VerificationError
 
 Slot = Literal["a", "b"]
@@ -76,12 +76,13 @@ class Slots:
         try:
             with full_disk_is_not_now():
                 _write_checked(part, image, content)
+                self._disk.sync(part)
         except Exception:
             part.unlink(missing_ok=True)
             raise
         self._disk.checkpoint(f"filled {directory.parent.name}/{slot}")
         os.replace(part, self.path(slot))
-        sync_directory(directory)
+        self._disk.sync(directory)
         self._disk.write_json(directory / "meta.json", asdict(image))
 
 
@@ -95,7 +96,5 @@ def _write_checked(part: Path, image: Image, content: Iterable[bytes]) -> None:
             sha256.update(block)
             sha512.update(block)
             file.write(block)
-        file.flush()
-        os.fsync(file.fileno())
     if (length, sha256.hexdigest(), sha512.hexdigest()) != (image.length, image.sha256, image.sha512):
         raise VerificationError(Reason.IMAGE_CORRUPT, f"{image.target_name} is not what was signed.")

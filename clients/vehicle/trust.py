@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from clients.vehicle.disk import Disk, full_disk_is_not_now, read_json, sync_directory
+from clients.vehicle.disk import Disk, full_disk_is_not_now, read_json
 
 
 class TrustStore:
@@ -73,18 +73,26 @@ class TrustStore:
         old = self._link.resolve() if self._link.exists() else None
         new = self._path / str(int(old.name) + 1 if old else 1)
         self._disk.remove_tree(new)
-        _sync_tree(scratch)
+        self._sync_tree(scratch)
         os.replace(scratch, new)
         link = self._path / "current.new"
         link.unlink(missing_ok=True)
         link.symlink_to(new.name)
         self._disk.checkpoint("before trust")
         os.replace(link, self._link)
-        sync_directory(self._path)
+        self._disk.sync(self._path)
         self._disk.checkpoint("after trust")
         for stale in self._path.iterdir():
             if stale.is_dir() and not stale.is_symlink() and stale.name != new.name:
                 self._disk.remove_tree(stale)
+
+    def _sync_tree(self, path: Path) -> None:
+        for folder, _, names in os.walk(path):
+            for file in (Path(folder, name) for name in names):
+                # A file with a second link is one that was trusted before.
+                if not file.is_symlink() and file.stat().st_nlink == 1:
+                    self._disk.sync(file)
+            self._disk.sync(Path(folder))
 
 
 def _link_or_copy(source: str, target: str) -> None:
@@ -92,16 +100,3 @@ def _link_or_copy(source: str, target: str) -> None:
         os.link(source, target)
     except OSError:
         shutil.copy2(source, target)
-
-
-def _sync_tree(path: Path) -> None:
-    for folder, _, names in os.walk(path):
-        for name in names:
-            file = os.path.join(folder, name)
-            # A file with a second link is one that was trusted before.
-            if os.path.islink(file) or os.stat(file).st_nlink > 1:
-                continue
-            descriptor = os.open(file, os.O_RDONLY)
-            os.fsync(descriptor)
-            os.close(descriptor)
-        sync_directory(Path(folder))

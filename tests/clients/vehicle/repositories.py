@@ -228,7 +228,7 @@ class Oem:
             "not_before": None,
             "preconditions": [],
             "consent": None,
-            "notes": {"en": base64.b64encode("Softer brakes – finally".encode()).decode()},
+            "notes": {"en": base64.b64encode("Bremsen für alle".encode()).decode()},
         }
         self.director.custom = {"order": stated | order}
         if publish:

@@ -33,7 +33,9 @@ class Vehicle:
         return self._agent
 
     def make_agent(self, **settings: Any) -> Agent:
-        return Agent(self.config, hooks=self.hooks, transport=self.transport, clock=lambda: self.at, **settings)
+        return Agent(
+            self.config, hooks=self.hooks, transport=self.transport, clock=lambda: self.at, is_durable=False, **settings
+        )
 
     def restart(self) -> None:
         if self._agent is not None:
@@ -93,7 +95,7 @@ def install_old_release(oem: Oem, config: VehicleConfig) -> dict[str, str]:
         sha256 = oem.image.delegated["supplier"]["targets"][name]["hashes"]["sha256"]
         path.write_bytes(oem.images[sha256])
         images[serial] = (name, 1, path)
-    install_factory(config, images)
+    install_factory(config, images, is_durable=False)
     return targets
 
 
