@@ -93,7 +93,7 @@ def start(context: typer.Context, *, name: Name, url: Url, token: Token, as_json
 
 @app.command()
 def pause(
-    context: typer.Context, *, name: Name, url: Url, token: Token, reason: Reason, as_json: AsJson = False
+    context: typer.Context, *, name: Name, url: Url, token: Token, reason: Reason = "", as_json: AsJson = False
 ) -> None:
     """Offer the release to nobody more for now."""
     _act(context, "pause", url=url, token=token, name=name, as_json=as_json, reason=reason)
@@ -101,7 +101,7 @@ def pause(
 
 @app.command()
 def resume(
-    context: typer.Context, *, name: Name, url: Url, token: Token, reason: Reason, as_json: AsJson = False
+    context: typer.Context, *, name: Name, url: Url, token: Token, reason: Reason = "", as_json: AsJson = False
 ) -> None:
     """Go on with a paused or halted campaign."""
     _act(context, "resume", url=url, token=token, name=name, as_json=as_json, reason=reason)
@@ -117,7 +117,7 @@ def stop(
 
 @app.command()
 def cancel(
-    context: typer.Context, *, name: Name, url: Url, token: Token, reason: Reason, as_json: AsJson = False
+    context: typer.Context, *, name: Name, url: Url, token: Token, reason: Reason = "", as_json: AsJson = False
 ) -> None:
     """End a campaign for good."""
     _act(context, "cancel", url=url, token=token, name=name, as_json=as_json, reason=reason)

@@ -85,6 +85,10 @@ class Reason(serializers.Serializer[Any]):
     reason = serializers.CharField(max_length=2000)
 
 
+class OptionalReason(serializers.Serializer[Any]):
+    reason = serializers.CharField(max_length=2000, default="", allow_blank=True)
+
+
 class Schedule(serializers.Serializer[Any]):
     starts_at = serializers.DateTimeField()
 

@@ -5,6 +5,8 @@ import binascii
 import re
 from typing import Any
 
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from firmware_store.states import Profile
@@ -12,6 +14,7 @@ from firmware_store.states import Profile
 _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*\Z")
 
 
+@extend_schema_field(OpenApiTypes.BYTE)
 class Base64BytesField(serializers.Field[bytes, str, str, Any]):
     """Bytes as standard base64 (RFC 4648, 4), nothing else in between."""
 

@@ -10,30 +10,37 @@ from rest_framework.serializers import Serializer
 
 from otaserver import clock
 from otaserver.campaigns import operations
-from otaserver.operator_api.serializers.campaigns import CampaignDetailSerializer, NoFields, Reason, Schedule
+from otaserver.operator_api.serializers.campaigns import (
+    CampaignDetailSerializer,
+    NoFields,
+    OptionalReason,
+    Reason,
+    Schedule,
+)
 from otaserver.operator_api.views.campaigns import CampaignView
 from otaserver.tenants.states import Permission
 
-Action = Callable[..., Any]
+Operation = Callable[..., Any]
 
 
 class CampaignAction(CampaignView):
-    """Applies `action` with the body's fields and answers with the campaign as it then is."""
+    """Applies `operation` with the body's fields and answers with the campaign as it then is."""
 
-    action: ClassVar[Action]
+    operation: ClassVar[Operation]
     fields: ClassVar[type[Serializer[Any]]]
 
     def post(self, request: Request, pk: int) -> Response:
         campaign = self.find(self.campaigns(), pk)
-        type(self).action(campaign, **self.received(self.fields), by=self.caller.actor, at=clock.now())
+        type(self).operation(campaign, **self.received(self.fields), by=self.caller.actor, at=clock.now())
         return self.shown(pk)
 
 
-def _action_view(action: Action, permission: Permission, fields: type[Serializer[Any]]) -> type[CampaignAction]:
-    name = "".join(part.capitalize() for part in action.__name__.split("_"))
-    members = {"action": staticmethod(action), "fields": fields, "permissions": {"POST": permission}}
-    view = type(name, (CampaignAction,), {"__doc__": action.__doc__, **members})
-    return extend_schema(request=fields, responses=CampaignDetailSerializer)(view)
+def _action_view(operation: Operation, permission: Permission, fields: type[Serializer[Any]]) -> type[CampaignAction]:
+    name = "".join(part.capitalize() for part in operation.__name__.split("_"))
+    members = {"operation": staticmethod(operation), "fields": fields, "permissions": {"POST": permission}}
+    summary = (operation.__doc__ or "").partition("\n\n")[0]
+    described = extend_schema(request=fields, responses=CampaignDetailSerializer, description=summary)
+    return described(type(name, (CampaignAction,), members))
 
 
 CAMPAIGN_ACTIONS = {
@@ -42,8 +49,8 @@ CAMPAIGN_ACTIONS = {
     "reject": _action_view(operations.reject_campaign, Permission.APPROVE, Reason),
     "schedule": _action_view(operations.schedule_campaign, Permission.MANAGE_CAMPAIGNS, Schedule),
     "start": _action_view(operations.start_campaign, Permission.MANAGE_CAMPAIGNS, NoFields),
-    "pause": _action_view(operations.pause_campaign, Permission.MANAGE_CAMPAIGNS, Reason),
-    "resume": _action_view(operations.resume_campaign, Permission.MANAGE_CAMPAIGNS, Reason),
-    "cancel": _action_view(operations.cancel_campaign, Permission.MANAGE_CAMPAIGNS, Reason),
+    "pause": _action_view(operations.pause_campaign, Permission.MANAGE_CAMPAIGNS, OptionalReason),
+    "resume": _action_view(operations.resume_campaign, Permission.MANAGE_CAMPAIGNS, OptionalReason),
+    "cancel": _action_view(operations.cancel_campaign, Permission.MANAGE_CAMPAIGNS, OptionalReason),
     "stop": _action_view(operations.stop_campaign, Permission.STOP, Reason),
 }

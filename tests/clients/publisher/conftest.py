@@ -1,0 +1,101 @@
+"""The real server in process, reached by HTTP messages alone: what the publisher sees is what it would see on a wire."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from django.core.signals import request_finished, request_started
+from django.db import close_old_connections
+
+from clients.publisher.api import connect
+from clients.publisher.keystore import KeyStore
+from clients.publisher.packages import PackageSpec
+from clients.publisher.publisher import Publisher
+from firmware_store.trust import operations as trust
+from otaserver import clock
+from otaserver.tenants import operations as tenants
+from otaserver.tenants.models import Tenant
+from otaserver.tenants.states import Role
+from otaserver.wsgi import application
+from tests.factories import NOON, make_tenant
+
+FIRMWARE = bytes(range(256)) * 40
+
+
+@dataclass
+class Wire(httpx.BaseTransport):
+    """The way to the server; `before` may look at a request, change what it says, or cut the line."""
+
+    before: Callable[[httpx.Request], None] | None = None
+    after: Callable[[httpx.Request, httpx.Response], None] | None = None
+    seen: list[str] = field(default_factory=list)
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        self.seen.append(f"{request.method} {request.url.path.removeprefix('/api/v1')}")
+        if self.before is not None:
+            self.before(request)
+        response = httpx.WSGITransport(app=application).handle_request(request)
+        response.read()
+        if self.after is not None:
+            self.after(request, response)
+        return response
+
+
+@dataclass
+class Bench:
+    """A tenant on the server, with its publisher's keys in a folder."""
+
+    tenant: Tenant
+    keys: KeyStore
+    token: str
+    wire: Wire
+    now: datetime = NOON
+
+    def publisher(self, wire: Wire | None = None, keys: KeyStore | None = None) -> Publisher:
+        client = connect("http://testserver", self.token, transport=wire or self.wire)
+        return Publisher(client, keys or self.keys, clock=lambda: self.now, sleep=lambda seconds: None)
+
+
+@pytest.fixture
+def _kept_connections() -> Iterator[None]:
+    """Keep the test's transaction open across requests, as Django's own test client does."""
+    signals = (request_started, request_finished)
+    for signal in signals:
+        signal.disconnect(close_old_connections)
+    yield
+    for signal in signals:
+        signal.connect(close_old_connections)
+
+
+@pytest.fixture
+def bench(db: None, _kept_connections: None, tmp_path: Path) -> Iterator[Bench]:
+    tenant = make_tenant("acme")
+    trust.create_online_keys(tenant, at=NOON)
+    token = tenants.issue_service_token(tenant, name="ci", role=Role.ADMINISTRATOR, by="test", at=NOON)
+    keys = KeyStore.create(tmp_path / "keys", tenant="acme", roles=["supplier"])
+    made = Bench(tenant, keys, token, Wire())
+    with clock.using(lambda: made.now):
+        yield made
+
+
+@pytest.fixture
+def ready(bench: Bench) -> Bench:
+    """A bench whose roots and release role are on the server."""
+    bench.publisher().trust.init()
+    return bench
+
+
+@pytest.fixture
+def firmware(tmp_path: Path) -> Path:
+    path = tmp_path / "engine.bin"
+    path.write_bytes(FIRMWARE)
+    return path
+
+
+def spec(version: str = "1.0", **fields: Any) -> PackageSpec:
+    values: dict[str, Any] = {"role": "supplier", "name": "engine", "hardware_ids": ("gateway",)}
+    return PackageSpec(version=version, **(values | fields))
