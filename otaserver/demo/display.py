@@ -9,7 +9,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-BAR = 40
+BAR = 24
 # What a vehicle can be doing, in the order of the bar.
 PARTS = (
     ("succeeded", "green", "█"),
@@ -59,6 +59,8 @@ class CampaignDisplay:
         table = Table.grid(padding=(0, 1))
         table.title = f"[bold]{self._title}[/]  {campaign['state']}"
         table.title_justify = "left"
+        for width in (9, 9, BAR, None):
+            table.add_column(min_width=width, no_wrap=width is not None)
         for wave in campaign["waves"]:
             counts: Mapping[str, int] = wave["counts"]
             table.add_row(f"  wave {wave['number']}", f"{wave['state']:9}", _bar(counts), _words(counts))
