@@ -106,13 +106,13 @@ def make_test(plan: GatePlan, *, share: float, planned_results: int) -> GateTest
 def take(test: GateTest, standing: Standing, *, is_failure: bool) -> Standing:
     """Return where the test stands after one more outcome."""
     step = test.failure_step if is_failure else test.success_step
-    counted = replace(
-        standing, successes=standing.successes + (not is_failure), failures=standing.failures + is_failure
-    )
-    if standing.has_passed:
-        return replace(counted, guard_statistic=max(0.0, standing.guard_statistic + step))
-    statistic = standing.statistic + step
-    return replace(counted, statistic=statistic, has_passed=statistic <= test.pass_limit)
+    statistic, has_passed, guard = standing.statistic, standing.has_passed, standing.guard_statistic
+    if has_passed:
+        guard = max(0.0, guard + step)
+    else:
+        statistic += step
+        has_passed = statistic <= test.pass_limit
+    return Standing(standing.successes + (not is_failure), standing.failures + is_failure, statistic, has_passed, guard)
 
 
 def judge(test: GateTest, standing: Standing) -> Reading:
@@ -148,12 +148,14 @@ def fold(
             return Folding(standing, index)
         if outcome is Outcome.NEUTRAL:
             continue
-        # The pool last: where both halt, the stratum tells more.
-        for name in [name for name in dict.fromkeys((stratum, "")) if name in tests]:
+        halted = None
+        # The stratum last: where both halt, it tells more.
+        for name in ("", stratum) if stratum in tests and stratum else ("",):
             standing[name] = take(tests[name], standing[name], is_failure=outcome is Outcome.FAILURE)
-        for name in [name for name in dict.fromkeys((stratum, "")) if name in tests]:
-            if judge(tests[name], standing[name]).verdict is GateVerdict.HALT:
-                return Folding(standing, index + 1, halted=name)
+            if outcome is Outcome.FAILURE and judge(tests[name], standing[name]).verdict is GateVerdict.HALT:
+                halted = name
+        if halted is not None:
+            return Folding(standing, index + 1, halted)
     return Folding(standing, len(outcomes))
 
 

@@ -1,0 +1,115 @@
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from otaserver.campaigns.rules import ranking, waves
+from otaserver.campaigns.rules.waves import WaveResults
+from otaserver.campaigns.states import WaveRule, WaveState
+
+
+def percents(*values):
+    return [Decimal(str(value)) for value in values]
+
+
+@pytest.mark.parametrize(
+    ("total", "ends", "expected"),
+    [
+        (100, (5, 25, 100), [5, 20, 75]),
+        (3, (5, 25, 100), [1, 0, 2]),
+        (1, (0.001, 100), [1, 0]),
+        (1000, (0.1, 1, 100), [1, 9, 990]),
+        (7, (100,), [7]),
+    ],
+)
+def test_waves_take_their_share_of_the_vehicles(total, ends, expected):
+    assert waves.places(total, percents(*ends)) == expected
+
+
+@given(st.integers(1, 10**6), st.sets(st.integers(1, 99), max_size=10))
+def test_waves_take_every_vehicle_once(total, ends):
+    taken = waves.places(total, percents(*sorted(ends), 100))
+
+    assert sum(taken) == total
+    assert taken[0] >= 1
+    assert min(taken) >= 0
+
+
+@pytest.mark.parametrize(
+    ("places", "counting", "left", "expected"), [(5, 5, 9, 0), (5, 3, 9, 2), (5, 3, 1, 1), (5, 7, 9, 0), (5, 0, 0, 0)]
+)
+def test_neutral_ends_are_refilled_from_those_who_had_no_turn(places, counting, left, expected):
+    assert waves.refill(places=places, counting=counting, left=left) == expected
+
+
+@pytest.mark.parametrize(
+    ("max_in_flight", "in_flight", "expected"), [(None, 999, 50), (10, 4, 6), (10, 12, 0), (100, 0, 50)]
+)
+def test_no_more_are_offered_than_may_be_in_flight(max_in_flight, in_flight, expected):
+    assert waves.room(max_in_flight=max_in_flight, in_flight=in_flight, chunk=50) == expected
+
+
+@pytest.mark.parametrize(("clean", "highest"), [(50, 0.071), (100, 0.037), (300, 0.0126), (1000, 0.0038)])
+def test_no_failure_in_some_results_still_allows_for_some(clean, highest):
+    lowest, found = waves.wilson(0, clean)
+
+    assert lowest == pytest.approx(0)
+    assert found == pytest.approx(highest, abs=5e-4)
+
+
+def test_without_results_every_rate_is_possible():
+    assert waves.wilson(0, 0) == (0.0, 1.0)
+
+
+def judge(results=None, *, has_passed=False, rule=WaveRule.PROCEED, max_failed=0, failure_budget=None, **changes):
+    values = {
+        "wave_failures": 0,
+        "wave_results": 10,
+        "campaign_failures": 0,
+        "campaign_results": 10,
+        "next_places": 40,
+    }
+    return waves.judge_wave(
+        WaveResults(**(values | changes)),
+        has_passed=has_passed,
+        rule=rule,
+        max_failed=max_failed,
+        failure_budget=failure_budget,
+    ).state
+
+
+@pytest.mark.parametrize(
+    ("case", "expected"),
+    [
+        ({}, WaveState.PASSED),
+        ({"rule": WaveRule.ASK}, WaveState.UNDECIDED),
+        ({"rule": WaveRule.ASK, "has_passed": True}, WaveState.PASSED),
+        ({"wave_failures": 1}, WaveState.UNDECIDED),
+        ({"wave_failures": 1, "max_failed": 1}, WaveState.PASSED),
+        ({"wave_failures": 2, "max_failed": 1}, WaveState.UNDECIDED),
+        ({"wave_failures": 2, "max_failed": 1, "has_passed": True}, WaveState.PASSED),
+        ({"wave_results": 0}, WaveState.UNDECIDED),
+        ({"wave_results": 0, "next_places": 0}, WaveState.PASSED),
+        # Up to 28 % may fail after ten clean results: 12 of the 40 that come next.
+        ({"failure_budget": 12}, WaveState.PASSED),
+        ({"failure_budget": 11}, WaveState.UNDECIDED),
+        ({"failure_budget": 0, "has_passed": True}, WaveState.PASSED),
+        ({"failure_budget": 2, "campaign_failures": 3, "has_passed": True}, WaveState.UNDECIDED),
+        ({"failure_budget": 3, "campaign_failures": 3, "next_places": 0}, WaveState.PASSED),
+    ],
+)
+def test_a_wave_proceeds_only_where_its_results_vouch_for_the_next(case, expected):
+    assert judge(**case) == expected
+
+
+def test_a_rank_is_the_same_again_and_differs_by_campaign_and_vehicle():
+    # Computed once, kept for ever: a campaign's order must not change with a new version of the server.
+    assert ranking.rank("spring", "VIN1") == 7173064873038145190
+    assert len({ranking.rank(c, v) for c in ("spring", "autumn") for v in ("VIN1", "VIN2")}) == 4
+    assert ranking.rank("ab", "c") != ranking.rank("a", "bc")
+
+
+@given(st.text(), st.text())
+def test_a_rank_fits_a_database_integer(campaign, vehicle_id):
+    assert 0 <= ranking.rank(campaign, vehicle_id) < 2**63
