@@ -37,12 +37,8 @@ def enrol(tenant: Tenant, request: EnrolmentRequest, *, address: str, at: dateti
         claims.use_claim(claim, at=at)
         # One enrolment of a tenant at a time: only so can no two vehicles take one serial in the same moment.
         Tenant.objects.select_for_update(no_key=True).get(pk=tenant.pk)
-        vehicle, is_new = Vehicle.objects.get_or_create(
-            tenant=tenant, vehicle_id=request.vehicle_id, defaults={"created_at": at}
-        )
-        # And none of its credentials is renewed meanwhile, which would outlive the end of the old ones.
-        vehicle = Vehicle.objects.select_for_update(no_key=True).select_related("tenant").get(pk=vehicle.pk)
-        was_enrolled = not is_new and vehicle.enrolled_at is not None
+        vehicle = _locked_vehicle(tenant, request.vehicle_id, at=at)
+        was_enrolled = vehicle.enrolled_at is not None
         _refuse_taken_serials(vehicle, request.ecus)
         _replace_ecus(vehicle, request.ecus, keyids)
         revoked = identity.end_credentials(vehicle, at=at)
@@ -60,6 +56,16 @@ def enrol(tenant: Tenant, request: EnrolmentRequest, *, address: str, at: dateti
                 address=address[:100],
             )
     return enrolment
+
+
+def _locked_vehicle(tenant: Tenant, vehicle_id: str, *, at: datetime) -> Vehicle:
+    Vehicle.objects.get_or_create(tenant=tenant, vehicle_id=vehicle_id, defaults={"created_at": at})
+    # Locked, none of its credentials is renewed meanwhile, which would outlive the end of the old ones.
+    return (
+        Vehicle.objects.select_for_update(no_key=True, of=("self",))
+        .select_related("tenant")
+        .get(tenant=tenant, vehicle_id=vehicle_id)
+    )
 
 
 def _keyids(ecus: tuple[EcuDeclaration, ...]) -> dict[str, str]:
