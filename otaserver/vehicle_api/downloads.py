@@ -27,7 +27,7 @@ def download(request: HttpRequest, *, sha256: str, at: datetime) -> HttpResponse
         raise DownloadForbiddenError("The address is not signed by this server, or has expired.")
     elsewhere = _storage_url(sha256)
     if elsewhere is not None:
-        return HttpResponseRedirect(elsewhere)
+        return HttpResponseRedirect(elsewhere, headers={"Cache-Control": "no-store"})
     try:
         file = blobs.open_blob(sha256)
     except BlobNotFoundError as error:

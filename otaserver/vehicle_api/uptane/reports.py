@@ -58,7 +58,7 @@ def _report(event: Any) -> campaigns.VehicleReport:
         phase=_choice(event, "phase", ReportPhase.values),
         outcome=_choice(event, "outcome", ReportOutcome.values),
         code=bodies.text(event, "code", 80),
-        message=bodies.text(event, "message", 4096),
+        message=bodies.member(event, "message", str),
         progress=progress,
         measured=bodies.optional_member(event, "measured", dict) or {},
         device_time=_time(event, "device_time"),
