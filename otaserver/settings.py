@@ -256,6 +256,7 @@ UNFOLD = {
     "SITE_HEADER": "OTA server",
     "SITE_URL": None,
     "SITE_SYMBOL": "deployed_code_update",
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": f"{STATIC_URL}console/favicon.svg"}],
     "SHOW_HISTORY": False,
     "SHOW_VIEW_ON_SITE": False,
     "SIDEBAR": {
@@ -294,6 +295,6 @@ LOGGING = {
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "stream": sys.stderr, "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": env.str("OTA_LOG_LEVEL", default="INFO")},
-    # One line per tick would be 86,400 a day that say that nothing happened.
-    "loggers": {"celery": {"level": "WARNING"}},
+    # One line per tick, or per request of a client in the same process, would only say that nothing happened.
+    "loggers": {"celery": {"level": "WARNING"}, "httpx": {"level": "WARNING"}},
 }

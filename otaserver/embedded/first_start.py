@@ -9,6 +9,9 @@ from pathlib import Path
 from django.core.management import call_command
 from django.db import transaction
 
+from firmware_store.trust import operations as trust
+from otaserver.audit import operations as audit
+from otaserver.fleet import operations as fleet
 from otaserver.tenants import operations as tenants
 from otaserver.tenants.models import Tenant, User
 from otaserver.tenants.states import Role
@@ -35,6 +38,8 @@ def prepare(folder: Path, *, at: datetime) -> FirstOperator | None:
     """
     call_command("migrate", interactive=False, verbosity=0)
     tenant = Tenant.objects.filter(name=TENANT).first() or tenants.create_tenant(TENANT, at=at)
+    trust.create_online_keys(tenant, at=at)
+    fleet.create_fleet_authority(tenant, at=at)
     if tenant.service_tokens.filter(name=OPERATOR).exists():
         return None
     return _make_operator(tenant, folder, at=at)
@@ -47,6 +52,7 @@ def _make_operator(tenant: Tenant, folder: Path, *, at: datetime) -> FirstOperat
     token = tenants.issue_service_token(
         tenant, name=OPERATOR, role=Role.ADMINISTRATOR, by="first start", at=at, expires_at=None
     )
+    audit.record("token.created", OPERATOR, tenant=tenant, by="first start", at=at, role=Role.ADMINISTRATOR)
     # Written before the commit: rows without files could not be used, files without rows are replaced.
     return FirstOperator(
         token=token,
