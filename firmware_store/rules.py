@@ -145,6 +145,9 @@ def notes_problem(notes: Mapping[str, str]) -> str | None:
     """Return why these cannot be release notes by language tag (RFC 5646), or None if they can."""
     if not all(_LANGUAGE.match(tag) for tag in notes):
         return "Release notes are listed by language tag, such as en or de-AT."
+    # Neither has a place in JSON that PostgreSQL stores.
+    if any("\0" in text or any("\ud800" <= one <= "\udfff" for one in text) for text in notes.values()):
+        return "Release notes hold no NUL and no half of a surrogate pair."
     if sum(len(text.encode("utf-8", "replace")) for text in notes.values()) > MAX_NOTES_BYTES:
         return f"Release notes are at most {MAX_NOTES_BYTES} bytes in all languages together."
     return None

@@ -54,11 +54,10 @@ def withdraw_package(package: Package, *, metadata: Bodies, expected_version: in
         if refusal:
             raise refusal
 
-    publication.lock(package.tenant)
-    package.move_to(PackageState.WITHDRAWN)
     trust.publish_delegated(
         package.tenant, package.role, metadata, expected_version=expected_version, check=check, at=at
     )
+    package.move_to(PackageState.WITHDRAWN)
     audit.record("package.withdrawn", package, tenant=package.tenant, by=by, at=at, sha256=package.sha256)
 
 

@@ -3,7 +3,8 @@
 import base64
 import hashlib
 import io
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -60,6 +61,21 @@ def target_entry(package: Package, content: bytes, **changes: Any) -> dict[str, 
     hashes = {"sha256": hashlib.sha256(content).hexdigest(), "sha512": hashlib.sha512(content).hexdigest()}
     entry = {"length": len(content), "hashes": hashes, "custom": custom | changes.pop("custom", {})}
     return entry | changes
+
+
+def resigned(
+    bodies: Mapping[Profile, bytes],
+    signers: Sequence[CryptoSigner],
+    change: Callable[[dict[str, Any]], object],
+    only: Profile | None = None,
+) -> Bodies:
+    """Return the bodies changed (in one profile, or in all) and signed again: what a wrong or hostile signer sends."""
+    changed = dict(bodies)
+    for profile in [only] if only else bodies:
+        signed = json.loads(bodies[profile])["signed"]
+        change(signed)
+        changed[profile] = sign(signed, profile, signers)
+    return changed
 
 
 class Ceremony:
