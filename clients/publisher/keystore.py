@@ -5,11 +5,13 @@ securesystemslib URI (`file2:…`, `hsm:…`, `hv:…`, `awskms:…`), so that i
 (root keys on another medium) matter only when they are to sign.
 """
 
+import fcntl
 import json
 import os
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from clients.publisher.errors import InputError
 
 INDEX = "keys.json"
 SEEN = "seen.json"
+LOCK = ".lock"
 REPOSITORIES = ("image", "director")
 TOP_LEVEL = frozenset({"root", "targets", "snapshot", "timestamp"})
 _ROLE = re.compile(r"[a-z0-9-]{1,40}\Z")
@@ -62,7 +65,7 @@ class KeyStore:
             self.profiles = tuple(str(each) for each in self._index["profiles"])
         except FileNotFoundError as error:
             raise InputError(f"There are no keys in {folder}; make them with `keys init`.", code="keys.none") from error
-        except (ValueError, KeyError, OSError) as error:
+        except (ValueError, KeyError, TypeError, OSError) as error:
             raise InputError(f"{folder / INDEX} cannot be read: {error}.", code="keys.unreadable") from error
 
     @classmethod
@@ -112,31 +115,31 @@ class KeyStore:
 
     def ensure_role(self, name: str, *, count: int = 1, threshold: int = 1) -> StoredRole:
         """Make `count` Ed25519 keys for a role that has none yet, and return its keys."""
-        if name not in self._index["roles"]:
-            self._index["roles"][name] = self._new_role(name, count, threshold)
-            self._save()
+        with self._changing() as index:
+            if name not in index["roles"]:
+                index["roles"][name] = self._new_role(name, count, threshold)
         return self.role(name)
 
     def set_role(self, name: str, keys: Sequence[StoredKey], *, threshold: int) -> None:
         """Put keys that exist elsewhere (a vault, a card, a supplier's own) in charge of a role."""
         role = StoredRole(tuple(keys), threshold)
-        self._index["roles"][name] = _role_object(role.role_keys, [each.uri for each in keys])
-        self._save()
+        with self._changing() as index:
+            index["roles"][name] = _role_object(role.role_keys, [each.uri for each in keys])
 
     def stage_root(self, repository: str, *, count: int, threshold: int) -> StoredRole:
         """Make the next root keys beside the present ones; the same ones again until they are promoted."""
-        staged: dict[str, Any] = self._index.setdefault("staged", {})
         name = f"{repository}/root"
-        if name not in staged:
-            staged[name] = self._new_role(name, count, threshold)
-            self._save()
-        return _role_from(staged[name])
+        with self._changing() as index:
+            staged: dict[str, Any] = index.setdefault("staged", {})
+            if name not in staged:
+                staged[name] = self._new_role(name, count, threshold)
+            return _role_from(staged[name])
 
     def promote_root(self, repository: str) -> None:
         """Let the staged root keys be the present ones. The old key files stay: an old root may still need them."""
         name = f"{repository}/root"
-        self._index["roles"][name] = self._index["staged"].pop(name)
-        self._save()
+        with self._changing() as index:
+            index["roles"][name] = index["staged"].pop(name)
 
     def staged_root(self, repository: str) -> StoredRole | None:
         """Return the root keys made for a rotation that is not finished, or None."""
@@ -170,7 +173,7 @@ class KeyStore:
                 break
             try:
                 signatures.append(self._signer(stored).sign(data))
-            except (OSError, ValueError) as error:
+            except Exception as error:  # whatever the library of a vault or a card raises: the next key may do
                 missing.append(f"{stored.uri} ({error})")
         if len(signatures) < role.threshold:
             raise InputError(
@@ -205,8 +208,14 @@ class KeyStore:
             uris.append(f"file2:{filename}")
         return _role_object(RoleKeys(tuple(signer.public_key for signer in signers), threshold), uris)
 
-    def _save(self) -> None:
-        _write_private(self.folder / INDEX, json.dumps(self._index, indent=1, sort_keys=True))
+    @contextmanager
+    def _changing(self) -> Iterator[dict[str, Any]]:
+        """Give the index as it is on the disk now, for one change at a time, and write it back."""
+        with (self.folder / LOCK).open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            self._index = json.loads((self.folder / INDEX).read_text())
+            yield self._index
+            _write_private(self.folder / INDEX, json.dumps(self._index, indent=1, sort_keys=True))
 
 
 def require_role_name(name: str) -> None:

@@ -163,19 +163,24 @@ class Packages:
         return PublishedPackage(package["id"], spec.target_name, counter, facts.length, facts.sha256, is_new)
 
     def _declare(self, spec: PackageSpec, counter: int, filename: str, facts: FileFacts) -> Any:
-        return self._api.post(
-            "/packages",
-            {
-                "role": spec.role,
-                "name": spec.name,
-                "version": spec.version,
-                "hardware_ids": sorted(spec.hardware_ids),
-                "release_counter": counter,
-                "filename": filename,
-                "length": facts.length,
-                "sha256": facts.sha256,
-            },
-        )
+        declared = {
+            "role": spec.role,
+            "name": spec.name,
+            "version": spec.version,
+            "hardware_ids": sorted(spec.hardware_ids),
+            "release_counter": counter,
+            "length": facts.length,
+            "sha256": facts.sha256,
+        }
+        try:
+            return self._api.post("/packages", {**declared, "filename": filename})
+        except ServerRefusalError as error:
+            if error.code != "package.name_taken":
+                raise
+            present = find_package(self._api, spec.target_name)
+            if present["state"] != "published" or any(present[name] != value for name, value in declared.items()):
+                raise
+            return present  # an earlier command has done it all
 
     def _upload(self, package: Mapping[str, Any], path: Path, progress: Progress | None) -> None:
         content = f"/packages/{package['id']}/content"

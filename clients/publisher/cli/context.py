@@ -2,11 +2,13 @@
 
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import httpx
 import typer
@@ -17,7 +19,7 @@ from clients.publisher.api import Api, connect
 from clients.publisher.campaigns import Campaigns
 from clients.publisher.errors import InputError
 from clients.publisher.keystore import KeyStore
-from clients.publisher.publisher import Publisher
+from clients.publisher.publisher import Publisher, system_time
 from clients.publisher.releases import Releases
 
 Url = Annotated[str, typer.Option("--url", envvar="OTA_URL", help="The server, like https://ota.example.com")]
@@ -30,9 +32,11 @@ AsJson = Annotated[bool, typer.Option("--json", help="Answer with JSON on standa
 
 @dataclass(frozen=True)
 class Seams:
-    """What a caller in the same process may put in place of the network."""
+    """What a caller in the same process may put in place of the network and of time."""
 
     transport: httpx.BaseTransport | None = None
+    clock: Callable[[], datetime] = system_time
+    sleep: Callable[[float], None] = time.sleep
 
 
 @dataclass(frozen=True)
@@ -59,27 +63,32 @@ class Answer:
         Console(width=None if os.isatty(1) else 200).print(table)
 
     def progress(self) -> Console:
-        """Return where progress is drawn: standard error, and nowhere for programs."""
-        return Console(stderr=True, quiet=self.is_json)
+        """Return where progress is drawn: on a terminal, and nowhere for programs."""
+        return Console(stderr=True, quiet=self.is_json or not sys.stderr.isatty())
 
 
 def open_api(context: typer.Context, url: str, token: str) -> Api:
-    return Api(_client(context, url, token))
+    seams = _seams(context)
+    return Api(_client(seams, url, token), sleep=seams.sleep)
 
 
 def open_campaigns(context: typer.Context, url: str, token: str) -> Campaigns:
     api = open_api(context, url, token)
-    return Campaigns(api, Releases(api))
+    return Campaigns(api, Releases(api), sleep=_seams(context).sleep)
 
 
 def open_publisher(context: typer.Context, url: str, token: str, keys: Path) -> Publisher:
-    return Publisher(_client(context, url, token), KeyStore(keys))
+    seams = _seams(context)
+    return Publisher(_client(seams, url, token), KeyStore(keys), clock=seams.clock, sleep=seams.sleep)
 
 
-def _client(context: typer.Context, url: str, token: str) -> httpx.Client:
+def _seams(context: typer.Context) -> Seams:
+    return cast(Seams, context.obj)
+
+
+def _client(seams: Seams, url: str, token: str) -> httpx.Client:
     if not url.startswith(("http://", "https://")):
         raise InputError(f"The server's address is {url!r}; it begins with https:// or http://.", code="input.url")
-    seams: Seams = context.obj or Seams()
     return connect(url, token, transport=seams.transport)
 
 

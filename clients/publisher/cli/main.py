@@ -2,7 +2,6 @@ import json
 import sys
 from collections.abc import Sequence
 
-import httpx
 import typer
 
 from clients.publisher.cli import campaigns, keys, packages, releases, trust
@@ -24,11 +23,11 @@ app.add_typer(releases.app, name="release")
 app.add_typer(campaigns.app, name="campaign")
 
 
-def run(arguments: Sequence[str], *, transport: httpx.BaseTransport | None = None) -> int:
+def run(arguments: Sequence[str], *, seams: Seams | None = None) -> int:
     """Run one command and return its exit code; failures are told in a sentence, with the stable code."""
     command = typer.main.get_command(app)
     try:
-        command.main(args=list(arguments), prog_name="publisher", obj=Seams(transport))
+        command.main(args=list(arguments), prog_name="publisher", obj=seams or Seams())
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 1
     except PublisherError as error:

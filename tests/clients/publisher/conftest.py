@@ -1,4 +1,4 @@
-"""The real server in process, reached by HTTP messages alone: what the publisher sees is what it would see on a wire."""
+"""The real server in process, reached by HTTP messages alone: the publisher sees what it would see on a wire."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field

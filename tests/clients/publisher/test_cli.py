@@ -1,0 +1,276 @@
+import json
+import subprocess
+import sys
+
+import httpx
+import pytest
+
+from clients.publisher.cli.context import Seams
+from clients.publisher.cli.main import run
+from firmware_store.models import Package, Release, RoleMetadata
+from otaserver.campaigns.models import Campaign
+from otaserver.campaigns.states import CampaignState
+from otaserver.tenants import operations as tenants
+from otaserver.tenants.states import Role
+from tests.factories import NOON, make_group, make_vehicle
+
+
+@pytest.fixture
+def command(bench, monkeypatch, capsys):
+    """Run a command as a pipeline does, with the environment set, and return its exit code and what it printed."""
+    monkeypatch.setenv("OTA_URL", "http://testserver")
+    monkeypatch.setenv("OTA_TOKEN", bench.token)
+    monkeypatch.setenv("OTA_KEYS", str(bench.keys.folder))
+    seams = Seams(bench.wire, clock=lambda: bench.now, sleep=lambda seconds: None)
+
+    def invoke(*arguments):
+        code = run(arguments, seams=seams)
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return invoke
+
+
+PUBLISH = (
+    "publish",
+    "{file}",
+    "--role",
+    "supplier",
+    "--name",
+    "engine",
+    "--version",
+    "1.0",
+    "--hardware-id",
+    "gateway",
+)
+
+
+def publish(command, firmware, *more):
+    return command(*(part.format(file=firmware) for part in PUBLISH), *more)
+
+
+def test_from_keys_to_a_running_campaign_with_json_all_the_way(bench, command, firmware):
+    make_group(bench.tenant, make_vehicle(bench.tenant), name="everyone")
+    steps = [
+        ("trust", "init"),
+        tuple(part.format(file=firmware) for part in PUBLISH),
+        ("packages",),
+        ("release", "create", "autumn", "1", "--package", "supplier/engine-1.0", "--note", "en=Smoother"),
+        ("release", "list"),
+        (
+            *("campaign", "create", "first", "--release", "autumn", "1", "--group", "everyone"),
+            *("--wave", "5", "--wave", "100:2", "--no-way-back", "first release", "--set", "max_failed=3"),
+        ),
+        ("campaign", "submit", "first"),
+        ("campaign", "approve", "first"),
+        ("campaign", "start", "first"),
+        ("campaign", "show", "first"),
+        ("campaign", "decisions", "first"),
+    ]
+
+    for step in steps:
+        code, out, err = command(*step, "--json")
+        assert (code, err) == (0, ""), (step, out)
+        json.loads(out)
+
+    campaign = Campaign.objects.get()
+    assert (campaign.state, campaign.max_failed) == (CampaignState.RUNNING, 3)
+    assert [str(wave.percent) for wave in campaign.waves.all()] == ["5.000", "100.000"]
+
+
+def test_every_command_answers_people_as_well(bench, command, firmware, tmp_path):
+    make_group(bench.tenant, make_vehicle(bench.tenant), name="everyone")
+    steps = {
+        ("trust", "init"): "supplier",
+        tuple(part.format(file=firmware) for part in PUBLISH): "supplier/engine-1.0 is published",
+        ("packages",): "supplier/engine-1.0",
+        ("republish", "supplier/engine-1.0", "--version", "1.0-again"): "engine-1.0-again is published",
+        ("raise-counter", "supplier/engine-1.0", "--version", "1.0-final"): "release counter 1",
+        ("withdraw", "supplier/engine-1.0-again"): "is withdrawn",
+        ("trust", "refresh"): "supplier",
+        ("trust", "add-role", "brakes"): "brakes",
+        ("trust", "rotate-root", "--new-keys"): "director",
+        ("root", "fetch", str(tmp_path / "roots")): "image-root.tuf-1.0.json",
+        ("release", "create", "autumn", "1", "--package", "supplier/engine-1.0@2"): "holds 1 package(s)",
+        ("release", "list"): "autumn",
+        (
+            *("campaign", "create", "first", "--release", "autumn", "1", "--group", "everyone", "--wave", "100"),
+            *("--no-way-back", "first release", "--soak-seconds", "60"),
+        ): "is a draft with 1 wave(s)",
+        ("campaign", "submit", "first"): "in_review",
+        ("campaign", "reject", "first", "--reason", "later"): "draft",
+        ("campaign", "cancel", "first"): "cancelled",
+        ("campaign", "show", "first"): "first: cancelled",
+        ("campaign", "decisions", "first"): "campaign.rejected",
+    }
+
+    for step, expected in steps.items():
+        code, out, err = command(*step)
+        assert code == 0, (step, err)
+        assert expected in out, step
+
+
+def test_keys_are_made_shown_and_replaced_without_a_server(command, tmp_path, capsys):
+    folder = tmp_path / "new"
+    made = command(
+        "keys", "init", "--dir", str(folder), "--tenant", "t", "--role", "supplier", "--no-aktualizr", "--json"
+    )
+    shown = command("keys", "public", "supplier", "--keys", str(folder))
+    (tmp_path / "key.json").write_text(json.dumps(json.loads(shown[1])["keys"][0]))
+    replaced = command(
+        *("keys", "set", "image/supplier", "--uri", "hv:release", "--public", str(tmp_path / "key.json")),
+        *("--keys", str(folder), "--json"),
+    )
+
+    assert [made[0], shown[0], replaced[0]] == [0, 0, 0]
+    assert json.loads(made[1])["release_roles"] == ["supplier"]
+    assert json.loads(replaced[1])["threshold"] == 1
+
+
+def test_a_suppliers_keys_are_delegated_to_from_the_file_that_it_sends(command, tmp_path):
+    command("trust", "init")
+    command("keys", "init", "--dir", str(tmp_path / "b"), "--tenant", "acme", "--role", "brakes", "--root-keys", "0")
+    _, shown, _ = command("keys", "public", "brakes", "--keys", str(tmp_path / "b"))
+    (tmp_path / "brakes.json").write_text(shown)
+
+    delegated = command("trust", "add-role", "brakes", "--public", str(tmp_path / "brakes.json"))
+    first = command("trust", "refresh", "--role", "brakes", "--keys", str(tmp_path / "b"), "--json")
+
+    assert delegated[0] == first[0] == 0
+    assert json.loads(first[1])[0]["version"] == 1
+
+
+def test_wrong_input_exits_with_2_and_says_why(command, tmp_path):
+    command("trust", "init")
+
+    code, out, err = publish(command, tmp_path / "none.bin")
+
+    assert (code, out) == (2, "")
+    assert err == f"file.unreadable: {tmp_path / 'none.bin'} cannot be read: No such file or directory.\n"
+
+
+def test_a_refusal_exits_with_3_and_the_servers_code(command, firmware):
+    command("trust", "init")
+    publish(command, firmware)
+    firmware.write_bytes(b"other")
+
+    code, out, err = publish(command, firmware, "--json")
+
+    assert (code, err) == (3, "")
+    assert json.loads(out)["error"]["code"] == "package.name_taken"
+
+
+def test_a_server_that_does_not_answer_exits_with_4(bench, command):
+    def cut(request):
+        raise httpx.ConnectError("connection refused")
+
+    bench.wire.before = cut
+
+    code, out, err = command("trust", "init")
+
+    assert (code, out) == (4, "")
+    assert err.startswith("server.unreachable: GET /api/v1/trust/image/root: connection refused")
+    assert "Traceback" not in err
+
+
+def test_an_answer_that_is_no_problem_document_is_still_a_sentence(bench, command):
+    def garble(request, response):
+        response.status_code = 502
+        response._content = b"<html>bad gateway</html>"
+
+    bench.wire.after = garble
+
+    code, _, err = command("packages")
+
+    assert code == 4
+    assert err.startswith("server.unexpected: GET http://testserver/api/v1/packages was answered with 502")
+
+
+def test_metadata_that_does_not_verify_exits_with_5(command, firmware):
+    command("trust", "init")
+    for row in RoleMetadata.objects.filter(role="supplier"):
+        row.body = bytes(row.body).replace(b'"version":1', b'"version":2')
+        row.save()
+
+    code, _, err = publish(command, firmware)
+
+    assert code == 5
+    assert err.startswith("trust.signature: ")
+    assert not Package.objects.exists()
+
+
+def test_watching_exits_with_6_when_the_campaign_is_halted_and_0_when_it_completes(bench, command, firmware):
+    make_group(bench.tenant, make_vehicle(bench.tenant), name="everyone")
+    command("trust", "init")
+    publish(command, firmware)
+    command("release", "create", "autumn", "1", "--package", "supplier/engine-1.0")
+    command(
+        *("campaign", "create", "first", "--release", "autumn", "1", "--group", "everyone", "--wave", "100"),
+        *("--no-way-back", "first release"),
+    )
+    for action in ("submit", "approve", "start"):
+        command("campaign", action, "first")
+    command("campaign", "stop", "first", "--reason", "smoke")
+
+    halted = command("campaign", "watch", "first")
+    halted_json = command("campaign", "watch", "first", "--json")
+    Campaign.objects.update(state=CampaignState.COMPLETED, reason="")
+    completed = command("campaign", "watch", "first", "--json")
+
+    assert halted[0] == 6
+    assert "campaign.halted: Campaign 'first' is halted: smoke" in halted[2]
+    assert json.loads(halted_json[1])["error"]["code"] == "campaign.halted"
+    assert completed[0] == 0
+    assert json.loads(completed[1])["state"] == "completed"
+
+
+def test_a_token_that_may_not_do_it_is_told_which_permission_it_lacks(bench, command, monkeypatch, firmware):
+    command("trust", "init")
+    viewer = tenants.issue_service_token(bench.tenant, name="looks", role=Role.VIEWER, by="test", at=NOON)
+    monkeypatch.setenv("OTA_TOKEN", viewer)
+
+    code, _, err = publish(command, firmware)
+
+    assert code == 3
+    assert err == "permission.missing: Token looks has the role viewer, which lacks the permission publish.\n"
+    assert not Package.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("release", "create", "a", "1", "--package", "supplier/x-1@second"),
+        ("release", "create", "a", "1", "--package", "supplier/x-1", "--note", "nothing"),
+        ("campaign", "create", "c", "--release", "a", "1", "--group", "g", "--wave", "5:many"),
+        ("campaign", "create", "c", "--release", "a", "1", "--group", "g", "--wave", "5", "--set", "alpha=high"),
+        ("trust", "rotate-root", "--repository", "other"),
+        ("trust", "add-role", "brakes", "--public", "/nowhere.json"),
+        ("keys", "set", "image/supplier", "--uri", "hv:a", "--public", "/nowhere.pem"),
+        ("keys", "set", "image/supplier", "--uri", "hv:a", "--uri", "hv:b", "--public", "/nowhere.pem"),
+        ("packages", "--url", "ftp://testserver"),
+        ("nosuchcommand",),
+        ("publish",),
+    ],
+)
+def test_arguments_that_make_no_sense_exit_with_2_and_change_nothing(command, arguments):
+    code, out, err = command(*arguments)
+
+    assert code == 2
+    assert err
+    assert "Traceback" not in err + out
+    assert not Release.objects.exists()
+
+
+def test_the_module_runs_as_a_program():
+    done = subprocess.run(
+        [sys.executable, "-m", "clients.publisher", "packages"],
+        env={"PATH": "/usr/bin:/bin", "OTA_URL": "http://127.0.0.1:9", "OTA_TOKEN": "x"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.returncode == 4
+    assert done.stderr.startswith("server.unreachable: ")
+    assert "Traceback" not in done.stderr
