@@ -1,15 +1,13 @@
 """The demo's two helpers, as real processes: the server that `make serve` starts, and the simulated fleet."""
 
-import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import httpx
 from django.conf import settings
@@ -36,14 +34,6 @@ def running_fleet(plan: Path, folder: Path, url: str, log: Path) -> Iterator[Non
         yield
         if process.poll() is not None:
             raise CommandError(f"The fleet ended by itself; see {log}.")
-
-
-def read_report(plan: Path, folder: Path) -> Mapping[str, Any]:
-    """Return what the fleet's own command reads from the vehicles' disks."""
-    command = [sys.executable, "-m", "clients.fleet", "report", str(plan), "--folder", str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=settings.BASE_DIR)
-    report: Mapping[str, Any] = json.loads(done.stdout)
-    return report
 
 
 @contextmanager

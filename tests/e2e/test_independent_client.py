@@ -1,0 +1,73 @@
+"""A TUF client that knows nothing of us: python-tuf's Updater, and one file, the Image repository's first root."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from clients.publisher.packages import PackageSpec
+from otaserver.demo.fleet_plan import ROLE
+
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("heavy")]
+
+
+PROGRAM = """
+import sys
+from tuf.ngclient import Updater
+
+base, root, folder, target_name = sys.argv[1:]
+updater = Updater(
+    f"{folder}/metadata", f"{base}/metadata/", target_dir=f"{folder}/targets", target_base_url=f"{base}/targets/",
+    bootstrap=open(root, "rb").read(),
+)
+target = updater.get_targetinfo(target_name)
+sys.stdout.write(updater.download_target(target))
+"""
+
+
+def download(stage, folder, target_name):
+    """Follow the metadata from the first root to the target, as any TUF client would, in a process of its own."""
+    for name in ("metadata", "targets"):
+        (folder / name).mkdir(parents=True)
+    base, root = f"{stage.server.url}/uptane/default/repo", stage.operator.roots / "image-root.tuf-1.0.json"
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, base, str(root), str(folder), target_name],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return Path(done.stdout).read_bytes()
+
+
+def test_python_tuf_verifies_a_published_package_from_the_first_root_alone_also_after_a_rotation(stage, tmp_path):
+    trust, packages = stage.operator.publisher.trust, stage.operator.publisher.packages
+    stage.operator.establish_trust()
+    stage.operator.publisher.api.patch("/tenant", {"has_public_targets": True})
+    image = tmp_path / "image"
+    image.write_bytes(b"firmware " * 50_000)
+    first = packages.publish(image, PackageSpec(ROLE, "engine", "1", ["engine"]))
+
+    assert download(stage, tmp_path / "before", first.target_name) == image.read_bytes()
+
+    trust.rotate_root("image", new_keys=True)
+    trust.rotate_root("image", new_keys=True)
+    second = packages.publish(image, PackageSpec(ROLE, "engine", "2", ["engine"]))
+
+    assert download(stage, tmp_path / "after", second.target_name) == image.read_bytes()
+
+
+def test_targets_are_for_vehicles_alone_unless_the_tenant_says_otherwise(stage, tmp_path):
+    stage.operator.establish_trust()
+    image = tmp_path / "image"
+    image.write_bytes(b"firmware")
+    package = stage.operator.publisher.packages.publish(image, PackageSpec(ROLE, "engine", "1", ["engine"]))
+    role, _, name = package.target_name.partition("/")
+    base = f"{stage.server.url}/uptane/default/repo"
+
+    refused = httpx.get(f"{base}/targets/{role}/{package.sha256}.{name}")
+
+    assert (refused.status_code, refused.json()["code"]) == (401, "credential.invalid")
+    assert httpx.get(f"{base}/metadata/timestamp.json").status_code == 200
