@@ -2,34 +2,37 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
+PIP = $(BIN)/pip install --quiet --disable-pip-version-check
 OTA_PORT ?= 8000
 export OTA_PORT
 
 .PHONY: demo serve test check bench fmt
 
+# A stamp is made last: an installation that was interrupted is made again.
 $(VENV)/run: requirements.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(PIP) -r requirements.txt
 	touch $@
 
 $(VENV)/dev: $(VENV)/run pyproject.toml
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(PIP) --editable '.[dev]'
 	touch $@
 
+# `exec`: the shell between make and Python would end first and leave Python to end alone.
 demo: $(VENV)/run
-	$(BIN)/python manage.py demo $(if $(ONCE),--once)
+	@exec $(BIN)/python manage.py demo $(if $(ONCE),--once)
 
 serve: $(VENV)/run
-	$(BIN)/python manage.py serve
+	@exec $(BIN)/python manage.py serve
 
-test: $(VENV)/dev check
+test: check
 	$(BIN)/python -m tests
 
 check: $(VENV)/dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/lint-imports 
+	$(BIN)/lint-imports
 	$(BIN)/python manage.py makemigrations --check --dry-run
 
 bench: $(VENV)/dev
@@ -38,3 +41,4 @@ bench: $(VENV)/dev
 fmt: $(VENV)/dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+

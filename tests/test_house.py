@@ -1,0 +1,113 @@
+"""The house as a whole: what no part of it can keep alone."""
+
+import re
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.core.management import call_command, get_commands
+
+from otaserver.celery import app
+from tests.processes import ROOT, environment
+
+PRODUCTION = {
+    "DATABASE_URL": "postgresql://ota@db.example/ota",
+    "REDIS_URL": "redis://redis.example/0",
+    "OTA_STORAGE_URL": "s3://packages",
+    "OTA_SECRET_KEY": "secret",
+    "OTA_URL_SECRET": "another secret",
+    "OTA_ONLINE_KEYS": "/keys",
+    "OTA_ALLOWED_HOSTS": "ota.example",
+}
+TARGETS = ["demo", "serve", "test", "check", "bench", "fmt"]
+
+
+def run(*command, **more):
+    return subprocess.run(
+        command, cwd=ROOT, env=environment(settings.VAR_DIR, **more), capture_output=True, text=True, check=False
+    )
+
+
+def readme_commands():
+    """Every line of the README's shell blocks, joined where it goes on, without what stands before the command."""
+    blocks = re.findall(r"^```(?:sh|console)\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S)
+    lines = "".join(blocks).replace("\\\n", " ").splitlines()
+    return [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
+
+
+@pytest.mark.django_db
+def test_no_migration_is_missing():
+    call_command("makemigrations", check=True, dry_run=True, verbosity=0)
+
+
+def test_no_part_imports_what_it_may_not():
+    checked = run(str(Path(sys.executable).with_name("lint-imports")), "--no-cache")
+
+    assert checked.returncode == 0, checked.stdout
+
+
+def test_every_package_that_runs_is_pinned():
+    lines = (ROOT / "requirements.txt").read_text().splitlines()
+
+    assert [
+        line for line in lines if not line.startswith("#") and not re.match(r"[\w.-]+(\[[\w,]+\])?==[\w.]+$", line)
+    ] == []
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_make_knows_its_targets(target):
+    assert run("make", "--dry-run", target).returncode == 0
+
+
+@pytest.mark.parametrize("name", settings.CELERY_BEAT_SCHEDULE)
+def test_what_the_clock_starts_exists(name):
+    app.loader.import_default_modules()
+
+    assert settings.CELERY_BEAT_SCHEDULE[name]["task"] in app.tasks
+
+
+@pytest.mark.parametrize("name", settings.CELERY_BEAT_SCHEDULE)
+def test_what_the_clock_starts_expires_before_it_could_pile_up(name):
+    entry = settings.CELERY_BEAT_SCHEDULE[name]
+
+    assert 0 < entry["options"]["expires"] <= max(5, entry["schedule"])
+
+
+def test_production_starts_with_all_its_secrets():
+    assert run(sys.executable, "-c", "import otaserver.settings", **PRODUCTION).returncode == 0
+
+
+@pytest.mark.parametrize("name", PRODUCTION)
+def test_production_names_the_secret_without_which_it_does_not_start(name):
+    given = {key: value for key, value in PRODUCTION.items() if key != name}
+
+    refused = run(sys.executable, "-c", "import otaserver.settings", **given)
+
+    assert refused.returncode == 1
+    last = refused.stderr.splitlines()[-1]
+    assert last.startswith(f"django.core.exceptions.ImproperlyConfigured: Production does not start without: {name} (")
+    assert [other for other in given if other in last] == []
+
+
+def test_production_writes_no_secrets_of_its_own(tmp_path):
+    run(sys.executable, "-c", "import otaserver.settings", **PRODUCTION, OTA_VAR=tmp_path / "var")
+
+    assert not (tmp_path / "var" / "secrets.json").exists()
+
+
+def test_every_make_target_and_command_in_the_readme_exists():
+    found = readme_commands()
+    commands = get_commands()
+    makefile = (ROOT / "Makefile").read_text()
+
+    assert len(found) > 5
+    for line in found:
+        for target in re.findall(r"\bmake ([a-z]+)", line):
+            assert re.search(rf"^{target}:", makefile, re.M), line
+        for command in re.findall(r"manage\.py (\w+)", line):
+            assert command in commands, line
+        for module in re.findall(r"python -m (clients\.\w+|tests)", line):
+            assert find_spec(f"{module}.__main__"), line
