@@ -41,13 +41,15 @@ def canonical(value: Any) -> bytes:
     return json.dumps(value, sort_keys=True, separators=(",", ":")).encode("ascii")
 
 
-def olpc(value: Any) -> bytes:
+def olpc(value: Any, *, text: bytes | None = None) -> bytes:
     """Return `value` in OLPC canonical JSON, which python-tuf signs: `canonical`, but for line breaks in PEM keys.
+
+    `text` is its canonical form, where the caller has that already.
 
     Raises:
         NotStrictJsonError: as `canonical`.
     """
-    text = canonical(value)
+    text = canonical(value) if text is None else text
     return text if b"\\n" not in text else str(encode_canonical(value)).encode("ascii")
 
 

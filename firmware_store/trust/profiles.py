@@ -72,8 +72,8 @@ def signed_bytes(signed: Mapping[str, Any], profile: str) -> bytes:
     return primitives.olpc(signed) if profile == Profile.TUF else primitives.canonical(signed)
 
 
-def seal(signed: Mapping[str, Any], profile: str, *, keyid: str, keytype: str, signature: bytes) -> bytes:
-    """Return the canonical envelope of a body with its one signature."""
+def seal(body: bytes, profile: str, *, keyid: str, keytype: str, signature: bytes) -> bytes:
+    """Return the canonical envelope of a body, itself in canonical form, with its one signature."""
     entry = {"keyid": keyid, "sig": signature.hex()}
     if profile == Profile.AKTUALIZR:
         entry = {
@@ -82,7 +82,7 @@ def seal(signed: Mapping[str, Any], profile: str, *, keyid: str, keytype: str, s
             "sig": base64.b64encode(signature).decode(),
         }
     signatures = json.dumps([entry], sort_keys=True, separators=(",", ":")).encode()
-    return b'{"signatures":' + signatures + b',"signed":' + primitives.canonical(signed) + b"}"
+    return b'{"signatures":' + signatures + b',"signed":' + body + b"}"
 
 
 def read_root(body: bytes, profile: Profile, *, is_aktualizr_on: bool) -> Envelope[RootContent]:

@@ -15,7 +15,6 @@ from firmware_store.trust.errors import (
     MetadataProfilesError,
     MetadataStaleError,
     MetadataVersionError,
-    RootMissingError,
 )
 from firmware_store.trust.profiles import Envelope
 from otaserver.tenants.models import Tenant
@@ -52,16 +51,13 @@ def read_root(tenant: Tenant, repository: str, bodies: Bodies) -> list[Envelope[
 
 
 def read_targets(tenant: Tenant, bodies: Bodies) -> list[Envelope[TargetsContent]]:
-    """Read targets of the Image repository in all its profiles.
+    """Read targets of the Image repository, which has a root, in all its profiles.
 
     Raises:
-        RootMissingError: the repository has no root yet.
         MetadataProfilesError: a profile is missing or too many.
         RefusedError: one of the bodies breaks a rule.
     """
     wanted = queries.profiles_of(tenant, Repository.IMAGE)
-    if not wanted:
-        raise RootMissingError(f"The image repository of {tenant} has no root yet; publish it first.")
     is_aktualizr_on = Profile.AKTUALIZR in wanted
     return [
         profiles.read_targets(body, profile, is_aktualizr_on=is_aktualizr_on)

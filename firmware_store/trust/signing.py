@@ -15,6 +15,7 @@ from django.conf import settings
 from securesystemslib.signer import CryptoSigner, Signer, SSlibKey
 
 from firmware_store.models import OnlineKey
+from firmware_store.states import Profile
 from firmware_store.trust import primitives, profiles
 from firmware_store.trust.errors import OnlineKeyMissingError, OnlineKeyStoreError
 from otaserver.tenants.models import Tenant
@@ -34,8 +35,10 @@ class OnlineSigner:
         Raises:
             NotStrictJsonError: the body has no canonical form.
         """
-        signature = bytes.fromhex(self.signer.sign(profiles.signed_bytes(signed, profile)).signature)
-        return profiles.seal(signed, profile, keyid=self.keyid, keytype=self.keytype, signature=signature)
+        body = primitives.canonical(signed)
+        payload = primitives.olpc(signed, text=body) if profile == Profile.TUF else body
+        signature = bytes.fromhex(self.signer.sign(payload).signature)
+        return profiles.seal(body, profile, keyid=self.keyid, keytype=self.keytype, signature=signature)
 
 
 @dataclass(frozen=True)

@@ -148,8 +148,9 @@ def test_conditions_that_contradict_are_refused(tenant, packages, conditions):
         [Condition(REQUIRES, "modem"), Condition(CONFLICTS, "modem", ("1",))],
         [Condition(REQUIRES, "modem", ("1", "3")), Condition(CONFLICTS, "modem", ("1", "2"))],
         [Condition(REQUIRES, "gateway", ("1.0",))],
+        [Condition(REQUIRES, "modem"), Condition(CONFLICTS, "radio")],
     ],
-    ids=range(4),
+    ids=range(5),
 )
 def test_conditions_that_can_hold_are_kept(tenant, packages, conditions):
     create(tenant, packages, conditions=conditions)

@@ -425,7 +425,11 @@ def test_a_sealed_body_is_its_own_canonical_form_and_verifies(signer, profile):
     signature = bytes.fromhex(signer.sign(profiles.signed_bytes(signed, profile)).signature)
 
     sealed = profiles.seal(
-        signed, profile, keyid=signer.public_key.keyid, keytype=signer.public_key.keytype, signature=signature
+        primitives.canonical(signed),
+        profile,
+        keyid=signer.public_key.keyid,
+        keytype=signer.public_key.keytype,
+        signature=signature,
     )
 
     assert sealed == primitives.canonical(json.loads(sealed))
