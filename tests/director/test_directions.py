@@ -256,3 +256,13 @@ def test_an_order_that_has_no_canonical_form_is_refused(fields):
 
     assert refusal.value.details == {"vehicle": vehicle.pk}
     assert not Direction.objects.exists()
+
+
+def test_an_order_for_a_vehicle_that_does_not_exist_is_refused():
+    vehicle = make_vehicle()
+    order = make_order(vehicle, make_package(vehicle.tenant))
+
+    with pytest.raises(errors.OrderVehicleUnknownError):
+        operations.direct({vehicle.pk + 1: order}, at=NOON)
+
+    assert not Direction.objects.exists()

@@ -1,6 +1,3 @@
-import hashlib
-import json
-from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest
@@ -9,47 +6,11 @@ from otaserver.director import errors, operations
 from otaserver.director.manifests import ManifestReport
 from otaserver.director.models import InstalledImage, Manifest
 from otaserver.fleet.models import Ecu, Vehicle
-from tests.director.signing_vehicle import EcuKey, canonical, image, make_signing_vehicle
+from tests.director.refusals import LATER, proved, refuse
+from tests.director.signing_vehicle import EcuKey, image, make_signing_vehicle
 from tests.factories import NOON, make_package, make_tenant
 
 pytestmark = pytest.mark.django_db
-LATER = NOON + timedelta(hours=1)
-
-
-@pytest.fixture
-def gateway():
-    return make_package(make_tenant(), "gateway", "1.0")
-
-
-@pytest.fixture
-def brake(gateway):
-    return make_package(gateway.tenant, "brake", "1.0", hardware_ids=("brake",))
-
-
-@pytest.fixture
-def car(gateway, brake):
-    return make_signing_vehicle(gateway.tenant, gateway, brake)
-
-
-def proved(vehicle):
-    """All that a manifest can change of a vehicle, to compare before and after."""
-    ecus = Ecu.objects.filter(vehicle=vehicle).order_by("pk").values("serial", "report_counter", "installed_sha256")
-    stored = Vehicle.objects.get(pk=vehicle.pk)
-    accepted = Manifest.objects.filter(vehicle=vehicle, is_accepted=True).count()
-    return list(ecus), stored.confirmed_at, stored.is_manifest_wanted, accepted
-
-
-def refuse(car, body, error):
-    """Send what must be refused with `error`, and check that it is stored as refused and changed nothing."""
-    before = proved(car.vehicle)
-
-    with pytest.raises(error) as refusal:
-        operations.receive_manifest(car.vehicle, body, at=LATER)
-
-    assert proved(car.vehicle) == before
-    stored = Manifest.objects.filter(vehicle=car.vehicle, is_accepted=False).latest("pk")
-    assert (stored.refused_code, stored.sha256) == (refusal.value.code, hashlib.sha256(body).hexdigest())
-    return refusal.value
 
 
 def test_an_accepted_manifest_is_stored_and_proves_what_runs(car, gateway):
@@ -280,83 +241,6 @@ def test_a25_another_vehicles_manifest_is_refused(car, gateway, brake):
 
 def test_a25_a_manifest_that_names_another_primary_is_refused(car):
     refuse(car, car.manifest(primary_ecu_serial=car.serials[1]), errors.ManifestWrongPrimaryError)
-
-
-def test_a_manifest_changed_after_signing_is_refused(car):
-    envelope = json.loads(car.manifest())
-    envelope["signed"]["report"] = {"attempt": str(uuid4()), "outcome": "success", "code": "", "message": ""}
-
-    refuse(car, canonical(envelope), errors.ManifestMalformedError)
-
-
-def test_a_signature_over_other_bytes_is_refused_although_its_hash_object_fits(car):
-    envelope = json.loads(car.manifest())
-    envelope["signatures"][0]["sig"] = car.keys[car.serials[0]].private.sign(b"other").hex()
-
-    refuse(car, canonical(envelope), errors.ManifestSignatureInvalidError)
-
-
-@pytest.mark.parametrize("hash_object", [{"function": "sha256", "digest": "0" * 64}, {"function": "md5"}, None])
-def test_a_signature_with_a_wrong_hash_object_is_refused(car, hash_object):
-    envelope = json.loads(car.manifest())
-    envelope["signatures"][0]["hash"] = hash_object
-
-    refuse(car, canonical(envelope), errors.ManifestMalformedError)
-
-
-@pytest.mark.parametrize(
-    "body",
-    [b"", b"{", b"[]", b'{"signed":1.5}', b'{"a":1,"a":1}', b"\xef\xbb\xbf{}", b"{} trailing", b"\xff"],
-)
-def test_what_is_not_strict_json_is_refused_as_unreadable(car, body):
-    refusal = refuse(car, body, errors.ManifestUnreadableError)
-
-    assert (refusal.code, refusal.status) == ("request.malformed", 400)
-
-
-def test_the_place_of_a_syntax_error_is_told(car):
-    refusal = refuse(car, b'{"signed":\n nothing}', errors.ManifestUnreadableError)
-
-    assert refusal.details == {"line": 2, "column": 2}
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"vehicle_id": 7},
-        {"vehicle_id": ""},
-        {"ecu_version_manifests": []},
-        {"ecu_version_manifests": {"X": 1}},
-        {"report": "fine"},
-        {"report": {"attempt": "7", "outcome": "success", "code": "", "message": ""}},
-        {"report": {"attempt": str(UUID(int=1)), "outcome": "splendid", "code": "", "message": ""}},
-        {"note": "Größe"},
-    ],
-)
-def test_a_signed_manifest_of_another_shape_is_refused(car, changes):
-    reports = car.reports()
-    signed = {
-        "vehicle_id": car.vehicle.vehicle_id,
-        "primary_ecu_serial": car.serials[0],
-        "ecu_version_manifests": reports,
-    }
-
-    refuse(car, canonical(car.keys[car.serials[0]].envelope(signed | changes)), errors.ManifestMalformedError)
-
-
-@pytest.mark.parametrize("counter", [0, -1, True, "2", None])
-def test_a_counter_that_is_no_positive_integer_is_refused(car, counter):
-    reports = car.reports(report_counter=counter)
-
-    refuse(car, car.manifest(reports), errors.ManifestMalformedError)
-
-
-def test_a_manifest_that_is_too_large_is_refused_and_only_its_beginning_is_kept(car):
-    body = car.manifest(note="x" * 256 * 1024)
-
-    refuse(car, body, errors.ManifestTooLargeError)
-
-    assert bytes(Manifest.objects.get().body) == body[: 16 * 1024]
 
 
 def test_the_same_refused_manifest_is_stored_once(car):

@@ -10,6 +10,7 @@ from firmware_store.states import Profile, Repository
 from firmware_store.trust import queries as trust_queries
 from otaserver.director import errors, operations, queries
 from otaserver.director.models import Direction, VehicleMetadata
+from otaserver.director.operations.metadata import _store
 from otaserver.fleet.models import Vehicle
 from otaserver.tenants.models import Tenant
 from tests.director.orders import make_order
@@ -261,8 +262,6 @@ def test_a30_one_version_has_one_body_while_orders_change_under_many_workers(at_
 
 
 def test_a30_a_worker_that_signed_over_an_old_version_changes_nothing(car, trust):
-    from otaserver.director.operations.metadata import _store
-
     stale = fetch(car)
     direct(car, make_package(trust.tenant))
     current = fetch(car)

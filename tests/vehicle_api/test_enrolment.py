@@ -1,6 +1,9 @@
 from datetime import timedelta
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from django.test import Client
 
 from otaserver.fleet import operations as fleet
@@ -125,3 +128,19 @@ def test_an_old_token_is_worth_nothing_after_a_new_enrolment(stranger, tenant):
     stranger.post("enrol", request(fleet_code))
 
     check_problem(Caller(Client(), "acme", token).post("events", []), 401, "credential.invalid")
+
+
+def test_a_certificate_request_gets_a_certificate_of_the_fleet_authority(stranger, tenant):
+    fleet.create_fleet_authority(tenant, at=NOON)
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "VIN1")])
+    csr = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, hashes.SHA256())
+    pem = csr.public_bytes(serialization.Encoding.PEM).decode()
+
+    body = stranger.post("enrol", request(code_for(tenant), certificate_request=pem)).json()
+
+    certificate = x509.load_pem_x509_certificate(body["certificate"].encode())
+    authority = x509.load_pem_x509_certificate(body["authority"].encode())
+    certificate.verify_directly_issued_by(authority)
+    assert certificate.public_key() == key.public_key()
+    assert body["certificate_expires_at"] == certificate.not_valid_after_utc.strftime("%Y-%m-%dT%H:%M:%SZ")

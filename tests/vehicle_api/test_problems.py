@@ -1,6 +1,9 @@
+import json
+
 import pytest
+from django.core.exceptions import RequestDataTooBig
 from django.db import OperationalError
-from django.http import HttpResponse
+from django.http import HttpResponse, UnreadablePostError
 from django.test import RequestFactory
 
 from otaserver import clock
@@ -66,6 +69,18 @@ def test_a_database_that_cannot_answer_now_says_so(message, status, code):
     assert code in response.content
 
 
+@pytest.mark.parametrize(
+    ("error", "status", "code"),
+    [(UnreadablePostError("gone"), 400, b"request.incomplete"), (RequestDataTooBig(), 413, b"request.too_large")],
+)
+def test_a_body_that_does_not_arrive_is_the_senders_problem(error, status, code, caplog):
+    response = answer(failing(error))
+
+    assert response.status_code == status
+    assert code in response.content
+    assert not caplog.records
+
+
 def read(body, max_bytes=1000, length=None):
     request = RequestFactory().generic("POST", "/x", body)
     if length is not None:
@@ -75,8 +90,6 @@ def read(body, max_bytes=1000, length=None):
 
 @pytest.mark.parametrize("body", [b'{"a": 1}', b'[1.5, "\\u00e4"]', b'"\\\\u0000"'])
 def test_json_is_read(body):
-    import json
-
     assert read(body) == json.loads(body)
 
 
