@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from clients.vehicle.config import EcuConfig, VehicleConfig
-from clients.vehicle.disk import Disk, read_json
+from clients.vehicle.disk import Disk, full_disk_is_not_now, read_json
 from clients.vehicle.ecu import Ecu, ReportRequest
 from clients.vehicle.errors import NotNowError, Reason, VerificationError
 from clients.vehicle.order import Order, Package
@@ -127,16 +127,21 @@ class Secondary:
         """Say whether the bytes are still needed."""
         if self._ecu.slots.holds(slot, self._verified().image):
             return {"needed": False}
-        self._part_path.write_bytes(b"")
+        with full_disk_is_not_now():
+            self._part_path.write_bytes(b"")
         return {"needed": True}
 
     def _take_chunk(self, offset: int, payload: bytes) -> None:
         image = self._verified().image
         if offset + len(payload) > image.length:
             raise VerificationError(Reason.OVERSIZED, f"{image.target_name} is longer than {image.length} bytes.")
-        with self._part_path.open("r+b") as file:
-            file.seek(offset)
-            file.write(payload)
+        try:
+            with full_disk_is_not_now(), self._part_path.open("r+b") as file:
+                file.seek(offset)
+                file.write(payload)
+        except NotNowError:
+            self._part_path.unlink()
+            raise
 
     def _finish(self, slot: str) -> None:
         try:

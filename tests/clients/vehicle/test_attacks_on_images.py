@@ -2,6 +2,7 @@
 
 import copy
 import hashlib
+import itertools
 import json
 
 import httpx
@@ -308,12 +309,12 @@ def test_a21_a_target_name_that_could_leave_its_place_is_refused(vehicle, oem, a
     oem.director.targets = {name: entry}
     oem.image.publish()
     oem.director.publish()
-    before = {path for path in vehicle.config.state_dir.parent.rglob("*")}
+    before = set(vehicle.config.state_dir.parent.rglob("*"))
 
     result = vehicle.run()
 
     assert (result.status, result.detail.partition(":")[0]) == ("never", "unsafe_name")
-    assert not {path for path in vehicle.config.state_dir.parent.rglob("*")} - before
+    assert not set(vehicle.config.state_dir.parent.rglob("*")) - before
     del oem.image.delegated["supplier"]["targets"][name]
     assert_updatable(vehicle, oem)
 
@@ -335,7 +336,7 @@ def test_a21_an_unsafe_name_in_the_image_repository_is_refused(vehicle, oem, att
 def nested(oem, *names):
     """Let each of `names` delegate everything to the next one, all below `outer`, which comes first."""
     signers = {name: Signer() for name in names}
-    for name, child in zip(names, names[1:], strict=False):
+    for name, child in itertools.pairwise(names):
         role = {"name": child, "keyids": [signers[child].keyid], "threshold": 1, "paths": ["supplier/*"]}
         delegations = {
             "keys": {signers[child].keyid: signers[child].key},
