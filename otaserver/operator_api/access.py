@@ -62,7 +62,7 @@ class RolePermission(BasePermission):
     def has_permission(self, request: Request, view: APIView) -> bool:
         table: Mapping[str, Permission] = getattr(view, "permissions", {})
         method = "GET" if request.method == "HEAD" and "HEAD" not in table else str(request.method)
-        if not hasattr(view, method.lower()):
+        if method.lower() not in view.http_method_names or not hasattr(view, method.lower()):
             return True  # answered with 405 right after
         needed = table[method]
         caller = cast(Caller, request.auth)

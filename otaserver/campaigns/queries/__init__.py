@@ -1,6 +1,6 @@
 from otaserver.campaigns.queries.bundles import ReleaseView, VehicleView, release_view, vehicle_views
 from otaserver.campaigns.queries.counts import Progress, decisions, failures_by_code, progress, wave_counts
-from otaserver.campaigns.queries.explanations import explain
+from otaserver.campaigns.queries.explanations import explain, explain_all
 from otaserver.campaigns.queries.gates import GateView, StratumView, gate_tests, gate_view
 from otaserver.campaigns.queries.orders import build_order, order_for
 
@@ -13,6 +13,7 @@ __all__ = [
     "build_order",
     "decisions",
     "explain",
+    "explain_all",
     "failures_by_code",
     "gate_tests",
     "gate_view",

@@ -1,5 +1,6 @@
 """Why is this car (not) getting this update: one sentence for each assignment."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from otaserver.campaigns.models import Assignment
@@ -36,11 +37,28 @@ _ENDED = {
 
 def explain(assignment: Assignment) -> str:
     """Return one sentence that says why this vehicle is, or is not, being updated by this campaign."""
+    return explain_all([assignment])[assignment.pk]
+
+
+def explain_all(assignments: Sequence[Assignment]) -> dict[int, str]:
+    """Return the sentence of each of these assignments, by its id, in one query for all (given their campaigns)."""
+    waiting = [each.vehicle_id for each in assignments if each.state == AssignmentState.WAITING]
+    busy = Assignment.objects.filter(vehicle__in=waiting, state__in=ACTIVE_STATES | {AssignmentState.SOAKING})
+    others: dict[int, list[Assignment]] = {}
+    for other in busy.select_related("campaign").order_by("pk"):
+        others.setdefault(other.vehicle_id, []).append(other)
+    return {
+        each.pk: _explain(each, next((other for other in others.get(each.vehicle_id, []) if other.pk != each.pk), None))
+        for each in assignments
+    }
+
+
+def _explain(assignment: Assignment, other: Assignment | None) -> str:
     state = AssignmentState(assignment.state)
     if state == AssignmentState.EXCLUDED:
         return f"The vehicle takes no part: {_lower(assignment.verdict_detail) or Verdict(assignment.verdict).label}"
     if state == AssignmentState.WAITING:
-        return _explain_waiting(assignment)
+        return _explain_waiting(assignment, other)
     if state in ACTIVE_STATES:
         return f"{_UNDER_WAY[state]}{_why(assignment)}; this ends at {_time(assignment.due_at)} at the latest."
     if state == AssignmentState.SOAKING:
@@ -51,7 +69,7 @@ def explain(assignment: Assignment) -> str:
     return f"{_ENDED[state]}{_why(assignment)}.{counts}"
 
 
-def _explain_waiting(assignment: Assignment) -> str:
+def _explain_waiting(assignment: Assignment, other: Assignment | None) -> str:
     campaign = assignment.campaign
     if campaign.state in _NOT_RUNNING:
         why = f": {_lower(campaign.reason)}" if campaign.reason else "."
@@ -60,12 +78,6 @@ def _explain_waiting(assignment: Assignment) -> str:
         return "The vehicle waits for its wave; earlier waves have not passed yet."
     if assignment.next_attempt_at is not None:
         return f"The last attempt ended{_why(assignment)}; the next one follows at {_time(assignment.next_attempt_at)}."
-    other = (
-        Assignment.objects.filter(vehicle=assignment.vehicle_id, state__in=ACTIVE_STATES | {AssignmentState.SOAKING})
-        .exclude(pk=assignment.pk)
-        .select_related("campaign")
-        .first()
-    )
     if other is not None:
         return f"The vehicle waits until it is done with {other.campaign}: one order at a time."
     return "The vehicle's turn has come and it waits for room among the vehicles in flight, or for the next tick."

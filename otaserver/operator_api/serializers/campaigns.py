@@ -7,6 +7,7 @@ from otaserver.campaigns import queries
 from otaserver.campaigns.models import Assignment, Attempt, Campaign, Decision, Wave
 from otaserver.campaigns.states import WaveRule
 from otaserver.fleet.models import Group
+from otaserver.operator_api.serializers.fields import ExactField
 
 MAX_COUNT = 2**31 - 1
 MAX_SECONDS = 366 * 86400
@@ -44,7 +45,7 @@ class WaveDeclaration(serializers.Serializer[Any]):
 class PlanDeclaration(serializers.Serializer[Any]):
     """A campaign as a draft. Rates are fractions, durations seconds; what is left out gets the server's default."""
 
-    name = serializers.CharField(max_length=100)
+    name = ExactField(max_length=100)
     release = serializers.IntegerField(min_value=1, max_value=2**62)
     group = serializers.IntegerField(min_value=1, max_value=2**62)
     waves = serializers.ListField(child=WaveDeclaration(), min_length=1, max_length=100)
@@ -58,7 +59,7 @@ class PlanDeclaration(serializers.Serializer[Any]):
     max_failed = serializers.IntegerField(min_value=0, max_value=MAX_COUNT, required=False, allow_null=True)
     max_verification_failed = serializers.IntegerField(min_value=0, max_value=MAX_COUNT, required=False)
     max_in_flight = serializers.IntegerField(min_value=1, max_value=MAX_COUNT, required=False, allow_null=True)
-    halt_codes = serializers.ListField(child=serializers.CharField(max_length=80), max_length=100, required=False)
+    halt_codes = serializers.ListField(child=ExactField(max_length=80), max_length=100, required=False)
     is_stratified = serializers.BooleanField(required=False)
     wave_rule = serializers.ChoiceField(choices=WaveRule.choices, required=False)
     failure_budget = serializers.IntegerField(min_value=0, max_value=MAX_COUNT, required=False, allow_null=True)
@@ -73,7 +74,7 @@ class PlanDeclaration(serializers.Serializer[Any]):
 class RollbackDeclaration(serializers.Serializer[Any]):
     """Without a release it is the way back that the campaign was approved with."""
 
-    name = serializers.CharField(max_length=100)
+    name = ExactField(max_length=100)
     release = serializers.IntegerField(min_value=1, max_value=2**62, required=False, allow_null=True)
 
 
@@ -222,7 +223,8 @@ class AssignmentSerializer(serializers.ModelSerializer[Assignment]):
         ]
 
     def get_explanation(self, assignment: Assignment) -> str:
-        return queries.explain(assignment)
+        explanations: dict[int, str] = self.context["explanations"]
+        return explanations[assignment.pk]
 
 
 class DecisionSerializer(serializers.ModelSerializer[Decision]):

@@ -14,6 +14,13 @@ from firmware_store.states import Profile
 _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*\Z")
 
 
+class ExactField(serializers.CharField):
+    """Text that is signed or compared elsewhere, so that not even a blank at its end may be dropped here."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(trim_whitespace=False, **options)
+
+
 @extend_schema_field(OpenApiTypes.BYTE)
 class Base64BytesField(serializers.Field[bytes, str, str, Any]):
     """Bytes as standard base64 (RFC 4648, 4), nothing else in between."""

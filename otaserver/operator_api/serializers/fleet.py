@@ -3,6 +3,7 @@ from typing import Any
 from rest_framework import serializers
 
 from otaserver.fleet.models import VEHICLE_ID_MAX_LENGTH, Ecu, Group, Vehicle
+from otaserver.operator_api.serializers.fields import ExactField
 
 MAX_BULK = 10_000
 
@@ -50,10 +51,10 @@ class GroupSerializer(serializers.ModelSerializer[Group]):
 class GroupDeclaration(serializers.Serializer[Any]):
     """A filter makes a dynamic group; vehicles chosen by hand a static one."""
 
-    name = serializers.CharField(max_length=100)
-    filter = serializers.CharField(max_length=10_000, default="", allow_blank=True)
+    name = ExactField(max_length=100)
+    filter = ExactField(max_length=10_000, default="", allow_blank=True)
     vehicles = serializers.ListField(
-        child=serializers.CharField(max_length=VEHICLE_ID_MAX_LENGTH),
+        child=ExactField(max_length=VEHICLE_ID_MAX_LENGTH),
         max_length=MAX_BULK,
         default=list,
         help_text="vehicle ids",
@@ -62,7 +63,7 @@ class GroupDeclaration(serializers.Serializer[Any]):
 
 class VehicleIds(serializers.Serializer[Any]):
     vehicles = serializers.ListField(
-        child=serializers.CharField(max_length=VEHICLE_ID_MAX_LENGTH), min_length=1, max_length=MAX_BULK
+        child=ExactField(max_length=VEHICLE_ID_MAX_LENGTH), min_length=1, max_length=MAX_BULK
     )
 
 
@@ -72,7 +73,7 @@ class MembershipChange(serializers.Serializer[Any]):
 
 class ClaimCodeRequest(serializers.Serializer[Any]):
     vehicle_ids = serializers.ListField(
-        child=serializers.CharField(max_length=VEHICLE_ID_MAX_LENGTH), min_length=1, max_length=MAX_BULK
+        child=ExactField(max_length=VEHICLE_ID_MAX_LENGTH), min_length=1, max_length=MAX_BULK
     )
     valid_hours = serializers.IntegerField(min_value=1, max_value=24 * 366, default=24 * 30)
 

@@ -4,7 +4,7 @@ from rest_framework import serializers
 
 from firmware_store.models import Package, Release, ReleaseCondition, ReleaseItem
 from firmware_store.states import ConditionKind
-from otaserver.operator_api.serializers.fields import MetadataField, NotesField
+from otaserver.operator_api.serializers.fields import ExactField, MetadataField, NotesField
 
 MAX_COUNTER = 2**31 - 1
 
@@ -12,16 +12,16 @@ MAX_COUNTER = 2**31 - 1
 class PackageDeclaration(serializers.Serializer[Any]):
     """What the file will be. The same declaration again, while the upload is unfinished, resumes it."""
 
-    role = serializers.CharField(max_length=40)
-    name = serializers.CharField(max_length=80)
-    version = serializers.CharField(max_length=60)
+    role = ExactField(max_length=40)
+    name = ExactField(max_length=80)
+    version = ExactField(max_length=60)
     hardware_ids = serializers.ListField(
-        child=serializers.CharField(max_length=64), min_length=1, max_length=64, allow_empty=False
+        child=ExactField(max_length=64), min_length=1, max_length=64, allow_empty=False
     )
     release_counter = serializers.IntegerField(min_value=0, max_value=MAX_COUNTER, default=0)
-    filename = serializers.CharField(max_length=255)
+    filename = ExactField(max_length=255)
     length = serializers.IntegerField(min_value=0, max_value=2**62)
-    sha256 = serializers.RegexField(r"\A[0-9a-f]{64}\Z", help_text="64 lower-case hex digits")
+    sha256 = serializers.RegexField(r"\A[0-9a-f]{64}\Z", trim_whitespace=False, help_text="64 lower-case hex digits")
 
 
 class PackageSerializer(serializers.ModelSerializer[Package]):
@@ -130,13 +130,13 @@ class ReleaseItemDeclaration(serializers.Serializer[Any]):
 
 class ConditionDeclaration(serializers.Serializer[Any]):
     kind = serializers.ChoiceField(choices=ConditionKind.choices)
-    package_name = serializers.CharField(max_length=80)
-    versions = serializers.ListField(child=serializers.CharField(max_length=60), max_length=100, default=list)
+    package_name = ExactField(max_length=80)
+    versions = serializers.ListField(child=ExactField(max_length=60), max_length=100, default=list)
 
 
 class ReleaseDeclaration(serializers.Serializer[Any]):
-    name = serializers.CharField(max_length=80)
-    version = serializers.CharField(max_length=60)
+    name = ExactField(max_length=80)
+    version = ExactField(max_length=60)
     packages = serializers.ListField(child=ReleaseItemDeclaration(), min_length=1, max_length=500)
     conditions = serializers.ListField(child=ConditionDeclaration(), max_length=500, default=list)
     notes = NotesField(default=dict)

@@ -112,7 +112,9 @@ class CampaignAssignments(CampaignView):
     def get(self, request: Request, pk: int) -> Response:
         rows = self.find(self.campaigns(), pk).assignments.select_related("campaign", "vehicle", "wave")
         rows = self.only(rows, "state", "verdict", "code").prefetch_related("attempts")
-        return self.page_of(rows, AssignmentSerializer)
+        page = self.paginate_queryset(rows) or []
+        context = {"explanations": queries.explain_all(page)}
+        return self.get_paginated_response(AssignmentSerializer(page, many=True, context=context).data)
 
 
 class CampaignDecisions(CampaignView):

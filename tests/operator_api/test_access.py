@@ -1,0 +1,155 @@
+from datetime import timedelta
+
+import pytest
+from django.test import Client
+from django.urls import get_resolver
+
+from otaserver.operator_api import urls
+from otaserver.operator_api.views.base import TenantView
+from otaserver.tenants import operations as tenants
+from otaserver.tenants.models import ServiceToken
+from otaserver.tenants.states import PERMISSIONS, Permission, Role
+from tests.factories import NOON
+
+METHODS = ("GET", "POST", "PUT", "PATCH")
+NEEDS = {
+    ("GET", "me"): Permission.VIEW,
+    ("GET", "tenant"): Permission.VIEW,
+    ("PATCH", "tenant"): Permission.ADMINISTER,
+    ("POST", "tenant/stop"): Permission.STOP,
+    ("POST", "tenant/resume"): Permission.MANAGE_CAMPAIGNS,
+    ("GET", "audit"): Permission.AUDIT,
+    ("GET", "packages"): Permission.VIEW,
+    ("POST", "packages"): Permission.PUBLISH,
+    ("GET", "packages/1"): Permission.VIEW,
+    ("GET", "packages/1/content"): Permission.PUBLISH,
+    ("PATCH", "packages/1/content"): Permission.PUBLISH,
+    ("POST", "packages/1/publish"): Permission.PUBLISH,
+    ("POST", "packages/1/withdraw"): Permission.PUBLISH,
+    ("GET", "trust/online-keys"): Permission.VIEW,
+    ("GET", "trust/image/root"): Permission.VIEW,
+    ("PUT", "trust/image/root"): Permission.ADMINISTER,
+    ("GET", "trust/image/targets"): Permission.VIEW,
+    ("PUT", "trust/image/targets"): Permission.ADMINISTER,
+    ("GET", "trust/image/supplier"): Permission.VIEW,
+    ("PUT", "trust/image/supplier"): Permission.PUBLISH,
+    ("GET", "releases"): Permission.VIEW,
+    ("POST", "releases"): Permission.PUBLISH,
+    ("GET", "releases/1"): Permission.VIEW,
+    ("GET", "vehicles"): Permission.VIEW,
+    ("GET", "vehicles/VIN1"): Permission.VIEW,
+    ("GET", "groups"): Permission.VIEW,
+    ("POST", "groups"): Permission.MANAGE_FLEET,
+    ("GET", "groups/1"): Permission.VIEW,
+    ("GET", "groups/1/vehicles"): Permission.VIEW,
+    ("POST", "groups/1/vehicles"): Permission.MANAGE_FLEET,
+    ("POST", "claim-codes"): Permission.MANAGE_FLEET,
+    ("GET", "campaigns"): Permission.VIEW,
+    ("POST", "campaigns"): Permission.MANAGE_CAMPAIGNS,
+    ("GET", "campaigns/1"): Permission.VIEW,
+    ("GET", "campaigns/1/waves"): Permission.VIEW,
+    ("GET", "campaigns/1/assignments"): Permission.VIEW,
+    ("GET", "campaigns/1/decisions"): Permission.VIEW,
+    ("POST", "campaigns/1/submit"): Permission.MANAGE_CAMPAIGNS,
+    ("POST", "campaigns/1/approve"): Permission.APPROVE,
+    ("POST", "campaigns/1/reject"): Permission.APPROVE,
+    ("POST", "campaigns/1/schedule"): Permission.MANAGE_CAMPAIGNS,
+    ("POST", "campaigns/1/start"): Permission.MANAGE_CAMPAIGNS,
+    ("POST", "campaigns/1/pause"): Permission.MANAGE_CAMPAIGNS,
+    ("POST", "campaigns/1/resume"): Permission.MANAGE_CAMPAIGNS,
+    ("POST", "campaigns/1/cancel"): Permission.MANAGE_CAMPAIGNS,
+    ("POST", "campaigns/1/stop"): Permission.STOP,
+    ("POST", "campaigns/1/rollback"): Permission.MANAGE_CAMPAIGNS,
+    ("POST", "waves/1/decide"): Permission.MANAGE_CAMPAIGNS,
+}
+PATHS = sorted({path for _, path in NEEDS})
+
+
+def content_type(path):
+    return "application/octet-stream" if path.endswith("/content") else "application/json"
+
+
+def handled_methods(path):
+    view = get_resolver().resolve(f"/api/v1/{path}").func.view_class
+    return [method for method in METHODS if hasattr(view, method.lower())]
+
+
+def test_every_address_and_method_stands_in_the_table():
+    views = [pattern for pattern in urls.urlpatterns if issubclass(pattern.callback.view_class, TenantView)]
+    served = {(method, path) for path in PATHS for method in handled_methods(path)}
+
+    assert served == set(NEEDS)
+    assert len({pattern.callback.view_class for pattern in views}) == len(
+        {get_resolver().resolve(f"/api/v1/{path}").func.view_class for path in PATHS}
+    )
+
+
+@pytest.mark.parametrize("role", Role.values)
+def test_each_role_may_do_what_its_permissions_say_and_nothing_else(as_role, role):
+    caller = as_role(role)
+
+    for (method, path), needed in NEEDS.items():
+        response = caller(method, f"/{path}", content_type=content_type(path))
+
+        is_forbidden = response.status_code == 403
+        assert is_forbidden == (needed not in PERMISSIONS[role]), (method, path, response.content)
+        if is_forbidden:
+            assert response.json()["code"] == "permission.missing"
+            assert response.json()["permission"] == needed
+
+
+@pytest.mark.parametrize(("method", "path"), NEEDS)
+def test_nobody_is_answered_without_a_token(db, method, path):
+    response = Client().generic(method, f"/api/v1/{path}", content_type=content_type(path))
+
+    assert response.status_code == 401
+    assert response["WWW-Authenticate"] == "Bearer"
+    assert response["Content-Type"] == "application/problem+json"
+    assert response.json()["code"] == "token.invalid"
+
+
+@pytest.mark.parametrize("header", ["", "Bearer", "Bearer ", "Basic b3RhOm90YQ==", "Bearer ota_guess", "ota_guess"])
+def test_a_credential_that_is_none_is_refused(db, header):
+    response = Client().get("/api/v1/me", headers={"Authorization": header})
+
+    assert (response.status_code, response.json()["code"]) == (401, "token.invalid")
+
+
+def test_a_revoked_token_is_refused_at_once(caller):
+    assert caller.get("/me").status_code == 200
+    tenants.revoke_service_token(ServiceToken.objects.get(), at=NOON)
+
+    assert caller.get("/me").status_code == 401
+
+
+def test_an_expired_token_is_refused(tenant, caller):
+    ServiceToken.objects.update(expires_at=NOON - timedelta(seconds=1))
+
+    assert caller.get("/me").status_code == 401
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_method_that_an_address_does_not_have_is_a_405_problem(caller, path):
+    for method in ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"):
+        if method not in handled_methods(path):
+            response = caller(method, f"/{path}")
+
+            assert response.status_code == 405, (method, path)
+            assert response.json()["code"] == "request.method"
+
+
+def test_me_tells_who_one_is(caller):
+    assert caller.get("/me").json() == {
+        "tenant": "acme",
+        "token": "a administrator",
+        "role": "administrator",
+        "permissions": sorted(Permission.values),
+    }
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/packages/", "/packages/x", "/campaigns/1/explode", ""])
+def test_an_address_that_there_is_not_is_a_404_problem(caller, path):
+    response = caller.get(path)
+
+    assert (response.status_code, response["Content-Type"]) == (404, "application/problem+json")
+    assert response.json()["code"] == "resource.not_found"

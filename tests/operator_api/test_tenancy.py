@@ -1,0 +1,109 @@
+"""Nothing crosses a tenant: another's object is not there, whatever one does with it."""
+
+import pytest
+
+from otaserver.audit.models import Entry
+from otaserver.campaigns.models import Campaign, Wave
+from otaserver.fleet.models import Group
+from tests.factories import NOON, make_group, make_package, make_release, make_vehicle
+
+
+@pytest.fixture
+def foreign(tenant):
+    """One of everything, of the tenant that the stranger is not of."""
+    vehicle = make_vehicle(tenant, "VIN1")
+    package = make_package(tenant)
+    release = make_release(tenant, package, version="1")
+    group = make_group(tenant, vehicle)
+    campaign = Campaign.objects.create(
+        tenant=tenant, name="first", release=release, group=group, created_by="test", created_at=NOON
+    )
+    wave = Wave.objects.create(campaign=campaign, number=1, percent=100, state="undecided")
+    return {"package": package.pk, "release": release.pk, "group": group.pk, "campaign": campaign.pk, "wave": wave.pk}
+
+
+REASON = {"reason": "because"}
+REQUESTS = [
+    ("GET", "/packages/{package}", None),
+    ("GET", "/packages/{package}/content", None),
+    ("PATCH", "/packages/{package}/content", b"bytes"),
+    ("POST", "/packages/{package}/publish", {"metadata": {"tuf-1.0": ""}}),
+    ("POST", "/packages/{package}/withdraw", {"metadata": {"tuf-1.0": ""}}),
+    ("GET", "/releases/{release}", None),
+    ("POST", "/releases", {"name": "a", "version": "1", "packages": [{"package": "{package}"}]}),
+    ("GET", "/vehicles/VIN1", None),
+    ("GET", "/groups/{group}", None),
+    ("GET", "/groups/{group}/vehicles", None),
+    ("POST", "/groups/{group}/vehicles", {"vehicles": ["VIN1"]}),
+    ("POST", "/groups", {"name": "a", "vehicles": ["VIN1"]}),
+    ("POST", "/campaigns", {"name": "a", "release": "{release}", "group": "{group}", "waves": [{"percent": 100}]}),
+    ("GET", "/campaigns/{campaign}", None),
+    ("GET", "/campaigns/{campaign}/waves", None),
+    ("GET", "/campaigns/{campaign}/assignments", None),
+    ("GET", "/campaigns/{campaign}/decisions", None),
+    ("POST", "/campaigns/{campaign}/submit", {}),
+    ("POST", "/campaigns/{campaign}/approve", {}),
+    ("POST", "/campaigns/{campaign}/reject", REASON),
+    ("POST", "/campaigns/{campaign}/schedule", {"starts_at": "2026-06-02T06:00:00Z"}),
+    ("POST", "/campaigns/{campaign}/start", {}),
+    ("POST", "/campaigns/{campaign}/pause", REASON),
+    ("POST", "/campaigns/{campaign}/resume", REASON),
+    ("POST", "/campaigns/{campaign}/cancel", REASON),
+    ("POST", "/campaigns/{campaign}/stop", REASON),
+    ("POST", "/campaigns/{campaign}/rollback", {"name": "back"}),
+    ("POST", "/waves/{wave}/decide", REASON | {"passed": True}),
+]
+
+
+def filled(value, ids):
+    if isinstance(value, dict):
+        return {name: filled(inner, ids) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [filled(inner, ids) for inner in value]
+    if isinstance(value, str) and value.startswith("{"):
+        return ids[value.strip("{}")]
+    return value
+
+
+@pytest.mark.parametrize(("method", "path", "body"), REQUESTS)
+def test_another_tenants_object_is_not_found_and_untouched(stranger, foreign, method, path, body):
+    before = list(Campaign.objects.values()), list(Wave.objects.values()), Group.objects.count()
+    headers = {"If-Match": '"1"', "Upload-Offset": "0"}
+    if isinstance(body, bytes):
+        headers["content_type"] = "application/octet-stream"
+
+    response = stranger(method, path.format(**foreign), filled(body, foreign), **headers)
+
+    assert response.status_code == 404, response.content
+    assert response.json()["code"].endswith("not_found")
+    assert (list(Campaign.objects.values()), list(Wave.objects.values()), Group.objects.count()) == before
+    assert not Entry.objects.exists()
+
+
+@pytest.mark.parametrize("path", ["/packages", "/releases", "/vehicles", "/groups", "/campaigns", "/audit"])
+def test_lists_hold_only_ones_own(stranger, foreign, path):
+    assert stranger.get(path).json() == {"next": None, "previous": None, "results": []}
+
+
+@pytest.mark.parametrize("path", ["/trust/image/root", "/trust/director/root", "/trust/image/targets"])
+def test_metadata_of_another_tenant_is_not_found(stranger, foreign, path):
+    assert stranger.get(path).status_code == 404
+
+
+def test_a_reference_to_another_tenants_way_back_is_not_found(stranger, foreign):
+    own = make_release(stranger.tenant, make_package(stranger.tenant))
+    group = make_group(stranger.tenant)
+
+    response = stranger.post(
+        "/campaigns",
+        {
+            "name": "a",
+            "release": own.pk,
+            "group": group.pk,
+            "waves": [{"percent": 100}],
+            "fallback_release": foreign["release"],
+        },
+    )
+
+    assert response.status_code == 404
+    assert not Campaign.objects.filter(tenant=stranger.tenant).exists()
