@@ -143,11 +143,16 @@ class Agent:
     def _cycle(self) -> tuple[str, str]:
         self._polling.wants_manifest = False
         entry = self._journal.entry
-        if entry is not None and entry.step in INSTALLING:
-            status, release = self._install(), entry.order.release
-            if status == "waiting":
-                return status, release
-            entry = None
+        if entry is None or entry.step not in INSTALLING:
+            return self._follow_orders(entry)
+        # What was begun is ended first, and needs no network.
+        ended = (self._install(), entry.order.release)
+        if ended[0] == "waiting":
+            return ended
+        followed = self._follow_orders(None)
+        return ended if followed[0] == "idle" else followed
+
+    def _follow_orders(self, entry: Entry | None) -> tuple[str, str]:
         self._credentials.ensure(self._now())
         if not self._poll_or_rely_on_grace(entry):
             return self._advance(entry)
@@ -283,6 +288,8 @@ class Agent:
 
     def _report(self, error: VehicleError | None) -> VehicleError | None:
         """Send what is due, whatever happened before; returns the first error."""
+        if not self._credentials.is_enrolled:
+            return error
         try:
             self._reporter.send_due(self._now(), is_wanted=self._polling.wants_manifest)
         except VehicleError as caught:

@@ -44,6 +44,10 @@ class Credentials:
         if self._current:
             self._use(self._current)
 
+    @property
+    def is_enrolled(self) -> bool:
+        return self._current is not None
+
     def ensure(self, at: datetime) -> None:
         """Enrol if that is still to do; renew when a third of the credential's life is left.
 

@@ -383,7 +383,7 @@ def ranged(request: httpx.Request, data: bytes | None, digest: str) -> httpx.Res
     return httpx.Response(206, headers=headers, content=pieces(rest))
 
 
-def pieces(data: bytes, size: int = 16_384) -> Any:
+def pieces(data: bytes, size: int = 40_000) -> Any:
     return (data[start : start + size] for start in range(0, len(data), size))
 
 

@@ -1,0 +1,86 @@
+import json
+import stat
+from datetime import timedelta
+
+import httpx
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
+
+from tests.clients.vehicle.repositories import stamp
+from tests.clients.vehicle.vehicles import Vehicle
+
+
+@pytest.fixture
+def answers(oem):
+    """Enrolments as the server hears them; it answers with a certificate."""
+    heard = []
+
+    def enrol(request):
+        heard.append(json.loads(request.read()))
+        answer = {
+            "vehicle_id": "VIN1",
+            "token": "t",
+            "token_expires_at": stamp(oem.at + timedelta(days=90)),
+            "certificate": "-----CERTIFICATE-----\n",
+            "certificate_expires_at": stamp(oem.at + timedelta(days=30)),
+            "authority": "-----AUTHORITY-----\n",
+            "polling_seconds": 60,
+        }
+        return httpx.Response(201, json=answer)
+
+    oem.overrides["/enrol"] = enrol
+    oem.overrides["/director/manifest"] = lambda _request: httpx.Response(503)
+    return heard
+
+
+def test_a_vehicle_asks_for_a_certificate_with_a_key_of_its_own(oem, tmp_path, answers):
+    vehicle = Vehicle(oem, tmp_path, wants_certificate=True)
+
+    vehicle.run()
+
+    request = x509.load_pem_x509_csr(answers[0]["certificate_request"].encode())
+    key = request.public_key()
+    assert isinstance(key, EllipticCurvePublicKey)
+    assert isinstance(key.curve, SECP256R1)
+    assert request.subject.rfc4514_string() == "CN=VIN1"
+    assert request.is_signature_valid
+    folder = vehicle.config.state_dir
+    assert (folder / "certificate.pem").read_text() == "-----CERTIFICATE-----\n-----AUTHORITY-----\n"
+    for name in ("certificate.key", "credentials.json"):
+        assert stat.S_IMODE((folder / name).stat().st_mode) == 0o600
+    # The certificate ends first, so it decides: two thirds of 30 days.
+    assert json.loads((folder / "credentials.json").read_text())["renew_at"] == stamp(oem.at + timedelta(days=20))
+
+
+def test_a_vehicle_names_its_ecus_once(oem, tmp_path, answers):
+    vehicle = Vehicle(oem, tmp_path)
+    vehicle.run()
+    vehicle.restart()
+    vehicle.run()
+
+    (body,) = answers
+    assert (body["vehicle_id"], body["claim_code"], body["certificate_request"]) == ("VIN1", "claim", None)
+    assert [(ecu["serial"], ecu["hardware_id"], ecu["is_primary"]) for ecu in body["ecus"]] == [
+        ("P1", "gateway", True),
+        ("S1", "engine", False),
+        ("S2", "seat", False),
+    ]
+    assert len({ecu["public_key"]["keyval"]["public"] for ecu in body["ecus"]}) == 3
+
+
+def test_another_claim_code_enrols_anew(oem, tmp_path, answers):
+    Vehicle(oem, tmp_path).run()
+    vehicle = Vehicle(oem, tmp_path, claim_code="second")
+
+    vehicle.run()
+
+    assert [body["claim_code"] for body in answers] == ["claim", "second"]
+    assert answers[0]["ecus"] == answers[1]["ecus"]
+
+
+def test_without_claim_code_nothing_is_asked(oem, tmp_path):
+    vehicle = Vehicle(oem, tmp_path, claim_code="")
+
+    assert vehicle.run().detail.startswith("claim.missing:")
+    assert oem.requests == []
