@@ -25,7 +25,7 @@ def at(**delta: float) -> datetime:
 def make_versions(tenant: Tenant, version: str = "1.0", hardware: tuple[str, ...] = HARDWARE, **fields: Any) -> Release:
     """A release with a package for each hardware id."""
     packages = [make_package(tenant, hw, version, hardware_ids=(hw,), **fields) for hw in hardware]
-    return make_release(tenant, *packages, name="car", version=version)
+    return make_release(tenant, *packages, name=fields.get("role", "car"), version=version)
 
 
 def install(vehicle: Vehicle, release: Release) -> None:
@@ -49,7 +49,9 @@ def make_fleet(tenant: Tenant, count: int, release: Release, hardware: tuple[str
     return vehicles
 
 
-def make_campaign(vehicles: int = 4, waves: tuple[float, ...] = (100,), max_failed: int = 0, **plan: Any) -> Campaign:
+def make_campaign(
+    vehicles: int = 4, waves: tuple[float, ...] = (100,), wave_failures: int = 0, **plan: Any
+) -> Campaign:
     """A draft that brings release 2.0 to a group of vehicles on 1.0, with 1.0 as the way back."""
     tenant = plan.pop("tenant", None) or make_tenant()
     old = plan.pop("old", None) or make_versions(tenant)
@@ -61,7 +63,7 @@ def make_campaign(vehicles: int = 4, waves: tuple[float, ...] = (100,), max_fail
         CampaignPlan(
             release=new,
             group=group,
-            waves=[WavePlan(Decimal(str(percent)), max_failed) for percent in waves],
+            waves=[WavePlan(Decimal(str(percent)), wave_failures) for percent in waves],
             **values,
         ),
         by="alice",

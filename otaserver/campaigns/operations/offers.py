@@ -22,7 +22,7 @@ from otaserver.fleet.models import Vehicle
 from otaserver.statemachine import StaleStateError
 
 # How many one transaction offers: SQLite has one writer, and vehicles that report wait for it.
-OFFER_CHUNK = 2000
+OFFER_CHUNK = 1000
 
 
 def rejoin(campaign: Campaign) -> int:
