@@ -64,11 +64,13 @@ def set_keys(
 
 
 @app.command()
-def public(role: Annotated[str, typer.Argument(help="A role in the store")], keys: Keys) -> None:
+def public(
+    role: Annotated[str, typer.Argument(help="A role in the store")], keys: Keys, as_json: AsJson = False
+) -> None:
     """Show a role's public keys as JSON: what a supplier sends to whoever delegates to it."""
     found = KeyStore(keys).role(role if "/" in role else f"image/{role}")
     shown = {"threshold": found.threshold, "keys": [each.public.to_dict() for each in found.stored]}
-    typer.echo(json.dumps(shown))
+    typer.echo(json.dumps(shown, indent=None if as_json else 2))
 
 
 def read_public_key(path: Path) -> Key:
