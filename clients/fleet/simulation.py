@@ -1,5 +1,6 @@
 """Puts the real client into every simulated vehicle and gives it its turns."""
 
+import random
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -38,11 +39,19 @@ class SimulatedVehicle:
             factory = {
                 ecu.serial: (ecu.target_name, ecu.release_counter, Path(ecu.image)) for ecu in planned.ecus if ecu.image
             }
-            install_factory(config, factory)
+            install_factory(config, factory, is_durable=False)
         self._hooks = SimulatedHooks(
             planned.vehicle_id, seed=plan.seed, behaviours=plan.behaviours, clock=clock, releases=plan.releases
         )
-        self._agent = Agent(config, hooks=self._hooks, transport=transport, clock=clock, sleep=sleep)
+        self._agent = Agent(
+            config,
+            hooks=self._hooks,
+            transport=transport,
+            clock=clock,
+            sleep=sleep,
+            rng=random.Random(f"{plan.seed} {planned.vehicle_id}"),
+            is_durable=False,
+        )
         self._contacts = 0
 
     def take_turn(self) -> float | None:

@@ -31,9 +31,16 @@ def vehicle_ids(count: int) -> list[str]:
 
 
 def plan_fleet(
-    claim_codes: Mapping[str, str], *, factory: Firmware, versions: tuple[str, ...], bad: str, roots: Path
+    claim_codes: Mapping[str, str],
+    *,
+    factory: Firmware,
+    versions: tuple[str, ...],
+    behaviours: Mapping[str, Behaviour],
+    roots: Path,
+    polling_seconds: float = POLLING_SECONDS,
+    seed: int = 1,
 ) -> FleetPlan:
-    """Return the plan: every vehicle on the first version, and `bad` failing its health check on one revision."""
+    """Return the plan: every vehicle on the first of `versions`, and what goes wrong by release."""
     return FleetPlan(
         tenant="default",
         director_root=str(roots / "director-root.tuf-1.0.json"),
@@ -42,8 +49,9 @@ def plan_fleet(
             _vehicle(vehicle_id, code, number, factory, versions[0])
             for number, (vehicle_id, code) in enumerate(sorted(claim_codes.items()))
         ),
-        polling_seconds=POLLING_SECONDS,
-        behaviours={release_label(bad): Behaviour(failing_hardware=(BAD_REVISION,))},
+        seed=seed,
+        polling_seconds=polling_seconds,
+        behaviours=behaviours,
         releases={release_label(version): tuple(target_name(ecu, version) for ecu in HARDWARE) for version in versions},
     )
 

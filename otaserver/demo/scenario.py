@@ -4,16 +4,18 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import httpx
 from django.core.management.base import CommandError
 
 from clients.publisher.api import connect
 from clients.publisher.errors import CampaignEndedBadlyError
 from clients.publisher.keystore import KeyStore
 from clients.publisher.packages import PackageSpec
-from clients.publisher.publisher import Publisher
+from clients.publisher.publisher import Publisher, system_time
 from otaserver.demo.firmware import Firmware
 from otaserver.demo.fleet_plan import HARDWARE, POLLING_SECONDS, PRODUCT, ROLE, release_label, target_name, vehicle_ids
 
@@ -37,17 +39,25 @@ class Operator:
 
     @classmethod
     @contextmanager
-    def at(cls, url: str, token: str, folder: Path) -> Iterator["Operator"]:
+    def at(
+        cls,
+        url: str,
+        token: str,
+        folder: Path,
+        *,
+        transport: httpx.BaseTransport | None = None,
+        clock: Callable[[], datetime] = system_time,
+    ) -> Iterator["Operator"]:
         """Make the tenant's keys below `folder`; the connection lasts as long as the block."""
         keys = KeyStore.create(folder / "keys", tenant="default", roles=[ROLE])
-        with connect(url, token) as client:
-            yield cls(Publisher(client, keys), folder / "roots")
+        with connect(url, token, transport=transport) as client:
+            yield cls(Publisher(client, keys, clock=clock), folder / "roots")
 
-    def establish_trust(self) -> None:
+    def establish_trust(self, *, polling_seconds: int = POLLING_SECONDS) -> None:
         """Sign and upload the first roots and delegations; save the roots that vehicles leave the factory with."""
         self.publisher.trust.init()
         self.publisher.trust.save_first_roots(self.roots)
-        self.publisher.api.patch("/tenant", {"polling_seconds": POLLING_SECONDS})
+        self.publisher.api.patch("/tenant", {"polling_seconds": polling_seconds})
 
     def publish(self, version: str, firmware: Firmware, notes: Mapping[str, str]) -> None:
         """Sign and publish one package for each ECU, and the release that holds them."""
@@ -65,12 +75,16 @@ class Operator:
         """Wait until every vehicle has enrolled and sent a signed manifest of its factory software."""
         deadline = time.monotonic() + CAMPAIGN_SECONDS
         while time.monotonic() < deadline:
-            confirmed = sum(self._runs(vehicle, version) for vehicle in self.publisher.api.rows("/vehicles"))
+            confirmed = self.count_confirmed(version)
             show(confirmed)
             if confirmed == count:
                 return
             time.sleep(WATCH_SECONDS)
         raise CommandError(f"Only {confirmed} of {count} vehicles came within {CAMPAIGN_SECONDS} s.")
+
+    def count_confirmed(self, version: str) -> int:
+        """Return how many vehicles have proved that they run this version on every ECU."""
+        return sum(_runs(vehicle, version) for vehicle in self.publisher.api.rows("/vehicles"))
 
     def make_group(self, count: int) -> None:
         self.publisher.api.post("/groups", {"name": GROUP, "vehicles": vehicle_ids(count)})
@@ -110,10 +124,10 @@ class Operator:
         ended: Mapping[str, Any] = self.publisher.campaigns.show(name)
         return ended
 
-    @staticmethod
-    def _runs(vehicle: Mapping[str, Any], version: str) -> bool:
-        ecus = vehicle["ecus"]
-        return len(ecus) == len(HARDWARE) and all(ecu["installed_target"].endswith(f"-{version}") for ecu in ecus)
+
+def _runs(vehicle: Mapping[str, Any], version: str) -> bool:
+    ecus = vehicle["ecus"]
+    return len(ecus) == len(HARDWARE) and all(ecu["installed_target"].endswith(f"-{version}") for ecu in ecus)
 
 
 def notes_for(version: str) -> dict[str, str]:

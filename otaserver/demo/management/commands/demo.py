@@ -1,12 +1,8 @@
 """`manage.py demo`: signed firmware through staged campaigns into a hundred vehicles; a bad release and its end."""
 
-import os
-import shutil
-import sys
 import time
 from argparse import ArgumentParser
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -14,18 +10,19 @@ from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
 from rich.table import Table
 
+from clients.fleet.behaviour import Behaviour
 from clients.fleet.plan import FleetPlan, save_plan
 from clients.publisher.errors import PublisherError
 from otaserver.demo.display import CampaignDisplay, Counting
 from otaserver.demo.firmware import VERSIONS, Firmware, fetch_firmware
 from otaserver.demo.fleet_plan import BAD_REVISION, plan_fleet, release_label
+from otaserver.demo.own_folder import restart_in_own_folder
 from otaserver.demo.processes import running_fleet, running_server
 from otaserver.demo.scenario import Operator, notes_for
 from otaserver.demo.summary import Summary, summarize
 from otaserver.tenants.models import Tenant
 
 OLD, GOOD, BAD = VERSIONS
-MARK = "OTA_DEMO"
 
 
 class Command(BaseCommand):
@@ -41,8 +38,7 @@ class Command(BaseCommand):
         if not 50 <= vehicles <= 1000:
             # Of fewer, too few have the bad revision for the gate to be sure.
             raise CommandError(f"--vehicles {vehicles}: 50 to 1000.")
-        if MARK not in os.environ:
-            _restart_in_own_folder()
+        restart_in_own_folder("demo")
         self.console = Console(highlight=False)
         self.plan_file = settings.VAR_DIR / "fleet.json"
         self.fleet_folder = settings.VAR_DIR / "fleet"
@@ -81,7 +77,13 @@ class Command(BaseCommand):
             self._say(f"Signing and publishing {release_label(version)}: 3 packages, {size:,} bytes.")
             operator.publish(version, firmware[version], notes_for(version))
         codes = operator.claim_codes(count)
-        plan = plan_fleet(codes, factory=firmware[OLD], versions=tuple(VERSIONS), bad=BAD, roots=operator.roots)
+        plan = plan_fleet(
+            codes,
+            factory=firmware[OLD],
+            versions=tuple(VERSIONS),
+            behaviours={release_label(BAD): Behaviour(failing_hardware=(BAD_REVISION,))},
+            roots=operator.roots,
+        )
         save_plan(plan, self.plan_file)
         return plan
 
@@ -125,18 +127,3 @@ class Command(BaseCommand):
 
     def _say(self, sentence: str) -> None:
         self.console.print(sentence, soft_wrap=True)
-
-
-def _restart_in_own_folder() -> None:
-    """Start over with a folder of the demo's own, emptied: it never touches what `make serve` keeps."""
-    folder = settings.VAR_DIR / "demo"
-    if (folder / "fleet.json").exists() or not folder.exists() or (folder / "secrets.json").exists():
-        shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    environment = {name: value for name, value in os.environ.items() if name not in _ELSEWHERE}
-    environment |= {"OTA_VAR": str(folder), MARK: "1"}
-    os.execve(sys.executable, [sys.executable, str(Path(sys.argv[0]).resolve()), *sys.argv[1:]], environment)
-
-
-# The demo is always the embedded server: it would fill a production database with cars that do not exist.
-_ELSEWHERE = frozenset({"DATABASE_URL", "REDIS_URL", "OTA_STORAGE_URL"})

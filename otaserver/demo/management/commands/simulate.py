@@ -1,0 +1,197 @@
+"""`manage.py simulate`: a campaign over a fleet of real clients, server and all on a virtual clock."""
+
+import logging
+import random
+import time
+from argparse import ArgumentParser
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from rich.console import Console
+from rich.table import Table
+
+from clients.fleet.behaviour import ANY_RELEASE, Behaviour
+from clients.fleet.plan import FleetPlan
+from clients.fleet.report import read_fleet
+from clients.fleet.schedule import VirtualClock, run_virtual
+from clients.fleet.simulation import build_fleet
+from clients.publisher.errors import PublisherError
+from otaserver import clock
+from otaserver.campaigns.models import Campaign
+from otaserver.campaigns.states import CampaignState
+from otaserver.demo.firmware import SOURCES, Firmware
+from otaserver.demo.fleet_plan import plan_fleet, release_label
+from otaserver.demo.own_folder import restart_in_own_folder
+from otaserver.demo.scenario import GROUP, Operator, notes_for
+from otaserver.demo.ticks import tick
+from otaserver.embedded import first_start
+from otaserver.wsgi import application
+
+OLD, NEW = "1.0", "2.0"
+NAME = "simulated"
+URL = "http://testserver"
+START = datetime(2026, 1, 5, 6, 0, tzinfo=UTC)
+TICK_SECONDS = 300
+ENDED = (CampaignState.COMPLETED, CampaignState.HALTED, CampaignState.CANCELLED)
+
+
+class Command(BaseCommand):
+    help = "Try a campaign on a simulated fleet, server and vehicles in this process, on a virtual clock."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        number = parser.add_argument_group("fleet")
+        number.add_argument("--vehicles", type=int, default=200)
+        number.add_argument("--seed", type=int, default=1, help="the same seed gives the same fleet")
+        number.add_argument("--polling-minutes", type=float, default=60)
+        share = parser.add_argument_group("what the new release does (shares of the vehicles, 0 to 1)")
+        for name in ("install-failure", "health-failure", "silence", "slow", "offline"):
+            share.add_argument(f"--{name}", type=_share, default=0.0)
+        share.add_argument("--slow-minutes", type=float, default=60)
+        share.add_argument("--offline-hours", type=float, default=12)
+        plan = parser.add_argument_group("campaign")
+        plan.add_argument("--waves", default="5,25,100", help="cumulative percents")
+        plan.add_argument("--wave-limit", type=int, default=2, help="vehicles that may fail in a wave")
+        plan.add_argument("--soak-hours", type=float, default=4)
+        plan.add_argument("--days", type=float, default=30, help="give up after this virtual time")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        restart_in_own_folder("simulation")
+        began = time.monotonic()
+        # Every vehicle's log in one terminal would say nothing; the decisions are the report.
+        logging.disable(logging.WARNING)
+        virtual = VirtualClock(START)
+        try:
+            with clock.using(virtual):
+                self._simulate(virtual, options, began)
+        except PublisherError as error:
+            raise CommandError(f"{error.code}: {error}") from error
+
+    def _simulate(self, virtual: VirtualClock, options: Mapping[str, Any], began: float) -> None:
+        made = first_start.prepare(settings.VAR_DIR, at=virtual())
+        if made is None:
+            raise CommandError(f"{settings.VAR_DIR} is in use by another simulation.")
+        transport = httpx.WSGITransport(app=application)
+        with Operator.at(URL, made.token, settings.VAR_DIR, transport=transport, clock=virtual) as operator:
+            plan = self._prepare(operator, options)
+            folder = settings.VAR_DIR / "fleet"
+            fleet = build_fleet(
+                plan,
+                folder=folder,
+                server_url=URL,
+                transport=transport,
+                clock=virtual,
+                sleep=virtual.sleep,
+            )
+            run = _Run(operator, virtual, options)
+            run_virtual(
+                [vehicle.take_turn for vehicle in fleet],
+                virtual,
+                until=START + timedelta(days=options["days"]),
+                spread_seconds=plan.polling_seconds,
+                tick=run.tick,
+                tick_seconds=TICK_SECONDS,
+                is_done=run.is_done,
+            )
+            self._report(run, read_fleet(folder, plan.releases).by_release, virtual() - START, began)
+
+    def _prepare(self, operator: Operator, options: Mapping[str, Any]) -> FleetPlan:
+        operator.establish_trust(polling_seconds=round(options["polling_minutes"] * 60))
+        firmware = {version: _made_up(settings.VAR_DIR / "firmware", version) for version in (OLD, NEW)}
+        for version, files in firmware.items():
+            operator.publish(version, files, notes_for(version))
+        behaviours = {
+            release_label(NEW): Behaviour(
+                install_failure=options["install_failure"],
+                health_failure=options["health_failure"],
+                silence=options["silence"],
+                slow=options["slow"],
+                slow_seconds=options["slow_minutes"] * 60,
+            ),
+            ANY_RELEASE: Behaviour(offline=options["offline"], offline_seconds=options["offline_hours"] * 3600),
+        }
+        return plan_fleet(
+            operator.claim_codes(options["vehicles"]),
+            factory=firmware[OLD],
+            versions=(OLD, NEW),
+            behaviours=behaviours,
+            roots=operator.roots,
+            polling_seconds=options["polling_minutes"] * 60,
+            seed=options["seed"],
+        )
+
+    def _report(self, run: "_Run", disks: Mapping[str, int], virtual: timedelta, began: float) -> None:
+        console = Console(highlight=False)
+        if not Campaign.objects.exists():
+            console.print("The fleet had not enrolled when the time was over.")
+            return
+        campaign = run.operator.publisher.campaigns.show(NAME)
+        table = Table("after", "decision", "why", title=f"Campaign {campaign['state']}")
+        for decision in run.operator.decisions(NAME):
+            after = datetime.fromisoformat(decision["at"]) - START
+            table.add_row(_hours(after), decision["kind"], decision["sentence"])
+        console.print(table)
+        counts = ", ".join(f"{count} {state}" for state, count in campaign["counts"].items() if count)
+        console.print(f"Database: {counts}.")
+        console.print("Disks: " + ", ".join(f"{count} on {release}" for release, count in disks.items()) + ".")
+        console.print(f"{_hours(virtual)} of virtual time in {time.monotonic() - began:.0f} s.")
+
+
+class _Run:
+    """The operator's part: starts the campaign once the fleet is there, and sees when it has ended."""
+
+    def __init__(self, operator: Operator, virtual: VirtualClock, options: Mapping[str, Any]) -> None:
+        self.operator = operator
+        self._virtual = virtual
+        self._options = options
+        self._is_started = False
+
+    def tick(self) -> None:
+        tick(at=self._virtual())
+        if not self._is_started and self.operator.count_confirmed(OLD) == self._options["vehicles"]:
+            self._is_started = True
+            self._start()
+
+    def is_done(self) -> bool:
+        return Campaign.objects.filter(name=NAME, state__in=ENDED).exists()
+
+    def _start(self) -> None:
+        options = self._options
+        self.operator.make_group(options["vehicles"])
+        self.operator.publisher.campaigns.create(
+            NAME,
+            release=("city-car", NEW),
+            group=GROUP,
+            waves=[
+                {"percent": percent.strip(), "max_failed": options["wave_limit"]}
+                for percent in options["waves"].split(",")
+            ],
+            fallback=("city-car", OLD),
+            settings={"soak_seconds": round(options["soak_hours"] * 3600), "wave_rule": "proceed"},
+        )
+        for action in ("submit", "approve", "start"):
+            self.operator.publisher.campaigns.act(NAME, action)
+
+
+def _made_up(folder: Path, version: str) -> Firmware:
+    folder.mkdir(exist_ok=True)
+    files = {ecu: folder / f"{ecu}-{version}" for ecu in SOURCES}
+    for ecu, path in files.items():
+        path.write_bytes(random.Random(f"{ecu} {version}").randbytes(4096))
+    return Firmware(files, is_real=False)
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise ValueError(f"{value} is not between 0 and 1")
+    return value
+
+
+def _hours(span: timedelta) -> str:
+    minutes = round(span.total_seconds() / 60)
+    return f"{minutes // 60} h {minutes % 60:02} min"
