@@ -2,10 +2,9 @@
 
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import httpx
 
@@ -15,8 +14,7 @@ from clients.vehicle.config import VehicleConfig
 from clients.vehicle.credentials import Credentials
 from clients.vehicle.disk import Disk, pass_checkpoint
 from clients.vehicle.downloads import Downloads
-from clients.vehicle.ecu import Ecu, Link
-from clients.vehicle.errors import NeverError, NotNowError, RejectedError, VehicleError, VerificationError
+from clients.vehicle.errors import NotNowError, RejectedError, VehicleError, VerificationError
 from clients.vehicle.gate import Gate
 from clients.vehicle.hooks import Hooks
 from clients.vehicle.installation import Installation
@@ -26,7 +24,7 @@ from clients.vehicle.order import Order, format_time, parse_time
 from clients.vehicle.polling import Polling
 from clients.vehicle.reporter import Reporter
 from clients.vehicle.repository import Vehicle
-from clients.vehicle.secondary import Secondary, SecondaryLink
+from clients.vehicle.secondary import make_ecus
 from clients.vehicle.server import Server
 from clients.vehicle.state import State
 from clients.vehicle.trust import TrustStore
@@ -82,9 +80,9 @@ class Agent:
         self._server = Server(config, transport=transport, monotonic=monotonic)
         self._record = CommitRecord(config.state_dir / "commit.json", tuple(config.hardware), disk)
         self._journal = Journal(config.state_dir / "journal.json", disk)
-        primary, links = _make_ecus(config, clock, disk)
+        primary, links = make_ecus(config, clock=clock, disk=disk)
         store = TrustStore(config.state_dir / "trust", disk)
-        store.initialise({"director": config.director_root.read_bytes(), "image": config.image_root.read_bytes()})
+        store.initialise({"director": config.director_root, "image": config.image_root})
         verifier = Verifier(store, Vehicle(config.vehicle_id, config.hardware), config.limits, disk)
         self._credentials = Credentials(config, self._server, links, disk, self._log)
         self._polling = Polling(server=self._server, store=store, verifier=verifier, state=self._state)
@@ -123,22 +121,16 @@ class Agent:
     def run_once(self) -> CycleResult:
         """Run one cycle. Never raises for what a server sends or a network does."""
         error: VehicleError | None = None
+        status, detail = "", ""
         try:
             status, detail = self._cycle()
-        except NotNowError as caught:
-            error, status = caught, "not_now"
-            if caught.is_suspicious:
-                self._reporter.attack(str(caught))
-        except NeverError as caught:
-            error, status = caught, "never"
-            if isinstance(caught, VerificationError):
-                self._note_refusal(caught)
+        except VehicleError as caught:
+            error, status = caught, "not_now" if isinstance(caught, NotNowError) else "never"
         error = self._report(error)
-        self._state.save()
-        if error is None:
-            self._failures = 0
-            return CycleResult(schedule.after_success(self._polling_seconds(), self._rng), status, detail)
-        return self._failed(error, status)
+        if error is not None:
+            return self._failed(error, status)
+        self._failures = 0
+        return CycleResult(schedule.after_success(self._polling_seconds(), self._rng), status, detail)
 
     def _cycle(self) -> tuple[str, str]:
         self._polling.wants_manifest = False
@@ -275,26 +267,29 @@ class Agent:
             self._journal.close()
         self._downloads.clear()
 
-    def _note_refusal(self, error: VerificationError) -> None:
-        self._reporter.attack(str(error))
-        if error.attempt:
-            self._reporter.finish(
-                error.attempt, "failure", at=self._now(), code="verification_failed", message=str(error)
-            )
-            entry = self._journal.entry
-            if entry is not None and entry.order.attempt == error.attempt:
-                self._journal.close()
-                self._downloads.clear()
-
     def _report(self, error: VehicleError | None) -> VehicleError | None:
-        """Send what is due, whatever happened before; returns the first error."""
-        if not self._credentials.is_enrolled:
-            return error
+        """Note how the cycle went and send what is due; returns the first error."""
         try:
-            self._reporter.send_due(self._now(), is_wanted=self._polling.wants_manifest)
+            if isinstance(error, VerificationError):
+                self._note_refusal(error)
+            elif isinstance(error, NotNowError) and error.is_suspicious:
+                self._reporter.attack(str(error))
+            self._state.save()
+            if self._credentials.is_enrolled:
+                self._reporter.send_due(self._now(), is_wanted=self._polling.wants_manifest)
         except VehicleError as caught:
             return error or caught
         return error
+
+    def _note_refusal(self, error: VerificationError) -> None:
+        self._reporter.attack(str(error))
+        if not error.attempt:
+            return
+        self._reporter.finish(error.attempt, "failure", at=self._now(), code="verification_failed", message=str(error))
+        entry = self._journal.entry
+        if entry is not None and entry.order.attempt == error.attempt:
+            self._journal.close()
+            self._downloads.clear()
 
     def _flush_quietly(self) -> None:
         try:
@@ -314,17 +309,3 @@ class Agent:
 
     def _now(self) -> datetime:
         return self._verifier.trusted_time(self._clock())
-
-
-def _make_ecus(config: VehicleConfig, clock: Callable[[], datetime], disk: Disk) -> tuple[Ecu, Sequence[Link]]:
-    """Make every ECU; their keys are on disk when this returns."""
-    folder: Path = config.state_dir / "ecus"
-    primary = Ecu(folder / config.primary.serial, config.primary, disk)
-    links: list[Link] = []
-    for ecu in config.ecus:
-        if ecu.is_primary:
-            links.append(primary)
-        else:
-            secondary = Secondary(folder / ecu.serial, ecu, config, clock=clock, disk=disk)
-            links.append(SecondaryLink(ecu.serial, secondary.exchange, folder / ecu.serial))
-    return primary, links

@@ -6,7 +6,7 @@ the Primary's end, `Secondary.exchange` the other one.
 
 import base64
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any
 
 from clients.vehicle.config import EcuConfig, VehicleConfig
 from clients.vehicle.disk import Disk, full_disk_is_not_now, read_json
-from clients.vehicle.ecu import Ecu, ReportRequest
+from clients.vehicle.ecu import Ecu, Link, ReportRequest
 from clients.vehicle.errors import NotNowError, Reason, VerificationError
 from clients.vehicle.order import Order, Package
 from clients.vehicle.partial import PartialVerifier
@@ -63,10 +63,10 @@ class Secondary:
         self._part_path = directory / "incoming"
         store = TrustStore(directory / "trust", disk)
         vehicle = Vehicle(config.vehicle_id, config.hardware)
-        roots = {"director": config.director_root.read_bytes()}
+        roots = {"director": config.director_root}
         self._verifier: Verifier | PartialVerifier
         if ecu.verification == "full":
-            roots["image"] = config.image_root.read_bytes()
+            roots["image"] = config.image_root
             self._verifier = Verifier(store, vehicle, config.limits, disk)
         else:
             self._verifier = PartialVerifier(store, vehicle, config.limits)
@@ -212,3 +212,17 @@ class SecondaryLink:
         if isinstance(answer, dict) and "not_now" in answer:
             raise NotNowError(answer["not_now"], f"{self.serial}: {answer['message']}")
         return answer
+
+
+def make_ecus(config: VehicleConfig, *, clock: Callable[[], datetime], disk: Disk) -> tuple[Ecu, Sequence[Link]]:
+    """Make the vehicle's ECUs: the Primary's own, and the links to all. Their keys are on disk when this returns."""
+    folder = config.state_dir / "ecus"
+    primary = Ecu(folder / config.primary.serial, config.primary, disk)
+    links: list[Link] = []
+    for ecu in config.ecus:
+        if ecu.is_primary:
+            links.append(primary)
+        else:
+            secondary = Secondary(folder / ecu.serial, ecu, config, clock=clock, disk=disk)
+            links.append(SecondaryLink(ecu.serial, secondary.exchange, folder / ecu.serial))
+    return primary, links

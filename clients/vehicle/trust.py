@@ -25,15 +25,15 @@ class TrustStore:
     def current(self) -> Path:
         return self._link
 
-    def initialise(self, roots: Mapping[str, bytes]) -> None:
-        """Trust `roots` (by repository) to begin with; does nothing once there is trust."""
+    def initialise(self, roots: Mapping[str, Path]) -> None:
+        """Trust the provisioned `roots` (by repository) to begin with; does nothing once there is trust."""
         if self._link.exists():
             return
         scratch = self._new_scratch()
         for repository, root in roots.items():
             history = scratch / repository / "root_history"
             history.mkdir(parents=True)
-            (history / "1.root.json").write_bytes(root)
+            (history / "1.root.json").write_bytes(root.read_bytes())
             (scratch / repository / "root.json").symlink_to("root_history/1.root.json")
         self._adopt(scratch)
 
