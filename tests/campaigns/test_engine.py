@@ -9,6 +9,7 @@ from otaserver.audit import queries as audit
 from otaserver.audit.models import Entry
 from otaserver.campaigns import errors, operations
 from otaserver.campaigns.models import Assignment, Attempt, Campaign, Decision, GateState, Wave
+from otaserver.campaigns.operations import offers, starts
 from otaserver.director.models import Direction
 from otaserver.fleet.models import Vehicle
 from otaserver.statemachine import InvalidTransitionError, StaleStateError
@@ -207,6 +208,51 @@ def test_neutral_ends_are_refilled_from_later_waves():
     assert Decision.objects.get(kind="wave.refilled").inputs == {"vehicles": 1}
 
 
+def make_maturing():
+    """A campaign whose first wave matures: one vehicle soaks, one lapsed, and one more had no turn."""
+    campaign = make_running(vehicles=2, waves=(50, 100), offer_timeout_seconds=60)
+    tick(campaign, at(minutes=1))
+    succeed(in_turn(campaign, "offered")[0], at=at(minutes=1))
+    tick(campaign, at(minutes=2))
+    assert (states(campaign), wave_states(campaign)) == (["lapsed", "soaking"], ["maturing", "waiting"])
+    return campaign
+
+
+def test_a_maturing_wave_is_open_again_when_a_vehicle_given_up_installs_after_all():
+    campaign = make_maturing()
+
+    report(in_turn(campaign, "lapsed")[0], "installing", at=at(minutes=3))
+    tick(campaign, at(minutes=3))
+
+    assert wave_states(campaign) == ["open", "waiting"]
+
+
+def test_a_maturing_wave_is_open_again_when_a_place_is_refilled():
+    campaign = make_running(vehicles=3, waves=(34, 100))
+    first, second, _ = in_turn(campaign)
+    succeed(first)
+    succeed(second)
+    tick(campaign)
+    assert wave_states(campaign) == ["maturing", "waiting"]
+    Assignment.objects.filter(pk=first.pk).update(state="superseded", due_at=None)
+
+    tick(campaign, at(minutes=1))
+
+    assert (states(campaign), wave_states(campaign)) == (["superseded", "soaking", "offered"], ["open", "waiting"])
+
+
+def test_a_large_campaign_is_offered_in_chunks(monkeypatch):
+    monkeypatch.setattr(offers, "OFFER_CHUNK", 2)
+    monkeypatch.setattr(starts, "INSERT_CHUNK", 2)
+    campaign = make_started(vehicles=5)
+
+    assert operations.advance_campaign(campaign.pk, at=NOON) is True
+    assert states(campaign) == ["offered"] * 2 + ["waiting"] * 3
+    tick(campaign)
+
+    assert states(campaign) == ["offered"] * 5
+
+
 def test_when_all_neutral_and_nobody_is_left_the_campaign_ends():
     campaign = make_running(vehicles=2, waves=(50, 100))
     for _ in range(2):
@@ -235,7 +281,8 @@ def test_more_failures_than_the_wave_allows_ask_a_person():
     fail(first)
     succeed(second)
 
-    tick(campaign, NOON + SOAK)
+    for _ in range(2):
+        tick(campaign, NOON + SOAK)
 
     assert wave_states(campaign) == ["undecided", "waiting"]
     assert states(campaign)[2:] == ["waiting", "waiting"]
@@ -403,7 +450,7 @@ def test_a_tick_killed_at_any_statement_leaves_nothing_half_done():
             assert [list(model.objects.order_by("pk").values()) for model in models] == before
 
     assert number > 20
-    assert states(campaign) == ["failed", "refused", "offered", "waiting", "waiting", "waiting"]
+    assert states(campaign) == ["failed", "refused", "offered", "offered", "waiting", "waiting"]
 
 
 def test_a_campaign_that_is_not_under_way_does_not_move():

@@ -128,6 +128,18 @@ def test_each_vehicle_has_a_sentence_that_says_why():
     assert explain(second) == "The vehicle waits, and the campaign is paused: weekend."
 
 
+def test_what_holds_a_vehicle_back_is_told():
+    campaign = make_running(vehicles=1)
+    assignment = in_turn(campaign)[0]
+
+    report(assignment, "held", code="consent_awaited")
+    report(assignment, "held", code="battery_low")
+
+    assert explain(assignment) == (
+        "The vehicle holds the installation back (battery_low); this ends at 2026-06-08 12:00 UTC at the latest."
+    )
+
+
 def test_a_success_and_a_neutral_end_are_explained():
     campaign = make_running(vehicles=2)
     good, unwilling = in_turn(campaign)
@@ -159,9 +171,9 @@ def test_a_vehicle_that_waits_for_another_campaign_or_for_room_is_told_so():
     tick(second)
     (busy,) = in_turn(first, "offered")
 
-    assert explain(in_turn(first, "waiting")[0]).endswith(
-        "it waits until it is done with second: one order at a time."
-    ) or explain(in_turn(first, "waiting")[0]).startswith("The vehicle waits until it is done with second")
+    assert explain(in_turn(first, "waiting")[0]) == (
+        "The vehicle waits until it is done with second: one order at a time."
+    )
     assert explain(second.assignments.get(vehicle=busy.vehicle)) == (
         "The vehicle waits until it is done with spring: one order at a time."
     )

@@ -43,8 +43,9 @@ def record_evidence(vehicle: Vehicle, *, report: EvidenceReport | None, at: date
     if concerned:
         found = vehicle.ecus.values_list("serial", "hardware_id", "installed_sha256")
         computers = [Computer(serial, hardware_id, sha256) for serial, hardware_id, sha256 in found]
-        for pk in sorted(concerned):
-            _compare(pk, latest, computers, at=at)
+        # All of them before the vehicle's own row: the order in which offers lock.
+        for assignment in [reports.locked(pk) for pk in sorted(concerned)]:
+            _compare(assignment, latest, computers, at=at)
     if report is not None:
         _take_report(vehicle, report, at=at)
 
@@ -54,9 +55,8 @@ def _latest_attempt(vehicle: Vehicle) -> Attempt | None:
     return Attempt.objects.filter(vehicle=vehicle, number=F("vehicle__last_attempt_number")).first()
 
 
-def _compare(pk: int, latest: Attempt | None, computers: list[Computer], *, at: datetime) -> None:
-    assignment = reports.locked(pk)
-    own = latest is not None and latest.assignment_id == pk and reports.is_latest(assignment, latest)
+def _compare(assignment: Assignment, latest: Attempt | None, computers: list[Computer], *, at: datetime) -> None:
+    own = latest is not None and latest.assignment_id == assignment.pk and reports.is_latest(assignment, latest)
     view = bundles.release_view(assignment.campaign.release)
     decided = after_evidence(
         AssignmentState(assignment.state),

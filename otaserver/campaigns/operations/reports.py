@@ -18,6 +18,16 @@ from otaserver.fleet.models import Vehicle
 
 MAX_MESSAGE_LENGTH = 4000
 MAX_LOG_LENGTH = 64 * 1024
+# States in which the vehicle's code and message say why it is there.
+_TELLING = frozenset(
+    {
+        AssignmentState.HELD,
+        AssignmentState.WAITING,
+        AssignmentState.LAPSED,
+        AssignmentState.FAILED,
+        AssignmentState.REFUSED,
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -74,7 +84,7 @@ def confirm_withdrawal(vehicle: Vehicle, *, at: datetime) -> None:
 
 def _attempt_of(vehicle: Vehicle, attempt: UUID | int) -> Attempt:
     key = {"number": attempt} if isinstance(attempt, int) else {"pk": attempt}
-    found = Attempt.objects.filter(vehicle=vehicle, **key).first()
+    found = Attempt.objects.filter(vehicle=vehicle, **key).select_related("vehicle").first()
     if found is None:
         raise AttemptNotFoundError(f"Vehicle {vehicle} has no attempt {attempt}.", attempt=str(attempt))
     return found
@@ -107,6 +117,8 @@ def _clean(text: str) -> str:
 
 
 def _believe(attempt: Attempt, report: VehicleReport, *, at: datetime) -> None:
+    if attempt.number < attempt.vehicle.last_attempt_number:
+        return
     assignment = locked(attempt.assignment_id)
     if not is_latest(assignment, attempt):
         return
@@ -116,9 +128,9 @@ def _believe(attempt: Attempt, report: VehicleReport, *, at: datetime) -> None:
     if decided.wants_manifest:
         Vehicle.objects.filter(pk=assignment.vehicle_id).update(is_manifest_wanted=True)
     if decided.state is not None:
-        carry_out(assignment, attempt, decided, code=report.code, message=report.message, at=at)
+        _carry_out(assignment, attempt, decided, decided.state, code=report.code, message=report.message, at=at)
     elif report.phase != ReportPhase.FINISHED and assignment.state in STOPPABLE_STATES:
-        _prolong(assignment, at=at)
+        _prolong(assignment, report, at=at)
 
 
 def locked(assignment_id: int) -> Assignment:
@@ -136,13 +148,17 @@ def is_latest(assignment: Assignment, attempt: Attempt) -> bool:
     return attempt.number == assignment.vehicle.last_attempt_number
 
 
-def carry_out(
-    assignment: Assignment, attempt: Attempt, decided: Move, *, code: str, message: str, at: datetime
+def _carry_out(
+    assignment: Assignment,
+    attempt: Attempt,
+    decided: Move,
+    state: AssignmentState,
+    *,
+    code: str,
+    message: str,
+    at: datetime,
 ) -> None:
-    """Move an assignment as decided; an attempt that may be repeated waits for its turn, within the campaign's cap."""
-    state, next_attempt_at = decided.state, None
-    if state is None:
-        return
+    next_attempt_at = None
     if decided.may_retry:
         campaign = assignment.campaign
         failures = 1 + assignment.attempts.filter(outcome=ReportOutcome.FAILURE).exclude(pk=attempt.pk).count()
@@ -150,7 +166,7 @@ def carry_out(
             state = AssignmentState.LAPSED
         else:
             next_attempt_at = at + deadlines.retry_delay(campaign.retry_seconds, failures=failures)
-    if decided.outcome in (ReportOutcome.NONE, ReportOutcome.SUCCESS):
+    if state not in _TELLING:
         code = message = ""
     assignments.move(
         assignment,
@@ -164,7 +180,7 @@ def carry_out(
     )
 
 
-def _prolong(assignment: Assignment, *, at: datetime) -> None:
+def _prolong(assignment: Assignment, report: VehicleReport, *, at: datetime) -> None:
     due_at = deadlines.due_at(
         assignment.state,
         assignments.timeouts_of(assignment.campaign),
@@ -172,5 +188,8 @@ def _prolong(assignment: Assignment, *, at: datetime) -> None:
         offered_at=assignment.offered_at,
         installing_at=None,
     )
-    if due_at != assignment.due_at:
-        Assignment.objects.filter(pk=assignment.pk, state=assignment.state).update(due_at=due_at)
+    changes: dict[str, Any] = {"due_at": due_at}
+    if assignment.state == AssignmentState.HELD == report.phase:
+        # What holds it back may be another thing by now.
+        changes |= {"code": _clean(report.code)[:80], "message": _clean(report.message)[:MAX_MESSAGE_LENGTH]}
+    Assignment.objects.filter(pk=assignment.pk, state=assignment.state).update(**changes)
