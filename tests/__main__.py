@@ -1,6 +1,7 @@
 """The whole suite, as `make test` runs it: everything on SQLite, then all that touches a database on PostgreSQL."""
 
 import os
+import random
 import subprocess
 import sys
 import time
@@ -8,11 +9,13 @@ import time
 NOTHING_COLLECTED = 5
 
 
-def run(database: str, arguments: list[str]) -> tuple[int, float]:
+def run(database: str, arguments: list[str], *, seed: str) -> tuple[int, float]:
     """Run pytest on one database and return its exit code and the seconds it took."""
     started = time.monotonic()
-    command = [sys.executable, "-m", "pytest", "-q", "-n", "2", "--dist", "loadgroup", *arguments]
-    code = subprocess.run(command, env=os.environ | {"OTA_TEST_DATABASE": database}, check=False).returncode
+    command = [sys.executable, "-m", "pytest", "-q", "-n", "2", "--dist", "loadgroup", "--durations", "10", *arguments]
+    # The workers must collect the same tests in the same order, sets included; runs may differ.
+    environment = os.environ | {"OTA_TEST_DATABASE": database, "PYTHONHASHSEED": seed}
+    code = subprocess.run(command, env=environment, check=False).returncode
     # Where only some tests were asked for, none of them may touch the database.
     if arguments and code == NOTHING_COLLECTED:
         code = 0
@@ -20,7 +23,9 @@ def run(database: str, arguments: list[str]) -> tuple[int, float]:
 
 
 def main(arguments: list[str]) -> int:
-    results = {database: run(database, arguments) for database in ("sqlite", "postgresql")}
+    seed = os.environ.get("PYTHONHASHSEED") or str(random.randrange(2**32))
+    print(f"PYTHONHASHSEED={seed}", flush=True)
+    results = {database: run(database, arguments, seed=seed) for database in ("sqlite", "postgresql")}
     for database, (code, seconds) in results.items():
         print(f"{database}: {'passed' if code == 0 else f'FAILED ({code})'} in {seconds:.0f} s")
     return max(code for code, _ in results.values())

@@ -58,6 +58,17 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         shutil.rmtree(os.environ["OTA_TEST_ROOT"], ignore_errors=True)
 
 
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None) -> Iterator[None]:
+    """Before the database of the tests is dropped, end what a thread of theirs may still hold open."""
+    yield
+    if django_settings.USES_POSTGRESQL:
+        name = connections["default"].settings_dict["NAME"]
+        connections.close_all()
+        with psycopg.connect(django_settings.DATABASE_URL, autocommit=True) as server:
+            server.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
+
+
 @pytest.fixture(autouse=True)
 def _own_files(request: pytest.FixtureRequest) -> None:
     """Give each test that touches the database its own blobs, uploads and keys: rows are rolled back, files are not."""
