@@ -62,14 +62,18 @@ def snapshot_body(
 def timestamp_body(
     profile: str, *, vehicle_id: str, version: int, expires_at: datetime, snapshot: bytes, snapshot_version: int
 ) -> dict[str, Any]:
-    """Return the timestamp to sign over the snapshot's served bytes (Uptane 5.2.5)."""
+    """Return the timestamp to sign over the snapshot's served bytes (Uptane 5.2.5).
+
+    `signed_at` is the time that a vehicle without a clock of its own may trust (Uptane 5.4.2.2).
+    """
     entry = {
         "version": snapshot_version,
         "length": len(snapshot),
         "hashes": {"sha256": hashlib.sha256(snapshot).hexdigest()},
     }
     header = _header(profile, "timestamp", vehicle_id, version, expires_at)
-    return header | {"meta": {"snapshot.json": entry}}
+    signed_at = reading.utc_text(expires_at - TIMESTAMP_LIFETIME)
+    return header | {"meta": {"snapshot.json": entry}, "signed_at": signed_at}
 
 
 def _header(profile: str, role: str, vehicle_id: str, version: int, expires_at: datetime) -> dict[str, Any]:

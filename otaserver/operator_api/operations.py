@@ -4,9 +4,27 @@ from typing import Any
 
 from django.db import transaction
 
+from firmware_store.trust import operations as trust
 from otaserver.audit import operations as audit
 from otaserver.fleet import operations as fleet
+from otaserver.tenants import operations as tenants
 from otaserver.tenants.models import Tenant
+
+
+@transaction.atomic
+def open_tenant(name: str, *, title: str, has_public_targets: bool, by: str, at: datetime) -> Tenant:
+    """Create a tenant with all that is its server's part: online keys, and the CA of its vehicles' certificates.
+
+    Raises:
+        TenantNameRefusedError: the name has other characters or is reserved.
+        TenantExistsError: there is one already.
+    """
+    tenant = tenants.create_tenant(name, title=title, at=at)
+    Tenant.objects.filter(pk=tenant.pk).update(has_public_targets=has_public_targets)
+    trust.create_online_keys(tenant, at=at)
+    fleet.create_fleet_authority(tenant, at=at)
+    audit.record("tenant.created", tenant, tenant=tenant, by=by, at=at, has_public_targets=has_public_targets)
+    return tenant
 
 
 @transaction.atomic

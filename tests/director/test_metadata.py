@@ -146,6 +146,11 @@ def test_the_timestamp_alone_is_signed_anew_before_a_quarter_of_its_life_is_left
     assert signed(again.timestamp)["expires"] == "2026-06-03T06:00:00Z"
 
 
+def test_a26_the_timestamp_says_when_it_was_signed_for_vehicles_without_a_clock(car, trust):
+    assert signed(fetch(car).timestamp)["signed_at"] == "2026-06-01T12:00:00Z"
+    assert signed(fetch(car, at=NOON + timedelta(hours=18)).timestamp)["signed_at"] == "2026-06-02T06:00:00Z"
+
+
 def test_targets_are_signed_anew_before_a_quarter_of_their_life_is_left(car, trust):
     fetch(car)
 

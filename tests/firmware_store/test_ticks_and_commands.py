@@ -12,7 +12,6 @@ from firmware_store.trust import queries
 from otaserver import clock
 from otaserver.audit.models import Entry
 from otaserver.tenants import operations as tenants
-from otaserver.tenants.models import Tenant
 from tests.factories import NOON, make_tenant
 from tests.firmware_store.ceremony import Ceremony
 
@@ -59,29 +58,6 @@ def test_the_expiry_tick_warns_once_in_the_log_and_ends_lost_uploads(caplog):
     assert ExpiryWarning.objects.count() == 3
     assert len([line for line in caplog.messages if "ends within 90 days" in line]) == 3
     assert Package.objects.get().state == PackageState.REFUSED
-
-
-def test_a_tenant_is_created_with_its_online_keys_and_an_audit_entry():
-    run("create_tenant", "Brand", "--title", "The Brand", "--public-targets")
-
-    tenant = Tenant.objects.get()
-    assert (tenant.name, tenant.title, tenant.has_public_targets) == ("brand", "The Brand", True)
-    assert OnlineKey.objects.filter(tenant=tenant).count() == 5
-    assert Entry.objects.get().action == "tenant.created"
-
-
-def test_targets_are_not_public_unless_asked_for():
-    run("create_tenant", "brand")
-
-    assert not Tenant.objects.get().has_public_targets
-
-
-def test_a_refused_tenant_leaves_nothing():
-    with pytest.raises(CommandError, match="cannot name a tenant"):
-        run("create_tenant", "api")
-
-    assert not Tenant.objects.exists()
-    assert not OnlineKey.objects.exists()
 
 
 def test_a_token_is_printed_once_and_authenticates():

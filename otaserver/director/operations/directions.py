@@ -37,9 +37,25 @@ def direct(orders: Mapping[int, Order | None], *, at: datetime) -> None:
 
 
 def _direct_batch(orders: Mapping[int, Order | None], at: datetime) -> None:
-    _check_orders({vehicle: order for vehicle, order in orders.items() if order is not None})
+    given = {vehicle: order for vehicle, order in orders.items() if order is not None}
+    _check_orders(given)
+    _clear([vehicle for vehicle, order in orders.items() if order is None], at)
+    if given:
+        _set(given, at)
+
+
+def _clear(vehicles: Collection[int], at: datetime) -> None:
+    """Direct vehicles to nothing, in one UPDATE: an emergency stop of a large campaign is as many rows."""
+    directed = Direction.objects.filter(vehicle__in=vehicles, content__isnull=False)
+    locked = list(directed.select_for_update().order_by("vehicle_id").values_list("pk", flat=True))
+    Direction.objects.filter(pk__in=locked).update(
+        previous_content=F("content"), content=None, attempt_id=None, revision=F("revision") + 1, changed_at=at
+    )
+
+
+def _set(orders: Mapping[int, Order], at: datetime) -> None:
     known = _locked(orders)
-    missing = [vehicle for vehicle, order in orders.items() if order is not None and vehicle not in known]
+    missing = [vehicle for vehicle in orders if vehicle not in known]
     if missing:
         # Empty first and filled below: of two first orders at once, the second then is a change like any other.
         rows = [Direction(vehicle_id=vehicle, changed_at=at) for vehicle in missing]
@@ -47,15 +63,15 @@ def _direct_batch(orders: Mapping[int, Order | None], at: datetime) -> None:
         known |= _locked(missing)
     changed = []
     for vehicle, row in known.items():
-        order = orders[vehicle]
-        content = _content(vehicle, order)
+        content = _content(vehicle, orders[vehicle])
         if row.content != content:
-            changed.append(_changed(row, order.attempt_id if order else None, content, at))
+            changed.append(_changed(row, orders[vehicle].attempt_id, content, at))
+    # The rows exist and are locked: as one upsert this costs a third of `bulk_update` and its CASE for every column.
     fields = ["attempt_id", "content", "previous_content", "revision", "changed_at"]
-    Direction.objects.bulk_update(changed, fields)
+    Direction.objects.bulk_create(changed, update_conflicts=True, unique_fields=["vehicle"], update_fields=fields)
 
 
-def _content(vehicle: int, order: Order | None) -> dict[str, Any] | None:
+def _content(vehicle: int, order: Order) -> dict[str, Any] | None:
     content = documents.order_content(order)
     try:
         primitives.canonical(content)
@@ -70,11 +86,11 @@ def _locked(vehicles: Collection[int]) -> dict[int, Direction]:
     return {row.vehicle_id: row for row in rows}
 
 
-def _changed(row: Direction, attempt_id: UUID | None, content: dict[str, Any] | None, at: datetime) -> Direction:
+def _changed(row: Direction, attempt_id: UUID, content: dict[str, Any] | None, at: datetime) -> Direction:
     row.previous_content = row.content or row.previous_content
     row.attempt_id, row.content, row.changed_at = attempt_id, content, at
-    # Raised by the database, so that it rises even where the lock above is no lock.
-    row.revision = F("revision") + 1
+    # Read under a lock: the row's on PostgreSQL, the database's on SQLite, where transactions begin IMMEDIATE.
+    row.revision += 1
     return row
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
+from django.db.models import Q
 from rich.console import Console
 from rich.table import Table
 
@@ -23,7 +24,7 @@ from clients.fleet.simulation import build_fleet
 from clients.publisher.errors import PublisherError
 from otaserver import clock
 from otaserver.campaigns.models import Campaign
-from otaserver.campaigns.states import CampaignState
+from otaserver.campaigns.states import CampaignState, WaveState
 from otaserver.demo.firmware import SOURCES, Firmware
 from otaserver.demo.fleet_plan import plan_fleet, release_label
 from otaserver.demo.own_folder import restart_in_own_folder
@@ -157,7 +158,10 @@ class _Run:
             self._start()
 
     def is_done(self) -> bool:
-        return Campaign.objects.filter(name=NAME, state__in=ENDED).exists()
+        # Undecided: a person would have to decide, and there is none.
+        return Campaign.objects.filter(
+            Q(state__in=ENDED) | Q(waves__state=WaveState.UNDECIDED), name=NAME
+        ).exists()
 
     def _start(self) -> None:
         options = self._options

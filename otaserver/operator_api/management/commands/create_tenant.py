@@ -1,17 +1,14 @@
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import transaction
 
-from firmware_store.trust import operations as trust
 from otaserver import clock
-from otaserver.audit import operations as audit
 from otaserver.errors import OtaError
-from otaserver.tenants import operations as tenants
+from otaserver.operator_api import operations
 
 
 class Command(BaseCommand):
-    help = "Create a tenant and the keys that the server signs its online metadata with."
+    help = "Create a tenant with the keys that the server signs its online metadata with, and its fleet CA."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("name")
@@ -23,16 +20,10 @@ class Command(BaseCommand):
         )
 
     def handle(self, *, name: str, title: str, public_targets: bool, **options: Any) -> None:
-        at = clock.now()
         try:
-            with transaction.atomic():
-                tenant = tenants.create_tenant(name, title=title, at=at)
-                tenant.has_public_targets = public_targets
-                tenant.save(update_fields=["has_public_targets"])
-                trust.create_online_keys(tenant, at=at)
-                audit.record(
-                    "tenant.created", tenant, tenant=tenant, by="command", at=at, has_public_targets=public_targets
-                )
+            tenant = operations.open_tenant(
+                name, title=title, has_public_targets=public_targets, by="command", at=clock.now()
+            )
         except OtaError as error:
             raise CommandError(error.message) from error
         self.stdout.write(f"Tenant {tenant} is there; its next steps are an Image root and a Director root.")
