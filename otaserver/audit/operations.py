@@ -10,7 +10,7 @@ from otaserver.tenants.models import Tenant
 
 @transaction.atomic
 def record(action: str, subject: models.Model | str, *, tenant: Tenant, by: str, at: datetime, **details: Any) -> Entry:
-    """Append an entry to the tenant's chain, in the caller's transaction; call it last, since it locks the chain's head.
+    """Append an entry to the tenant's chain, in the caller's transaction; call it last: it locks the chain's head.
 
     `details` must be JSON values.
     """

@@ -4,7 +4,7 @@ from otaserver.tenants.models import Tenant
 
 
 def first_break(tenant: Tenant) -> int | None:
-    """Return the number of the first entry of the tenant's chain that does not hold, or None if the whole chain does."""
+    """Return the number of the first entry of the tenant's chain that does not hold, or None if all do."""
     entries = Entry.objects.filter(tenant=tenant).order_by("number")
     broken = rules.first_break(
         rules.ChainedEntry(e.number, e.at, e.actor, e.action, e.subject, e.details, e.previous_hash, e.hash)
