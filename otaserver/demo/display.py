@@ -27,6 +27,7 @@ class Counting:
 
     def __init__(self, console: Console, what: str, total: int) -> None:
         self._live = Live(console=console, refresh_per_second=4)
+        self._console = console
         self._what, self._total = what, total
 
     def __enter__(self) -> Self:
@@ -35,6 +36,7 @@ class Counting:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._live.stop()
+        _end_line(self._console)
 
     def show(self, count: int) -> None:
         self._live.update(Text(f"  {count:>4} of {self._total} {self._what}"))
@@ -45,6 +47,7 @@ class CampaignDisplay:
 
     def __init__(self, console: Console, title: str) -> None:
         self._live = Live(console=console, refresh_per_second=4)
+        self._console = console
         self._title = title
 
     def __enter__(self) -> Self:
@@ -53,6 +56,7 @@ class CampaignDisplay:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._live.stop()
+        _end_line(self._console)
 
     def show(self, campaign: Mapping[str, Any]) -> None:
         """Draw the campaign as the operator API shows it."""
@@ -65,6 +69,12 @@ class CampaignDisplay:
             counts: Mapping[str, int] = wave["counts"]
             table.add_row(f"  wave {wave['number']}", f"{wave['state']:9}", _bar(counts), _words(counts))
         self._live.update(table)
+
+
+def _end_line(console: Console) -> None:
+    # Into a file or a pipe, what was live is written once, without the end of its last line.
+    if not console.is_terminal:
+        console.print()
 
 
 def _bar(counts: Mapping[str, int]) -> Text:

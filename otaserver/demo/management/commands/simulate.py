@@ -159,9 +159,7 @@ class _Run:
 
     def is_done(self) -> bool:
         # Undecided: a person would have to decide, and there is none.
-        return Campaign.objects.filter(
-            Q(state__in=ENDED) | Q(waves__state=WaveState.UNDECIDED), name=NAME
-        ).exists()
+        return Campaign.objects.filter(Q(state__in=ENDED) | Q(waves__state=WaveState.UNDECIDED), name=NAME).exists()
 
     def _start(self) -> None:
         options = self._options
