@@ -1,0 +1,101 @@
+"""HTTP under load: a granian with one worker, and a closed loop of keep-alive connections that asks it."""
+
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from otaserver.embedded.programs import HOST, WEB_THREADS
+from tests.processes import ROOT, descendants, free_port, wait_for
+
+CONNECTIONS = 8
+_TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True)
+class Served:
+    """What a server did in one run."""
+
+    answers: int
+    seconds: float
+    cpu_seconds: float
+
+    @property
+    def per_second(self) -> float:
+        return self.answers / self.seconds
+
+    @property
+    def per_cpu_second(self) -> float:
+        return self.answers / self.cpu_seconds
+
+
+@dataclass(frozen=True)
+class WebServer:
+    """A running granian. Every answer has to begin and to end as said; anything else ends the bench."""
+
+    pid: int
+    port: int
+    begins: bytes
+    ends: bytes
+
+    def serve(self, requests: Iterator[bytes], *, seconds: float = 0.0, count: int = 0) -> Served:
+        """Ask for so long, or so many times, always with one request under way on each connection."""
+        with ExitStack() as stack:
+            selector = stack.enter_context(selectors.DefaultSelector())
+            for _ in range(CONNECTIONS):
+                connection = stack.enter_context(socket.create_connection((HOST, self.port), timeout=30))
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                selector.register(connection, selectors.EVENT_READ, bytearray())
+                connection.sendall(next(requests))
+            cpu, started = self._cpu_seconds(), time.perf_counter()
+            answers, now = 0, started
+            while now - started < seconds or answers < count:
+                for key, _ in selector.select(timeout=30) or self._fail(b"nothing for 30 s"):
+                    key.data.extend(key.fileobj.recv(65536) or self._fail(b"the connection was closed"))
+                    if key.data.endswith(self.ends):
+                        if not key.data.startswith(self.begins):
+                            self._fail(bytes(key.data))
+                        key.data.clear()
+                        answers += 1
+                        key.fileobj.sendall(next(requests))
+                now = time.perf_counter()
+            return Served(answers, now - started, self._cpu_seconds() - cpu)
+
+    def _fail(self, answer: bytes) -> bytes:
+        raise RuntimeError(f"Not {self.begins!r} … {self.ends!r}: {answer!r}")
+
+    def _cpu_seconds(self) -> float:
+        ticks = 0
+        for pid in {self.pid, *descendants(self.pid)}:
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            ticks += int(fields[11]) + int(fields[12])  # proc(5): utime, stime
+        return ticks / _TICKS_PER_SECOND
+
+
+@contextmanager
+def web_server(application: str, *, begins: bytes, ends: bytes) -> Iterator[WebServer]:
+    """Serve a WSGI application as the embedded default does, but by one worker."""
+    port = free_port()
+    command = [
+        *(sys.executable, "-m", "granian", "--interface", "wsgi", "--host", HOST, "--port", str(port), "--no-ws"),
+        *("--workers", "1", "--blocking-threads", str(WEB_THREADS), "--log-level", "warning"),
+        *("--workers-kill-timeout", "3", application),
+    ]
+    process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL)
+    try:
+        wait_for(lambda: socket.create_connection((HOST, port), timeout=1).close() or True, what=application)
+        yield WebServer(process.pid, port, begins, ends)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
