@@ -3,6 +3,7 @@
 import argparse
 import multiprocessing
 import os
+import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
 
@@ -25,7 +26,9 @@ def main() -> None:
     unknown = [name for name in arguments.names if name not in BENCHES]
     if unknown or arguments.pairs < 1:
         parser.error(f"there is no bench {', '.join(unknown)}" if unknown else "at least one pair")
-    console, load_before = Console(), os.getloadavg()[0]
+    # Into a file or a log, wide enough for a row in a line.
+    console = Console(width=None if sys.stdout.isatty() else 110)
+    load_before = os.getloadavg()[0]
     figures, databases = [], []
     # A fresh process for each: what one bench leaves in memory or in the database slows no other.
     context = multiprocessing.get_context("spawn")

@@ -31,7 +31,7 @@ def measure(pairs: int) -> list[measuring.Figure]:
         return {EACH: rate, BATCHED: rate}
 
     def bare() -> measuring.Rates:
-        single, batched = bare_rows(attempts, 2_000), bare_rows(attempts, 10_000)
+        single, batched = bare_rows(attempts, 1_000), bare_rows(attempts, 10_000)
         return {EACH: inserted_per_second(single, 1), BATCHED: inserted_per_second(batched, BATCH_SIZE)}
 
     ours()  # after the first report of each, all are alike
