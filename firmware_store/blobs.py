@@ -2,7 +2,8 @@
 
 An upload is one file that only grows, so its length is the truth about what has arrived, also after a crash. It is read
 once more when it is complete, for all digests together; then it is moved (or streamed, to another disk or a bucket).
-Several web hosts share UPLOAD_DIR.
+Whoever appends to it, or reads and moves it, holds its lock: what was read is what is moved. Several web hosts share
+UPLOAD_DIR.
 """
 
 import errno
@@ -19,7 +20,13 @@ from django.conf import settings
 from django.core.files.base import File
 from django.core.files.storage import default_storage
 
-from firmware_store.errors import BlobNotFoundError, UploadBusyError, UploadOffsetError, UploadTooLongError
+from firmware_store.errors import (
+    BlobNotFoundError,
+    UploadBusyError,
+    UploadIncompleteError,
+    UploadOffsetError,
+    UploadTooLongError,
+)
 from otaserver.errors import StorageFullError
 
 BLOCK_BYTES = 256 * 1024
@@ -90,11 +97,13 @@ def append(upload: str, stream: Readable, *, offset: int, length: int) -> int:
 
     Raises:
         UploadOffsetError: the upload is not at `offset`; the details hold where it is.
-        UploadBusyError: another request is appending to it.
+        UploadBusyError: another request is appending to it, or publishing it.
         UploadTooLongError: the stream goes beyond `length`; the upload is as it was before.
         StorageFullError: the disk takes no more.
     """
-    with _locked(upload) as descriptor:
+    path = _upload_path(upload)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _locked(path, os.O_RDWR | os.O_APPEND | os.O_CREAT) as descriptor:
         received = os.fstat(descriptor).st_size
         if received != offset:
             raise UploadOffsetError(
@@ -102,10 +111,27 @@ def append(upload: str, stream: Readable, *, offset: int, length: int) -> int:
             )
         while block := stream.read(BLOCK_BYTES):
             if received + len(block) > length:
-                os.ftruncate(descriptor, offset)
+                # An upload that was given up is another's file by now, if it is one at all.
+                if _is_at(path, descriptor):
+                    os.ftruncate(descriptor, offset)
                 raise UploadTooLongError(f"More than the {length} bytes that were declared.", length=length)
             received = _write(descriptor, block, received)
     return received
+
+
+@contextmanager
+def held(upload: str) -> Iterator[None]:
+    """Let nobody append to an upload: from before it is read until it is stored.
+
+    Raises:
+        UploadIncompleteError: nothing of it is here.
+        UploadBusyError: another request is appending to it, or publishing it.
+    """
+    try:
+        with _locked(_upload_path(upload), os.O_RDONLY):
+            yield
+    except FileNotFoundError as error:
+        raise UploadIncompleteError("No byte of the upload is here.", offset=0) from error
 
 
 def digest_upload(upload: str) -> Digests:
@@ -170,18 +196,26 @@ def _changing(sha256: str) -> Iterator[None]:
 
 
 @contextmanager
-def _locked(upload: str) -> Iterator[int]:
-    path = _upload_path(upload)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+def _locked(path: Path, flags: int) -> Iterator[int]:
+    descriptor = os.open(path, flags, 0o600)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise UploadBusyError("Another request is sending bytes of this upload; try again after it.") from error
+            raise UploadBusyError("Another request is at this upload; try again after it.") from error
+        # It may have been stored between opening and locking: these are a published package's bytes then.
+        if not _is_at(path, descriptor):
+            raise UploadBusyError("Another request has just finished this upload; ask for its state.")
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _is_at(path: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
 
 
 def _write(descriptor: int, block: bytes, received: int) -> int:

@@ -179,6 +179,8 @@ STORAGES = {
     "default": _storage(env.str("OTA_STORAGE_URL", default=f"file://{VAR_DIR / 'blobs'}")),
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
+# A stored file is its digest's content for ever.
+FILE_UPLOAD_PERMISSIONS = 0o444
 STATIC_URL = "/static/"
 # The console's few files are served from where their packages have them: no step that collects them, no second server.
 WHITENOISE_USE_FINDERS = True

@@ -21,7 +21,7 @@ def publish_package(package: Package, *, metadata: Bodies, expected_version: int
     missing, another publisher first, role not delegated yet, storage full) leaves it uploading, to be tried again.
 
     Raises:
-        UploadIncompleteError, MetadataStaleError, RoleNotDelegatedError, StorageFullError: not now.
+        UploadIncompleteError, UploadBusyError, MetadataStaleError, RoleNotDelegatedError, StorageFullError: not now.
         RefusedError: never; see the concrete error's code.
         InvalidTransitionError, StaleStateError: the package is not uploading.
     """

@@ -99,25 +99,27 @@ def settle_content(package: Package) -> None:
 
     Raises:
         UploadIncompleteError: bytes are missing; the details hold the `offset` to go on from.
+        UploadBusyError: another request is still sending bytes of it, or publishes it.
         PackageContentDiffersError: the bytes are others; the caller refuses the package.
         StorageFullError: the storage takes no more; the upload is kept.
     """
-    upload = _upload(package)
     if package.sha512 and blobs.has_blob(package.sha256, length=package.length):
         return
-    received = blobs.received_bytes(upload)
-    if received != package.length:
-        raise UploadIncompleteError(f"{received} of {package.length} bytes are here.", offset=received)
-    digests = blobs.digest_upload(upload)
-    if digests.sha256 != package.sha256:
-        raise PackageContentDiffersError(
-            f"The bytes have the SHA-256 {digests.sha256}; declared was {package.sha256}.", sha256=digests.sha256
-        )
-    changes = {"sha512": digests.sha512, "sha1": digests.sha1, "md5": digests.md5}
-    Package.objects.filter(pk=package.pk, state=PackageState.UPLOADING).update(**changes)
-    for name, value in changes.items():
-        setattr(package, name, value)
-    blobs.store(upload, sha256=package.sha256, length=package.length)
+    upload = _upload(package)
+    with blobs.held(upload):
+        received = blobs.received_bytes(upload)
+        if received != package.length:
+            raise UploadIncompleteError(f"{received} of {package.length} bytes are here.", offset=received)
+        digests = blobs.digest_upload(upload)
+        if digests.sha256 != package.sha256:
+            raise PackageContentDiffersError(
+                f"The bytes have the SHA-256 {digests.sha256}; declared was {package.sha256}.", sha256=digests.sha256
+            )
+        changes = {"sha512": digests.sha512, "sha1": digests.sha1, "md5": digests.md5}
+        Package.objects.filter(pk=package.pk, state=PackageState.UPLOADING).update(**changes)
+        for name, value in changes.items():
+            setattr(package, name, value)
+        blobs.store(upload, sha256=package.sha256, length=package.length)
 
 
 @transaction.atomic

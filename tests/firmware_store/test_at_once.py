@@ -1,10 +1,13 @@
 """Several publishers in the same moment, in transactions of their own: exactly one wins, and nothing is lost."""
 
+import hashlib
 import io
+import threading
 
 import pytest
 
 from firmware_store import operations
+from firmware_store.errors import UploadBusyError, UploadTooLongError
 from firmware_store.models import OnlineKey, Package, RoleMetadata
 from firmware_store.states import PackageState, Repository
 from firmware_store.trust import operations as trust
@@ -62,6 +65,50 @@ def test_one_package_published_twice_at_once_is_published_once(ceremony, at_once
     assert all(isinstance(one, ConflictError) for one in outcomes if one is not None)
     assert Package.objects.get().state == PackageState.PUBLISHED
     assert queries.latest_version(ceremony.tenant, Repository.IMAGE, "supplier") == 1
+
+
+def test_a_package_is_not_published_while_a_connection_could_still_change_its_bytes(ceremony, at_once):
+    package = operations.begin_package(
+        ceremony.tenant,
+        role="supplier",
+        name="engine",
+        version="1.0",
+        hardware_ids=["gateway"],
+        release_counter=0,
+        filename="engine.bin",
+        length=7,
+        sha256=hashlib.sha256(b"content").hexdigest(),
+        by="alice",
+        at=NOON,
+    )
+    has_come, may_end = threading.Event(), threading.Event()
+
+    class Open:
+        blocks = [b"content"]
+
+        def read(self, size):
+            if self.blocks:
+                return self.blocks.pop()
+            has_come.set()
+            may_end.wait(10)
+            return b"x"
+
+    def publish():
+        has_come.wait(10)
+        try:
+            publisher(ceremony, package, b"content")()
+        finally:
+            may_end.set()
+
+    outcomes = at_once(lambda: operations.append_bytes(package, Open(), offset=0, at=NOON), publish)
+
+    assert [type(one) for one in outcomes] == [UploadTooLongError, UploadBusyError]
+    package.refresh_from_db()
+    assert (package.state, operations.received_bytes(package)) == (PackageState.UPLOADING, 0)
+    operations.append_bytes(package, io.BytesIO(b"content"), offset=0, at=NOON)
+    publisher(ceremony, package, b"content")()
+    package.refresh_from_db()
+    assert (package.state, operations.received_bytes(package)) == (PackageState.PUBLISHED, 7)
 
 
 def test_of_two_next_roots_exactly_one_wins(ceremony, at_once):

@@ -1,16 +1,24 @@
 import errno
+import fcntl
 import hashlib
 import io
 import os
 import resource
 import threading
+from contextlib import contextmanager
 
 import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import FileSystemStorage, default_storage
 
 from firmware_store import blobs
-from firmware_store.errors import BlobNotFoundError, UploadBusyError, UploadOffsetError, UploadTooLongError
+from firmware_store.errors import (
+    BlobNotFoundError,
+    UploadBusyError,
+    UploadIncompleteError,
+    UploadOffsetError,
+    UploadTooLongError,
+)
 from otaserver.errors import StorageFullError
 
 CONTENT = os.urandom(700_000)
@@ -99,26 +107,99 @@ def test_a_broken_connection_loses_nothing_that_arrived():
     assert blobs.digest_upload("one").sha256 == SHA256
 
 
-def test_two_requests_cannot_append_to_one_upload_at_once():
-    entered, finish = threading.Event(), threading.Event()
+class Paused:
+    """Sends each block when it is let go, and tells when the one before has been taken."""
 
-    class Slow:
-        def read(self, size):
-            entered.set()
-            finish.wait(10)
-            return b""
+    def __init__(self, *blocks):
+        self.blocks, self.waits, self.go = list(blocks), threading.Event(), threading.Event()
 
-    thread = threading.Thread(target=blobs.append, args=("one", Slow()), kwargs={"offset": 0, "length": 10})
+    def read(self, size):
+        if len(self.blocks) == 1:
+            self.waits.set()
+            assert self.go.wait(10)
+        return self.blocks.pop(0) if self.blocks else b""
+
+
+@contextmanager
+def appending(stream, **arguments):
+    """Append in another thread, which has taken all but the last block; yield what becomes of it, and let it end."""
+    refusals = []
+
+    def run():
+        try:
+            blobs.append("one", stream, **({"offset": 0, "length": LENGTH} | arguments))
+        except UploadTooLongError as refusal:
+            refusals.append(refusal)
+
+    thread = threading.Thread(target=run)
     thread.start()
-    entered.wait(10)
+    assert stream.waits.wait(10)
     try:
-        with pytest.raises(UploadBusyError):
-            append()
+        yield refusals
     finally:
-        finish.set()
+        stream.go.set()
         thread.join()
 
+
+def test_two_requests_cannot_append_to_one_upload_at_once():
+    with appending(Paused(b"")), pytest.raises(UploadBusyError):
+        append()
+
     assert append() == LENGTH
+
+
+def test_an_upload_cannot_be_published_while_a_connection_may_still_change_it():
+    with appending(Paused(CONTENT, b"x")) as refusals:
+        assert blobs.received_bytes("one") == LENGTH
+        with pytest.raises(UploadBusyError), blobs.held("one"):
+            blobs.store("one", sha256=SHA256, length=LENGTH)
+
+    assert len(refusals) == 1
+    assert blobs.received_bytes("one") == 0
+    assert not blobs.has_blob(SHA256, length=LENGTH)
+
+
+def test_an_upload_takes_no_bytes_while_it_is_published():
+    append(CONTENT[:1000])
+
+    with blobs.held("one"), pytest.raises(UploadBusyError):
+        append(CONTENT[1000:], offset=1000)
+
+    assert blobs.received_bytes("one") == 1000
+
+
+def test_an_upload_that_never_began_cannot_be_held():
+    with pytest.raises(UploadIncompleteError), blobs.held("one"):
+        pass
+
+    assert not blobs.received_bytes("one")
+
+
+def test_a_stored_file_is_never_cut_by_a_connection_that_was_open_before():
+    """Without the lock, as on a network disk that knows none."""
+    with appending(Paused(CONTENT, b"x")) as refusals:
+        blobs.store("one", sha256=SHA256, length=LENGTH)
+
+    assert len(refusals) == 1
+    with blobs.open_blob(SHA256) as file:
+        assert file.read() == CONTENT
+
+
+def test_a_connection_that_opened_an_upload_just_before_it_was_stored_gets_no_hold_of_the_file(monkeypatch):
+    append()
+    lock = fcntl.flock
+
+    def store_first(descriptor, operation):
+        monkeypatch.setattr(fcntl, "flock", lock)
+        blobs.store("one", sha256=SHA256, length=LENGTH)
+        lock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", store_first)
+    with pytest.raises(UploadBusyError):
+        append(b"x", offset=LENGTH, length=LENGTH + 1)
+
+    assert blobs.has_blob(SHA256, length=LENGTH)
+    assert blobs.received_bytes("one") == 0
 
 
 @pytest.fixture
@@ -224,3 +305,10 @@ def test_files_at_rest_are_readable_for_the_server_alone_while_uploading(setting
     append(CONTENT[:10])
 
     assert (settings.UPLOAD_DIR / "one.part").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_stored_file_is_written_by_nobody():
+    append()
+    blobs.store("one", sha256=SHA256, length=LENGTH)
+
+    assert os.stat(default_storage.path(blobs.blob_path(SHA256))).st_mode & 0o777 == 0o444
