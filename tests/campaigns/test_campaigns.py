@@ -10,6 +10,7 @@ from otaserver.campaigns import errors, operations
 from otaserver.campaigns.models import Assignment, Campaign, Decision, GateState
 from otaserver.fleet.models import Vehicle
 from otaserver.statemachine import InvalidTransitionError, StaleStateError
+from otaserver.tenants.models import Tenant
 from tests.campaigns.campaign_factories import (
     at,
     in_turn,
@@ -298,17 +299,27 @@ def test_a_scheduled_campaign_that_cannot_start_goes_back_to_a_person():
     assert Decision.objects.filter(kind="campaign.not_started").count() == 1
 
 
-def test_a_scheduled_campaign_waits_for_its_tenant_to_be_resumed():
+def test_a_scheduled_campaign_that_slipped_through_the_stop_of_its_tenant_does_not_start_by_itself_afterwards():
     campaign = make_approved(vehicles=1)
     operations.schedule_campaign(campaign, starts_at=at(hours=1), by="alice", at=NOON)
-    operations.stop_tenant(campaign.tenant, by="eve", at=NOON, reason="Recall.")
+    Tenant.objects.update(stopped_at=NOON, stopped_reason="Recall.")
 
     tick(campaign, at(hours=1))
-    assert campaign.state == "scheduled"
-    operations.resume_tenant(campaign.tenant, by="eve", at=NOON, reason="False alarm.")
+    operations.resume_tenant(Tenant.objects.get(), by="eve", at=at(hours=2), reason="False alarm.")
     tick(campaign, at(hours=2))
 
-    assert campaign.state == "running"
+    assert campaign.state == "approved"
+    assert "Everything of tenant" in campaign.reason
+
+
+def test_nothing_is_scheduled_while_its_tenant_is_stopped():
+    campaign = make_approved(vehicles=1)
+    operations.stop_tenant(campaign.tenant, by="eve", at=NOON, reason="Recall.")
+
+    with pytest.raises(errors.TenantStoppedError):
+        operations.schedule_campaign(campaign, starts_at=at(hours=1), by="alice", at=NOON)
+
+    assert Campaign.objects.get().state == "approved"
 
 
 def test_a_vehicle_whose_confirmed_software_lacks_what_the_release_needs_takes_no_part():

@@ -133,6 +133,29 @@ def test_stopping_a_tenant_stops_all_that_it_runs_and_nothing_of_others():
     assert [c.state for c in Campaign.objects.order_by("pk")] == ["halted", "running", "approved"]
 
 
+def test_a_stop_of_a_scheduled_campaign_or_its_tenant_leaves_it_to_a_person_to_start():
+    first = make_approved(vehicles=2)
+    tenant = first.tenant
+    second = make_approved(
+        tenant=tenant, old=first.fallback_release, release=first.release, group=first.group, name="later"
+    )
+    for campaign in (first, second):
+        operations.schedule_campaign(campaign, starts_at=at(hours=1), by="alice", at=NOON)
+
+    operations.stop_campaign(first, by="eve", at=NOON, reason="Wait.")
+    halted = operations.stop_tenant(tenant, by="eve", at=NOON, reason="Recall.")
+    operations.resume_tenant(tenant, by="eve", at=NOON, reason="False alarm.")
+    tick(first, at(hours=2))
+    tick(second, at(hours=2))
+
+    assert halted == []
+    assert [(c.state, c.reason, c.starts_at) for c in (first, second)] == [
+        ("approved", "Wait.", None),
+        ("approved", "Recall.", None),
+    ]
+    assert Decision.objects.filter(kind="campaign.unscheduled", actor="eve").count() == 2
+
+
 def test_a_stopped_tenant_is_stopped_once_and_resumed_once():
     tenant = make_running(vehicles=1).tenant
     stale = Tenant.objects.get(pk=tenant.pk)

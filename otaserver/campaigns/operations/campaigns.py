@@ -10,7 +10,7 @@ from django.db import IntegrityError, transaction
 from firmware_store.models import Release
 from otaserver.campaigns.errors import CampaignNameTakenError, NoVehicleFitsError, PlanRefusedError
 from otaserver.campaigns.models import Campaign, Wave
-from otaserver.campaigns.operations import checks, decisions, starts
+from otaserver.campaigns.operations import checks, decisions, starts, stops
 from otaserver.campaigns.queries import bundles
 from otaserver.campaigns.rules import plans
 from otaserver.campaigns.states import CampaignState, WaveRule
@@ -118,9 +118,11 @@ def submit_campaign(campaign: Campaign, *, by: str, at: datetime) -> None:
     """Give a draft to review.
 
     Raises:
+        InvalidTransitionError: it is not a draft.
         NoVehicleFitsError: no vehicle could take part.
         ReleaseNotPublishedError, NoWayBackError: see `checks`.
     """
+    checks.require_state(campaign, CampaignState.DRAFT)
     campaign.move_to(CampaignState.IN_REVIEW, reason="")
     _require_feasible(campaign)
     _decide(campaign, "campaign.submitted", "Submitted for review.", by=by, at=at)
@@ -131,10 +133,12 @@ def approve_campaign(campaign: Campaign, *, by: str, at: datetime) -> None:
     """Approve a campaign in review, checking it again: much may have changed since.
 
     Raises:
+        InvalidTransitionError: it is not in review.
         NoVehicleFitsError: no vehicle could take part.
         MetadataEndsError: it would outlive metadata that vehicles need.
         ReleaseNotPublishedError, NoWayBackError: see `checks`.
     """
+    checks.require_state(campaign, CampaignState.IN_REVIEW)
     campaign.move_to(CampaignState.APPROVED, approved_by=by, reason="")
     checks.require_lasting_metadata(campaign, _require_feasible(campaign), at=at)
     _decide(campaign, "campaign.approved", "Approved.", by=by, at=at)
@@ -147,6 +151,7 @@ def reject_campaign(campaign: Campaign, *, by: str, at: datetime, reason: str) -
     Raises:
         ReasonMissingError: no reason is given.
     """
+    checks.require_state(campaign, CampaignState.IN_REVIEW, CampaignState.APPROVED)
     reason = decisions.require_reason(reason)
     campaign.move_to(CampaignState.DRAFT, reason=reason, approved_by="")
     _decide(campaign, "campaign.rejected", reason, by=by, at=at)
@@ -154,7 +159,13 @@ def reject_campaign(campaign: Campaign, *, by: str, at: datetime, reason: str) -
 
 @transaction.atomic
 def schedule_campaign(campaign: Campaign, *, starts_at: datetime, by: str, at: datetime) -> None:
-    """Let an approved campaign start by itself at a time; one that is past means at once."""
+    """Let an approved campaign start by itself at a time; one that is past means at once.
+
+    Raises:
+        TenantStoppedError: everything of the tenant is stopped, and what goes on afterwards is for persons to say.
+    """
+    checks.require_state(campaign, CampaignState.APPROVED)
+    stops.refuse_stopped(campaign.tenant)
     campaign.move_to(CampaignState.SCHEDULED, starts_at=starts_at, reason="")
     _decide(campaign, "campaign.scheduled", f"Starts at {starts_at.isoformat()}.", by=by, at=at)
 

@@ -1,4 +1,4 @@
-"""What is checked before a campaign is reviewed, approved and started."""
+"""What is checked before a campaign changes: where it stands, and what its review, approval and start need."""
 
 from datetime import datetime, timedelta
 
@@ -10,8 +10,26 @@ from otaserver.campaigns.errors import MetadataEndsError, NoWayBackError, Releas
 from otaserver.campaigns.models import Campaign
 from otaserver.campaigns.queries import bundles
 from otaserver.campaigns.rules import matching
+from otaserver.campaigns.states import CampaignState
+from otaserver.statemachine import InvalidTransitionError
 
 _OFFLINE_ROLES = ["root", "targets"]
+
+
+def require_state(campaign: Campaign, *sources: CampaignState) -> None:
+    """Check that an operation begins where it may; two operations may lead to one state from different ones.
+
+    It speaks of the copy that the caller holds; `move_to` refuses a stale one.
+
+    Raises:
+        InvalidTransitionError: the campaign is in none of these states.
+    """
+    if campaign.state not in sources:
+        wanted = " or ".join(source.label.lower() for source in sources)
+        raise InvalidTransitionError(
+            f"Campaign {campaign} is {CampaignState(campaign.state).label.lower()}; it would have to be {wanted}.",
+            state=str(campaign.state),
+        )
 
 
 def require_published(release: Release) -> bundles.ReleaseView:

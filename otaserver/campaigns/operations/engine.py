@@ -4,7 +4,6 @@ from datetime import datetime
 
 from django.db import transaction
 
-from otaserver.campaigns.errors import TenantStoppedError
 from otaserver.campaigns.models import Campaign, Decision
 from otaserver.campaigns.operations import assignments, decisions, gates, offers, starts, stops, waves
 from otaserver.campaigns.operations.decisions import ENGINE, draft
@@ -70,8 +69,6 @@ def _start(campaign: Campaign, *, at: datetime) -> bool:
         return False
     try:
         starts.start_campaign(campaign, by=ENGINE, at=at)
-    except TenantStoppedError:
-        return False
     except OtaError as error:
         # What it had changed in memory was rolled back in the database.
         campaign.refresh_from_db()

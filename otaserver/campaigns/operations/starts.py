@@ -28,6 +28,7 @@ def start_campaign(campaign: Campaign, *, by: str, at: datetime) -> None:
         NoVehicleFitsError: none can take part.
         InvalidTransitionError: the campaign is not approved.
     """
+    checks.require_state(campaign, CampaignState.APPROVED, CampaignState.SCHEDULED)
     stops.refuse_stopped(campaign.tenant)
     campaign.move_to(CampaignState.RUNNING, started_at=at, reason="")
     release = checks.require_published(campaign.release)

@@ -7,9 +7,11 @@ from django.db import transaction
 from otaserver.audit import operations as audit
 from otaserver.campaigns.errors import TenantNotStoppedError, TenantStoppedError
 from otaserver.campaigns.models import Campaign, Decision
-from otaserver.campaigns.operations import assignments, decisions, gates
+from otaserver.campaigns.operations import assignments, checks, decisions, gates
 from otaserver.campaigns.states import AssignmentState, CampaignState, WaveState
 from otaserver.tenants.models import Tenant
+
+_STOPPABLE = (CampaignState.SCHEDULED, CampaignState.RUNNING, CampaignState.PAUSED)
 
 
 def halt(campaign: Campaign, *, reason: str, at: datetime) -> int:
@@ -34,6 +36,7 @@ def halt_in_wave(campaign: Campaign, decision: Decision, *, at: datetime) -> lis
 @transaction.atomic
 def pause_campaign(campaign: Campaign, *, by: str, at: datetime, reason: str = "") -> None:
     """Offer a campaign to no further vehicle; what was offered goes on, and still may halt it."""
+    checks.require_state(campaign, CampaignState.RUNNING)
     campaign.move_to(CampaignState.PAUSED, reason=reason)
     decided = decisions.draft(campaign, "campaign.paused", reason or "Paused.", by=by, at=at)
     decisions.record(campaign, [decided])
@@ -47,9 +50,11 @@ def resume_campaign(campaign: Campaign, *, by: str, at: datetime, reason: str = 
     the test that halted starts from nothing. What was withdrawn waits again.
 
     Raises:
+        InvalidTransitionError: it is neither paused nor halted; an approved one is started.
         ReasonMissingError: it was halted, and no reason is given.
         TenantStoppedError: everything of the tenant is stopped.
     """
+    checks.require_state(campaign, CampaignState.PAUSED, CampaignState.HALTED)
     refuse_stopped(campaign.tenant)
     if campaign.state == CampaignState.HALTED:
         reason = decisions.require_reason(reason)
@@ -85,20 +90,32 @@ def cancel_campaign(campaign: Campaign, *, by: str, at: datetime, reason: str = 
 
 @transaction.atomic
 def stop_campaign(campaign: Campaign, *, by: str, at: datetime, reason: str) -> None:
-    """Stop a running or paused campaign at once (emergency stop): every order that is not being installed is withdrawn.
+    """Stop a campaign at once (emergency stop): every order that is not being installed is withdrawn.
+
+    One that is scheduled is only approved again: it does not start by itself.
 
     Raises:
+        InvalidTransitionError: it is neither scheduled nor under way.
         ReasonMissingError: no reason is given.
     """
-    reason = decisions.require_reason(reason)
-    withdrawn = halt(campaign, reason=reason, at=at)
-    decided = decisions.draft(campaign, "campaign.stopped", reason, by=by, at=at, withdrawn=withdrawn)
+    checks.require_state(campaign, *_STOPPABLE)
+    decided = _stop(campaign, decisions.require_reason(reason), by=by, at=at)
     decisions.record(campaign, [decided])
+
+
+def _stop(campaign: Campaign, reason: str, *, by: str, at: datetime) -> Decision:
+    if campaign.state == CampaignState.SCHEDULED:
+        campaign.move_to(CampaignState.APPROVED, reason=reason, starts_at=None)
+        return decisions.draft(campaign, "campaign.unscheduled", reason, by=by, at=at)
+    withdrawn = halt(campaign, reason=reason, at=at)
+    return decisions.draft(campaign, "campaign.stopped", reason, by=by, at=at, withdrawn=withdrawn)
 
 
 @transaction.atomic
 def stop_tenant(tenant: Tenant, *, by: str, at: datetime, reason: str) -> list[Campaign]:
     """Stop everything that a tenant runs, and let nothing start until it is resumed. Returns the campaigns halted.
+
+    What is scheduled is only approved again, so that nothing starts by itself afterwards either.
 
     Raises:
         ReasonMissingError: no reason is given.
@@ -107,13 +124,11 @@ def stop_tenant(tenant: Tenant, *, by: str, at: datetime, reason: str) -> list[C
     reason = decisions.require_reason(reason)
     if not Tenant.objects.filter(pk=tenant.pk, stopped_at=None).update(stopped_at=at, stopped_reason=reason):
         raise TenantStoppedError(f"Tenant {tenant} is stopped already.")
-    under_way = Campaign.objects.filter(tenant=tenant, state__in=[CampaignState.RUNNING, CampaignState.PAUSED])
+    to_stop = Campaign.objects.filter(tenant=tenant, state__in=_STOPPABLE).select_related("tenant").order_by("pk")
     # Held until the end, so that no tick moves them meanwhile.
-    halted = list(under_way.select_for_update(of=("self",), no_key=True).select_related("tenant").order_by("pk"))
-    drafts = []
-    for campaign in halted:
-        withdrawn = halt(campaign, reason=reason, at=at)
-        drafts.append(decisions.draft(campaign, "campaign.stopped", reason, by=by, at=at, withdrawn=withdrawn))
+    held = list(to_stop.select_for_update(of=("self",), no_key=True))
+    drafts = [_stop(campaign, reason, by=by, at=at) for campaign in held]
+    halted = [campaign for campaign in held if campaign.state == CampaignState.HALTED]
     for decided in drafts:
         decisions.record(decided.campaign, [decided])
     audit.record("tenant.stopped", tenant, tenant=tenant, by=by, at=at, reason=reason, campaigns=len(halted))

@@ -8,7 +8,7 @@ from django.db import transaction
 from django.db.models import Count, Q
 
 from otaserver.campaigns.models import Assignment, Campaign, Decision, Wave
-from otaserver.campaigns.operations import decisions, stops
+from otaserver.campaigns.operations import checks, decisions, stops
 from otaserver.campaigns.operations.decisions import ENGINE, draft
 from otaserver.campaigns.queries import counts, gates
 from otaserver.campaigns.rules import waves as rules
@@ -162,16 +162,17 @@ def decide_wave(wave: Wave, *, passed: bool, reason: str, by: str, at: datetime)
 
     Raises:
         ReasonMissingError: no reason is given.
-        InvalidTransitionError: the wave is not undecided.
+        InvalidTransitionError: the wave is not undecided, or its campaign is not under way.
     """
     reason = decisions.require_reason(reason)
     campaign = Campaign.objects.select_for_update(of=("self",), no_key=True).get(pk=wave.campaign_id)
+    checks.require_state(campaign, CampaignState.RUNNING, CampaignState.PAUSED)
     if wave.state != WaveState.UNDECIDED:
         # An open wave passes or fails too, but not by a person's word.
         raise InvalidTransitionError(f"{wave} is {wave.state}; there is nothing to decide.", state=str(wave.state))
     wave.move_to(WaveState.PASSED if passed else WaveState.FAILED, finished_at=at)
     kind = "wave.passed" if passed else "wave.failed"
     decided = draft(campaign, kind, reason, by=by, at=at, wave=wave)
-    if not passed and campaign.state in (CampaignState.RUNNING, CampaignState.PAUSED):
+    if not passed:
         decided.inputs["withdrawn"] = stops.halt(campaign, reason=reason, at=at)
     decisions.record(campaign, [decided])
