@@ -1,6 +1,5 @@
 """What a request carries: JSON within a limit, raw bytes as a stream, and the version a change starts from."""
 
-import json
 import re
 from collections.abc import Mapping
 from typing import IO, Any
@@ -11,6 +10,7 @@ from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 
 from firmware_store.blobs import Readable
+from otaserver import storable
 from otaserver.errors import TooLargeError
 from otaserver.operator_api.errors import (
     HeaderInvalidError,
@@ -27,17 +27,6 @@ _ETAG = re.compile(r'(?:W/)?"([0-9]{1,18})"\Z')
 _OFFSET = re.compile(r"[0-9]{1,18}\Z")
 
 
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        raise ValueError("a member name occurs twice")
-    return members
-
-
 class JsonParser(BaseParser):
     """JSON as the standard has it, with a size limit: the framework's own parser reads a stream of any length."""
 
@@ -51,11 +40,12 @@ class JsonParser(BaseParser):
         if len(data) > self.max_bytes:
             raise TooLargeError(f"The body exceeds {self.max_bytes} bytes.", limit=self.max_bytes)
         try:
-            return json.loads(data.decode("utf-8"), parse_constant=_no_constant, object_pairs_hook=_unique_members)
-        except RecursionError as error:
-            raise MalformedError("The body is nested too deeply.") from error
+            document = storable.parse(data)
+            # Texts are for the fields, which name the one that is wrong.
+            storable.refuse_unbounded(document)
+            return document
         except ValueError as error:
-            raise MalformedError(f"The body is not JSON: {error}.") from error
+            raise MalformedError(f"The body is not JSON that can be stored: {error}.") from error
 
 
 class MetadataParser(JsonParser):

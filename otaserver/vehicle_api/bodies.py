@@ -1,15 +1,18 @@
 """Reading what vehicles send: within a limit, and JSON that the database can store."""
 
 import json
-import re
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from django.http import HttpRequest
+from django.utils.dateparse import parse_datetime
 
+from otaserver import storable
 from otaserver.vehicle_api.errors import BodyIncompleteError, BodyMalformedError, BodyTooLargeError, FieldsInvalidError
 
-# An escaped NUL, as against a backslash that is followed by these characters.
-_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+# Devices' clocks start in 1970; nanoseconds in 64 bits end in 2262.
+FIRST_MOMENT = datetime(1970, 1, 1, tzinfo=UTC)
+END_OF_TIME = datetime(2263, 1, 1, tzinfo=UTC)
 T = TypeVar("T")
 
 
@@ -31,27 +34,41 @@ def read_body(request: HttpRequest, max_bytes: int) -> bytes:
 
 
 def read_json(request: HttpRequest, max_bytes: int) -> Any:
-    """Return the body as JSON: standard, without duplicate members, and with no text that a database refuses.
+    """Return the body as JSON that a database can store.
 
     Raises:
         BodyMalformedError: it is not; `line` and `column` (from 1) say where, if it can be told.
     """
-    body = read_body(request, max_bytes)
+    found = _parsed(request, max_bytes)
     try:
-        found = json.loads(body.decode("utf-8"), parse_constant=_no_constant, object_pairs_hook=_unique_members)
-        # PostgreSQL stores neither NUL nor half a surrogate pair; encoding finds the latter.
-        text = json.dumps(found, ensure_ascii=False).encode("utf-8")
-    except json.JSONDecodeError as error:
-        raise BodyMalformedError(
-            f"The body is not JSON: {error.msg} in line {error.lineno}, column {error.colno}.",
-            line=error.lineno,
-            column=error.colno,
-        ) from error
-    except (ValueError, RecursionError) as error:
-        raise BodyMalformedError(f"The body is not JSON: {error}.") from error
-    if _NUL.search(text):
-        raise BodyMalformedError("The body holds the character NUL.")
+        storable.refuse_unstorable(found)
+    except storable.UnstorableError as error:
+        raise BodyMalformedError(f"The body cannot be stored: {error}.") from error
     return found
+
+
+def read_list(request: HttpRequest, max_bytes: int, max_items: int) -> list[Any]:
+    """Return the body's items, which may each be anything; ask `require_storable` for each that is to be stored.
+
+    Raises:
+        BodyMalformedError: the body is no JSON. FieldsInvalidError: it is no list, or one of more than `max_items`.
+    """
+    found = _parsed(request, max_bytes)
+    if not isinstance(found, list) or len(found) > max_items:
+        raise FieldsInvalidError(f"The body is no list of at most {max_items}.", field="")
+    return found
+
+
+def require_storable(item: Any) -> None:
+    """Refuse an item of a list that a database cannot store.
+
+    Raises:
+        FieldsInvalidError: it holds NUL, half a surrogate pair, a number that is not finite, or nests too deeply.
+    """
+    try:
+        storable.refuse_unstorable(item)
+    except storable.UnstorableError as error:
+        raise FieldsInvalidError(f"It cannot be stored: {error}.", field="") from error
 
 
 def member(parent: Any, name: str, kind: type[T]) -> T:
@@ -81,12 +98,29 @@ def text(parent: Any, name: str, max_length: int) -> str:
     return found
 
 
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")
+def moment(parent: Any, name: str) -> datetime:
+    """Return a member that is a time with a zone between 1970 and 2262, in UTC. Raises as `member`."""
+    try:
+        found = parse_datetime(text(parent, name, 40))
+        if found is not None and found.tzinfo is not None and FIRST_MOMENT <= found.astimezone(UTC) < END_OF_TIME:
+            return found.astimezone(UTC)
+    # Overflow: near the ends of the calendar UTC is beyond them.
+    except (ValueError, OverflowError):
+        pass
+    raise FieldsInvalidError(
+        f"{name} is no time with a zone, like 2026-06-01T12:00:00Z, between 1970 and 2262.", field=name
+    )
 
 
-def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        raise ValueError("a member name occurs twice")
-    return members
+def _parsed(request: HttpRequest, max_bytes: int) -> Any:
+    body = read_body(request, max_bytes)
+    try:
+        return storable.parse(body)
+    except json.JSONDecodeError as error:
+        raise BodyMalformedError(
+            f"The body is not JSON: {error.msg} in line {error.lineno}, column {error.colno}.",
+            line=error.lineno,
+            column=error.colno,
+        ) from error
+    except ValueError as error:
+        raise BodyMalformedError(f"The body is not JSON: {error}.") from error

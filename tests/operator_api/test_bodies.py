@@ -21,6 +21,8 @@ MALFORMED = {
     "infinite": b'{"name": -Infinity}',
     "a name twice": b'{"name": "a", "name": "b"}',
     "nested too deeply": b"[" * 100_000,
+    "infinite in its way": b'{"length": 1e400}',
+    "nested beyond the limit": b'{"name": ' + b"[" * 50 + b"]" * 50 + b"}",
     "an endless number": b'{"length": ' + b"9" * 5000 + b"}",
 }
 

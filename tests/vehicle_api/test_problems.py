@@ -105,6 +105,10 @@ def test_json_is_read(body):
         b'"\\\\\\u0000"',
         b'"\\ud800"',
         b"[" * 100_000,
+        b'{"a": 1e400}',
+        b"[-Infinity]",
+        b"9" * 5000,
+        b"[" * 51 + b"]" * 51,
     ],
 )
 def test_what_is_not_storable_json_is_malformed(body):

@@ -6,7 +6,6 @@ from uuid import UUID
 
 from django.http import HttpRequest, JsonResponse
 from django.http.response import HttpResponseBase
-from django.utils.dateparse import parse_datetime
 
 from otaserver.campaigns import operations as campaigns
 from otaserver.campaigns.states import ReportOutcome, ReportPhase
@@ -24,17 +23,14 @@ MAX_LOG_BODY_BYTES = 6 * MAX_LOG_BYTES + 1024
 @problems.endpoint("POST")
 def events(request: HttpRequest, *, tenant: str, at: datetime) -> HttpResponseBase:
     vehicle = identity.identify(request, identity.find_tenant(tenant), at=at)
-    found = bodies.read_json(request, MAX_BYTES)
-    if not isinstance(found, list) or len(found) > MAX_EVENTS:
-        raise FieldsInvalidError(f"Events are a list of at most {MAX_EVENTS}.", field="")
+    found = bodies.read_list(request, MAX_BYTES, MAX_EVENTS)
     rejected = []
     for event in found:
         # One bad event must not cost the others.
         try:
-            campaigns.record_report(vehicle, _report(event), at=at)
+            campaigns.record_report(vehicle, _report(event), can_prove=True, at=at)
         except OtaError as refusal:
-            event_id = event.get("id") if isinstance(event, dict) else None
-            rejected.append({"id": event_id, "code": refusal.code, "detail": refusal.message})
+            rejected.append({"id": _id_of(event), "code": refusal.code, "detail": refusal.message})
     return JsonResponse({"accepted": len(found) - len(rejected), "rejected": rejected})
 
 
@@ -47,7 +43,13 @@ def logs(request: HttpRequest, *, tenant: str, at: datetime) -> HttpResponseBase
     return JsonResponse({})
 
 
+def _id_of(event: Any) -> str | None:
+    found = event.get("id") if isinstance(event, dict) else None
+    return found if isinstance(found, str) else None
+
+
 def _report(event: Any) -> campaigns.VehicleReport:
+    bodies.require_storable(event)
     progress = bodies.optional_member(event, "progress", int)
     if progress is not None and not 0 <= progress <= 100:
         raise FieldsInvalidError(f"progress is {progress}; it is a percentage.", field="progress")
@@ -61,7 +63,7 @@ def _report(event: Any) -> campaigns.VehicleReport:
         message=bodies.member(event, "message", str),
         progress=progress,
         measured=bodies.optional_member(event, "measured", dict) or {},
-        device_time=_time(event, "device_time"),
+        device_time=bodies.moment(event, "device_time"),
     )
 
 
@@ -77,13 +79,3 @@ def _uuid(parent: Any, name: str) -> UUID:
         return UUID(bodies.text(parent, name, 36))
     except ValueError as error:
         raise FieldsInvalidError(f"{name} is no UUID.", field=name) from error
-
-
-def _time(event: Any, name: str) -> datetime:
-    try:
-        found = parse_datetime(bodies.text(event, name, 40))
-    except ValueError:
-        found = None
-    if found is None or found.tzinfo is None:
-        raise FieldsInvalidError(f"{name} is no time with a zone, like 2026-06-01T12:00:00Z.", field=name)
-    return found
