@@ -1,4 +1,3 @@
-from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -143,30 +142,99 @@ def test_approval_looks_at_the_group_again():
     assert Campaign.objects.get().state == "in_review"
 
 
+def store_metadata(campaign, *, days, repository="image", role="supplier", version=1):
+    RoleMetadata.objects.create(
+        tenant=campaign.tenant,
+        repository=repository,
+        role=role,
+        profile="tuf-1.0",
+        version=version,
+        body=b"",
+        sha256="",
+        expires_at=at(days=days),
+        created_at=NOON,
+    )
+
+
 @pytest.mark.parametrize(("days", "is_refused"), [(21, True), (22, False)])
 def test_a_campaign_that_would_outlive_its_metadata_is_not_approved(days, is_refused):
     campaign = make_campaign(vehicles=1)
-    for version, ends in ((1, 1), (2, days)):
-        RoleMetadata.objects.create(
-            tenant=campaign.tenant,
-            repository="image",
-            role="supplier",
-            profile="tuf-1.0",
-            version=version,
-            body=b"",
-            sha256="",
-            expires_at=NOON + timedelta(days=ends),
-            created_at=NOON,
-        )
+    store_metadata(campaign, days=1)
+    store_metadata(campaign, days=days, version=2)
     operations.submit_campaign(campaign, by="alice", at=NOON)
 
     if is_refused:
-        with pytest.raises(errors.MetadataEndsError, match="role supplier ends on 2026-06-22"):
+        with pytest.raises(errors.MetadataEndsError, match=r"role supplier \(image\) ends on 2026-06-22"):
             operations.approve_campaign(campaign, by="bob", at=NOON)
         assert Campaign.objects.get().state == "in_review"
     else:
         operations.approve_campaign(campaign, by="bob", at=NOON)
         assert Campaign.objects.get().approved_by == "bob"
+
+
+@pytest.mark.parametrize(
+    ("repository", "role", "is_refused"),
+    [
+        ("image", "root", True),
+        ("image", "targets", True),
+        ("image", "timestamp", False),
+        ("image", "other", False),
+        ("director", "root", True),
+        ("director", "targets", False),
+    ],
+)
+def test_the_offline_roles_of_both_repositories_must_last(repository, role, is_refused):
+    campaign = make_campaign(vehicles=1)
+    operations.submit_campaign(campaign, by="alice", at=NOON)
+    # The other repository's role of the same name is a newer one.
+    store_metadata(campaign, days=999, repository="image" if repository == "director" else "director", role=role)
+    store_metadata(campaign, days=2, repository=repository, role=role)
+
+    if is_refused:
+        with pytest.raises(errors.MetadataEndsError, match=rf"role {role} \({repository}\)"):
+            operations.approve_campaign(campaign, by="bob", at=NOON)
+    else:
+        operations.approve_campaign(campaign, by="bob", at=NOON)
+
+    assert Campaign.objects.get().state == ("in_review" if is_refused else "approved")
+
+
+def test_a_campaign_is_scheduled_only_for_when_its_metadata_lasts():
+    campaign = make_approved(vehicles=1)
+    store_metadata(campaign, days=60)
+
+    with pytest.raises(errors.MetadataEndsError):
+        operations.schedule_campaign(campaign, starts_at=at(days=39), by="alice", at=NOON)
+    assert (Campaign.objects.get().state, Campaign.objects.get().starts_at) == ("approved", None)
+    # A time that is past means now.
+    with pytest.raises(errors.MetadataEndsError):
+        operations.schedule_campaign(campaign, starts_at=NOON, by="alice", at=at(days=39))
+    operations.schedule_campaign(campaign, starts_at=at(days=38), by="alice", at=NOON)
+
+    assert Campaign.objects.get().state == "scheduled"
+
+
+def test_a_start_looks_again_at_the_metadata():
+    campaign = make_approved(vehicles=1)
+    store_metadata(campaign, days=60)
+
+    with pytest.raises(errors.MetadataEndsError):
+        operations.start_campaign(campaign, by="alice", at=at(days=39))
+
+    assert Campaign.objects.get().state == "approved"
+    assert not Assignment.objects.exists()
+    operations.start_campaign(Campaign.objects.get(), by="alice", at=at(days=38))
+
+
+def test_a_start_looks_again_at_the_way_back():
+    campaign = make_approved(vehicles=1)
+    Package.objects.filter(version="1.0").update(state=PackageState.WITHDRAWN)
+
+    with pytest.raises(errors.ReleaseNotPublishedError, match=r"not published is supplier/brake-1\.0"):
+        operations.start_campaign(campaign, by="alice", at=NOON)
+
+    assert Campaign.objects.get().state == "approved"
+    assert not Assignment.objects.exists()
 
 
 def test_a_rejected_campaign_is_a_draft_again_with_the_reason():

@@ -140,7 +140,7 @@ def approve_campaign(campaign: Campaign, *, by: str, at: datetime) -> None:
     """
     checks.require_state(campaign, CampaignState.IN_REVIEW)
     campaign.move_to(CampaignState.APPROVED, approved_by=by, reason="")
-    checks.require_lasting_metadata(campaign, _require_feasible(campaign), at=at)
+    checks.require_lasting_metadata(campaign, _require_feasible(campaign), starts_at=at)
     _decide(campaign, "campaign.approved", "Approved.", by=by, at=at)
 
 
@@ -162,10 +162,15 @@ def schedule_campaign(campaign: Campaign, *, starts_at: datetime, by: str, at: d
     """Let an approved campaign start by itself at a time; one that is past means at once.
 
     Raises:
+        InvalidTransitionError: it is not approved.
         TenantStoppedError: everything of the tenant is stopped, and what goes on afterwards is for persons to say.
+        MetadataEndsError: it would outlive metadata that vehicles need.
+        ReleaseNotPublishedError: a package of the release was withdrawn.
     """
     checks.require_state(campaign, CampaignState.APPROVED)
     stops.refuse_stopped(campaign.tenant)
+    release = checks.require_published(campaign.release)
+    checks.require_lasting_metadata(campaign, release, starts_at=max(starts_at, at))
     campaign.move_to(CampaignState.SCHEDULED, starts_at=starts_at, reason="")
     _decide(campaign, "campaign.scheduled", f"Starts at {starts_at.isoformat()}.", by=by, at=at)
 

@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from django.db.models import Max
+from django.db.models import Exists, OuterRef, Q
 
 from firmware_store.models import Release, RoleMetadata
 from firmware_store.states import Repository
@@ -12,8 +12,6 @@ from otaserver.campaigns.queries import bundles
 from otaserver.campaigns.rules import matching
 from otaserver.campaigns.states import CampaignState
 from otaserver.statemachine import InvalidTransitionError
-
-_OFFLINE_ROLES = ["root", "targets"]
 
 
 def require_state(campaign: Campaign, *sources: CampaignState) -> None:
@@ -61,8 +59,8 @@ def require_way_back(campaign: Campaign, release: bundles.ReleaseView) -> None:
         raise NoWayBackError(problem)
 
 
-def require_lasting_metadata(campaign: Campaign, release: bundles.ReleaseView, *, at: datetime) -> None:
-    """Check that no offline metadata ends while a vehicle may still take as long as the campaign lets it.
+def require_lasting_metadata(campaign: Campaign, release: bundles.ReleaseView, *, starts_at: datetime) -> None:
+    """Check that no offline metadata ends while a vehicle of a campaign that starts then may still need it.
 
     Raises:
         MetadataEndsError: it must be signed anew first.
@@ -70,14 +68,26 @@ def require_lasting_metadata(campaign: Campaign, release: bundles.ReleaseView, *
     patience = timedelta(
         seconds=campaign.offer_timeout_seconds + campaign.download_timeout_seconds + campaign.install_timeout_seconds
     )
-    needed_until = (campaign.starts_at or at) + patience
-    roles = {package.role for package in release.packages.values()} | set(_OFFLINE_ROLES)
-    stored = RoleMetadata.objects.filter(tenant=campaign.tenant, repository=Repository.IMAGE, role__in=roles)
-    for role, profile, version in stored.values_list("role", "profile").annotate(version=Max("version")):
-        current = stored.filter(role=role, profile=profile, version=version, expires_at__lt=needed_until).first()
-        if current is not None:
-            raise MetadataEndsError(
-                f"The metadata of role {role} ends on {current.expires_at:%Y-%m-%d}, and vehicles may need it until "
-                f"{needed_until:%Y-%m-%d}; sign it anew first.",
-                role=role,
-            )
+    needed_until = starts_at + patience
+    roles = {package.role for package in release.packages.values()} | {"root", "targets"}
+    newer = RoleMetadata.objects.filter(
+        tenant=OuterRef("tenant"),
+        repository=OuterRef("repository"),
+        role=OuterRef("role"),
+        profile=OuterRef("profile"),
+        version__gt=OuterRef("version"),
+    )
+    ending = RoleMetadata.objects.filter(
+        # The Director's other roles are online: signed anew by the server, as often as need be.
+        Q(repository=Repository.IMAGE, role__in=roles) | Q(repository=Repository.DIRECTOR, role="root"),
+        ~Exists(newer),
+        tenant=campaign.tenant,
+        expires_at__lt=needed_until,
+    )
+    first = ending.order_by("expires_at", "pk").first()
+    if first is not None:
+        raise MetadataEndsError(
+            f"The metadata of role {first.role} ({first.repository}) ends on {first.expires_at:%Y-%m-%d}, and vehicles "
+            f"may need it until {needed_until:%Y-%m-%d}; sign it anew first.",
+            role=first.role,
+        )

@@ -24,7 +24,8 @@ def start_campaign(campaign: Campaign, *, by: str, at: datetime) -> None:
 
     Raises:
         TenantStoppedError: everything of the tenant is stopped.
-        ReleaseNotPublishedError: a package of the release was withdrawn.
+        ReleaseNotPublishedError, NoWayBackError: a package of the release, or of the one to return to, was withdrawn.
+        MetadataEndsError: it would outlive metadata that vehicles need.
         NoVehicleFitsError: none can take part.
         InvalidTransitionError: the campaign is not approved.
     """
@@ -32,6 +33,8 @@ def start_campaign(campaign: Campaign, *, by: str, at: datetime) -> None:
     stops.refuse_stopped(campaign.tenant)
     campaign.move_to(CampaignState.RUNNING, started_at=at, reason="")
     release = checks.require_published(campaign.release)
+    checks.require_way_back(campaign, release)
+    checks.require_lasting_metadata(campaign, release, starts_at=at)
     strata: Counter[str] = Counter()
     verdicts: Counter[str] = Counter()
     for assignments in _chunks(_frozen(campaign, release, targets(campaign))):
