@@ -39,3 +39,11 @@ class TenantNotStoppedError(ConflictError):
 
 class AttemptNotFoundError(NotFoundError):
     code = "attempt.not_found"
+
+
+class TooManyReportsError(RefusedError):
+    code = "attempt.too_many_reports"
+
+
+class TooManyLogsError(RefusedError):
+    code = "attempt.too_many_logs"

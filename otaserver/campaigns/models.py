@@ -76,6 +76,8 @@ class Campaign(StatefulModel):
     install_timeout_seconds = models.PositiveIntegerField(default=4 * 3600)
     max_attempts = models.PositiveSmallIntegerField(default=3)
     retry_seconds = models.PositiveIntegerField(default=3600)
+    # How long after its start a roll-back stays open for vehicles that fell silent while they installed.
+    unknown_timeout_seconds = models.PositiveIntegerField(default=90 * 86400)
     # Null: online permit; a number: hours for which a vehicle without contact may still install.
     grace_hours = models.PositiveIntegerField(null=True, blank=True)
 
@@ -159,6 +161,8 @@ class Assignment(StatefulModel):
     # The gate has read its outcome; each is read once, and what is read stays read.
     is_judged = models.BooleanField(default=False)
     settled_at = models.DateTimeField(null=True, blank=True)
+    # The last manifest of its soak left out an ECU of the release: so it cannot end in success.
+    is_partly_proved = models.BooleanField(default=False)
     code = models.CharField(max_length=80, blank=True)
     message = models.TextField(blank=True)
 

@@ -26,7 +26,7 @@ def measure(pairs: int) -> list[measuring.Figure]:
     def ours() -> measuring.Rates:
         started = time.perf_counter()
         for attempt in attempts:
-            operations.record_report(attempt.vehicle, progress_report(attempt), at=NOON)
+            operations.record_report(attempt.vehicle, progress_report(attempt), can_prove=True, at=NOON)
         rate = len(attempts) / (time.perf_counter() - started)
         return {EACH: rate, BATCHED: rate}
 

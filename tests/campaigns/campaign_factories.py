@@ -111,18 +111,32 @@ def attempt_of(assignment: Assignment) -> Attempt:
     return assignment.attempts.order_by("-number")[0]
 
 
-def report(assignment: Assignment, phase: str, outcome: str = "none", code: str = "", *, at: datetime = NOON) -> None:
+def report(
+    assignment: Assignment,
+    phase: str,
+    outcome: str = "none",
+    code: str = "",
+    *,
+    can_prove: bool = True,
+    at: datetime = NOON,
+) -> None:
     vehicle = Vehicle.objects.get(pk=assignment.vehicle_id)
     said = VehicleReport(attempt_of(assignment).pk, str(uuid.uuid4()), phase, outcome, code=code)
-    operations.record_report(vehicle, said, at=at)
+    operations.record_report(vehicle, said, can_prove=can_prove, at=at)
     assignment.refresh_from_db()
+
+
+def serials(vehicle: Vehicle) -> set[str]:
+    """All its ECUs, as a whole manifest speaks of them."""
+    return set(vehicle.ecus.values_list("serial", flat=True))
 
 
 def prove(assignment: Assignment, release: Release, *, at: datetime = NOON) -> None:
     """Let the vehicle send a manifest that proves it runs this release."""
     vehicle = Vehicle.objects.get(pk=assignment.vehicle_id)
     install(vehicle, release)
-    operations.record_evidence(vehicle, report=None, at=at)
+    Vehicle.objects.filter(pk=vehicle.pk).update(confirmed_at=at)
+    operations.record_evidence(vehicle, proved=serials(vehicle), report=None, at=at)
     assignment.refresh_from_db()
 
 

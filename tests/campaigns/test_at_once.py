@@ -145,7 +145,7 @@ def test_one_report_delivered_twice_at_once_counts_once(at_once):
     vehicle = assignment.vehicle
     said = VehicleReport(attempt_of(assignment).pk, "1", "finished", "failure", code="download_failed")
 
-    results = at_once(*[lambda: operations.record_report(vehicle, said, at=NOON)] * 3)
+    results = at_once(*[lambda: operations.record_report(vehicle, said, can_prove=True, at=NOON)] * 3)
 
     assert results == [None, None, None]
     assert Report.objects.count() == 1
@@ -160,7 +160,7 @@ def test_a_withdrawal_and_an_installation_at_once_end_in_the_installation(at_onc
 
     results = at_once(
         lambda: operations.stop_campaign(copy, by="eve", at=NOON, reason="Recall."),
-        lambda: operations.record_report(assignment.vehicle, said, at=NOON),
+        lambda: operations.record_report(assignment.vehicle, said, can_prove=True, at=NOON),
         lambda: operations.confirm_withdrawal(assignment.vehicle, at=NOON),
     )
 

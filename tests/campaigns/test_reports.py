@@ -18,6 +18,7 @@ from tests.campaigns.campaign_factories import (
     prove,
     report,
     run,
+    serials,
     states,
     succeed,
     tick,
@@ -39,7 +40,7 @@ def assignment(campaign):
 
 def test_an_attempt_is_known_by_its_uuid_and_by_its_number(assignment):
     for attempt, phase in ((attempt_of(assignment).pk, "downloading"), (1, "downloaded")):
-        operations.record_report(assignment.vehicle, VehicleReport(attempt, phase, phase), at=NOON)
+        operations.record_report(assignment.vehicle, VehicleReport(attempt, phase, phase), can_prove=True, at=NOON)
 
     assignment.refresh_from_db()
     assert assignment.state == "downloaded"
@@ -49,7 +50,9 @@ def test_an_attempt_is_known_by_its_uuid_and_by_its_number(assignment):
 @pytest.mark.parametrize("attempt", [uuid.uuid4(), 2, 2**40])
 def test_an_unknown_attempt_is_not_found(assignment, attempt):
     with pytest.raises(errors.AttemptNotFoundError):
-        operations.record_report(assignment.vehicle, VehicleReport(attempt, "1", "downloading"), at=NOON)
+        operations.record_report(
+            assignment.vehicle, VehicleReport(attempt, "1", "downloading"), can_prove=True, at=NOON
+        )
 
     assert not Report.objects.exists()
 
@@ -58,7 +61,9 @@ def test_another_vehicles_attempt_is_not_found(assignment):
     other = make_vehicle(assignment.vehicle.tenant)
 
     with pytest.raises(errors.AttemptNotFoundError):
-        operations.record_report(other, VehicleReport(attempt_of(assignment).pk, "1", "downloading"), at=NOON)
+        operations.record_report(
+            other, VehicleReport(attempt_of(assignment).pk, "1", "downloading"), can_prove=True, at=NOON
+        )
     with pytest.raises(errors.AttemptNotFoundError):
         operations.record_log(other, attempt=attempt_of(assignment).pk, text="x", at=NOON)
 
@@ -68,10 +73,10 @@ def test_another_vehicles_attempt_is_not_found(assignment):
 
 def test_a_repeated_report_changes_nothing(assignment):
     said = VehicleReport(1, "same", "downloading")
-    operations.record_report(assignment.vehicle, said, at=NOON)
+    operations.record_report(assignment.vehicle, said, can_prove=True, at=NOON)
     report(assignment, "held")
 
-    operations.record_report(assignment.vehicle, said, at=at(hours=1))
+    operations.record_report(assignment.vehicle, said, can_prove=True, at=at(hours=1))
 
     assignment.refresh_from_db()
     assert assignment.state == "held"
@@ -83,7 +88,7 @@ def test_a_report_is_stored_as_received_without_what_no_database_stores(assignme
         1, "1", "held", "none", "ECU-1", code="c" * 99, message="a\0b", measured={"soc": 12}, device_time=NOON
     )
 
-    operations.record_report(assignment.vehicle, said, at=at(seconds=5))
+    operations.record_report(assignment.vehicle, said, can_prove=True, at=at(seconds=5))
 
     row = Report.objects.get()
     assert (row.ecu_serial, row.code, row.message, row.measured) == ("ECU-1", "c" * 80, "ab", {"soc": 12})
@@ -167,9 +172,7 @@ def test_a_success_that_is_never_proved_is_a_failure(campaign, assignment):
 
 
 def test_a_vehicle_that_can_prove_nothing_is_taken_at_its_word(assignment):
-    Vehicle.objects.update(confirmed_at=None)
-
-    report(assignment, "finished", "success")
+    report(assignment, "finished", "success", can_prove=False)
 
     assert assignment.state == "soaking"
 
@@ -186,7 +189,7 @@ def test_half_a_release_proves_nothing(assignment):
     ecu = assignment.vehicle.ecus.get(hardware_id="brake")
     run(ecu, assignment.campaign.release.items.get(package__name="brake").package)
 
-    operations.record_evidence(assignment.vehicle, report=None, at=NOON)
+    operations.record_evidence(assignment.vehicle, proved=serials(assignment.vehicle), report=None, at=NOON)
 
     assignment.refresh_from_db()
     assert assignment.state == "installing"
@@ -197,7 +200,9 @@ def test_the_old_software_with_a_report_of_failure_is_a_failure(assignment):
     said = EvidenceReport(attempt_of(assignment).pk, "failure", "health_failed", "No heartbeat.")
 
     for _ in range(2):
-        operations.record_evidence(assignment.vehicle, report=said, at=at(minutes=2))
+        operations.record_evidence(
+            assignment.vehicle, proved=serials(assignment.vehicle), report=said, at=at(minutes=2)
+        )
 
     assignment.refresh_from_db()
     assert (assignment.state, assignment.code, assignment.message) == ("failed", "health_failed", "No heartbeat.")
@@ -217,7 +222,9 @@ def test_the_new_software_outranks_a_report_of_failure(assignment):
 def test_a_report_in_a_manifest_of_an_attempt_that_is_not_the_vehicles_is_left_out(assignment):
     report(assignment, "installing")
 
-    operations.record_evidence(assignment.vehicle, report=EvidenceReport(uuid.uuid4(), "failure"), at=NOON)
+    operations.record_evidence(
+        assignment.vehicle, proved=serials(assignment.vehicle), report=EvidenceReport(uuid.uuid4(), "failure"), at=NOON
+    )
 
     assignment.refresh_from_db()
     assert assignment.state == "installing"
@@ -244,7 +251,7 @@ def test_after_the_soak_nothing_undoes_a_success(campaign, assignment):
 def test_a_manifest_of_a_vehicle_without_orders_moves_nothing():
     vehicle = make_vehicle()
 
-    operations.record_evidence(vehicle, report=None, at=NOON)
+    operations.record_evidence(vehicle, proved=serials(vehicle), report=None, at=NOON)
 
     assert not Assignment.objects.exists()
 
@@ -337,9 +344,9 @@ def test_the_end_of_a_log_is_kept(assignment):
 def test_a_report_costs_a_fixed_number_of_statements(assignment, django_assert_max_num_queries):
     vehicle = assignment.vehicle
     with django_assert_max_num_queries(8):
-        operations.record_report(vehicle, VehicleReport(1, "1", "downloading"), at=NOON)
+        operations.record_report(vehicle, VehicleReport(1, "1", "downloading"), can_prove=True, at=NOON)
     with django_assert_max_num_queries(4):
-        operations.record_report(vehicle, VehicleReport(1, "1", "downloading"), at=NOON)
+        operations.record_report(vehicle, VehicleReport(1, "1", "downloading"), can_prove=True, at=NOON)
 
 
 def test_proof_of_the_release_before_it_was_offered_moves_nothing():
@@ -347,6 +354,6 @@ def test_proof_of_the_release_before_it_was_offered_moves_nothing():
     waiting = in_turn(campaign, "waiting")[0]
 
     install(waiting.vehicle, campaign.release)
-    operations.record_evidence(waiting.vehicle, report=None, at=NOON)
+    operations.record_evidence(waiting.vehicle, proved=serials(waiting.vehicle), report=None, at=NOON)
 
     assert states(campaign) == ["offered", "waiting"]

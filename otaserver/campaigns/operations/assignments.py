@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from otaserver.campaigns.models import Assignment, Attempt, Campaign
 from otaserver.campaigns.rules import deadlines
@@ -42,6 +42,13 @@ _LAPSES = (
         "Nothing proved that the installation ended well.",
     ),
     _Lapse(frozenset({AssignmentState.WITHDRAWING}), AssignmentState.WITHDRAWN, ReportOutcome.NONE, "", ""),
+    _Lapse(
+        frozenset({AssignmentState.SOAKING}),
+        AssignmentState.FAILED,
+        ReportOutcome.FAILURE,
+        "unproved",
+        "The last manifest of the soak left out an ECU of the release.",
+    ),
 )
 
 
@@ -88,6 +95,7 @@ def move(
         installing_at=installing_at,
         settled_at=at if state in SETTLED_STATES else None,
         next_attempt_at=next_attempt_at,
+        is_partly_proved=False,
         code=code,
         message=message,
     )
@@ -118,7 +126,8 @@ def withdraw(campaign: Campaign, *, at: datetime) -> int:
 def lapse_due(at: datetime) -> int:
     """Close every assignment that is past its due time, whatever its campaign's state, and return how many.
 
-    What soaks has succeeded then; what installs has failed; the rest counts neither way.
+    What soaks has succeeded then, unless its last manifest was not whole; what installs has failed; the rest counts
+    neither way.
     """
     closed = 0
     while found := lapse(Assignment.objects.all(), at=at):
@@ -133,10 +142,11 @@ def lapse(assignments: QuerySet[Assignment], *, at: datetime) -> int:
     Rows that another worker holds are left to it.
     """
     due = assignments.filter(due_at__lte=at)
-    soaked = due.filter(state=AssignmentState.SOAKING)
+    has_soaked = Q(state=AssignmentState.SOAKING, is_partly_proved=False)
+    soaked = due.filter(has_soaked)
     closed = soaked.update(state=AssignmentState.SUCCEEDED, settled_at=at, due_at=None, code="", message="")
     rows = list(
-        due.exclude(state=AssignmentState.SOAKING)
+        due.exclude(has_soaked)
         .select_for_update(skip_locked=True, no_key=True)
         .order_by("pk")
         .values_list("pk", "vehicle_id", "state")[:LAPSE_CHUNK]
@@ -147,8 +157,10 @@ def lapse(assignments: QuerySet[Assignment], *, at: datetime) -> int:
             Assignment.objects.filter(pk__in=pks).update(
                 state=kind.to, settled_at=at, due_at=None, code=kind.code, message=kind.message
             )
-            Attempt.objects.filter(assignment__in=pks, closed_at=None).update(
-                closed_at=at, outcome=kind.outcome, code=kind.code
-            )
-    director.direct({vehicle: None for _, vehicle, _ in rows}, at=at)
+            # What soaks has no order at the vehicle; another campaign's may stand there by now.
+            soaks = AssignmentState.SOAKING in kind.states
+            last = Q(outcome=ReportOutcome.SUCCESS) if soaks else Q(closed_at=None)
+            Attempt.objects.filter(last, assignment__in=pks).update(closed_at=at, outcome=kind.outcome, code=kind.code)
+    ordered = {vehicle: None for _, vehicle, state in rows if state != AssignmentState.SOAKING}
+    director.direct(ordered, at=at)
     return closed + len(rows)

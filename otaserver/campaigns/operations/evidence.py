@@ -1,16 +1,18 @@
 """What a verified manifest proves, and what it moves."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
 from django.db.models import F
 
+from otaserver.campaigns.errors import TooManyReportsError
 from otaserver.campaigns.models import Assignment, Attempt
 from otaserver.campaigns.operations import assignments, reports
 from otaserver.campaigns.queries import bundles
-from otaserver.campaigns.rules import matching
+from otaserver.campaigns.rules import deadlines, matching
 from otaserver.campaigns.rules.matching import Computer
 from otaserver.campaigns.rules.reports import REVERTED, after_evidence
 from otaserver.campaigns.states import AssignmentState, ReportPhase
@@ -28,9 +30,11 @@ class EvidenceReport:
 
 
 @transaction.atomic
-def record_evidence(vehicle: Vehicle, *, report: EvidenceReport | None, at: datetime) -> None:
+def record_evidence(vehicle: Vehicle, *, proved: Collection[str], report: EvidenceReport | None, at: datetime) -> None:
     """Compare what the vehicle has just proved to run with its orders, after its manifest was accepted.
 
+    `proved` are the serials of the ECUs that this manifest spoke of. What others proved before counts for nothing here:
+    a release is proved by one manifest with all its ECUs, or a mixture of two moments would pass for it.
     Proof comes first and outranks reports; the report in the manifest is then taken like any other, once. One on an
     attempt that is not the vehicle's is left out: the manifest's proof holds all the same.
     """
@@ -45,7 +49,7 @@ def record_evidence(vehicle: Vehicle, *, report: EvidenceReport | None, at: date
         computers = [Computer(serial, hardware_id, sha256) for serial, hardware_id, sha256 in found]
         # All of them before the vehicle's own row: the order in which offers lock.
         for assignment in [reports.locked(pk) for pk in sorted(concerned)]:
-            _compare(assignment, latest, computers, at=at)
+            _compare(assignment, latest, computers, proved, at=at)
     if report is not None:
         _take_report(vehicle, report, at=at)
 
@@ -55,12 +59,24 @@ def _latest_attempt(vehicle: Vehicle) -> Attempt | None:
     return Attempt.objects.filter(vehicle=vehicle, number=F("vehicle__last_attempt_number")).first()
 
 
-def _compare(assignment: Assignment, latest: Attempt | None, computers: list[Computer], *, at: datetime) -> None:
+def _compare(
+    assignment: Assignment,
+    latest: Attempt | None,
+    computers: list[Computer],
+    proved: Collection[str],
+    *,
+    at: datetime,
+) -> None:
     own = latest is not None and latest.assignment_id == assignment.pk and reports.is_latest(assignment, latest)
     view = bundles.release_view(assignment.campaign.release)
+    runs_release = matching.proves(matching.packages_for(view.bundle.items, computers), proved)
+    if runs_release is not False:
+        _note_proof(assignment, is_complete=runs_release is True, at=at)
+    if runs_release is None:
+        return
     decided = after_evidence(
         AssignmentState(assignment.state),
-        runs_release=matching.runs(matching.packages_for(view.bundle.items, computers)),
+        runs_release=runs_release,
         is_latest=own,
         code=assignment.code,
     )
@@ -79,6 +95,28 @@ def _compare(assignment: Assignment, latest: Attempt | None, computers: list[Com
     )
 
 
+def _note_proof(assignment: Assignment, *, is_complete: bool, at: datetime) -> None:
+    """Keep whether the last manifest of a soak was whole; after one that was not, the vehicle has time for another."""
+    if assignment.state != AssignmentState.SOAKING:
+        return
+    if not is_complete:
+        Vehicle.objects.filter(pk=assignment.vehicle_id).update(is_manifest_wanted=True)
+    if is_complete != assignment.is_partly_proved:
+        return
+    due_at = deadlines.due_at(
+        assignment.state,
+        assignments.timeouts_of(assignment.campaign),
+        at=at,
+        offered_at=assignment.offered_at,
+        installing_at=assignment.installing_at,
+    )
+    if due_at is not None and not is_complete:
+        due_at = max(due_at, at + timedelta(seconds=assignment.campaign.install_timeout_seconds))
+    Assignment.objects.filter(pk=assignment.pk, state=assignment.state).update(
+        is_partly_proved=not is_complete, due_at=due_at
+    )
+
+
 def _take_report(vehicle: Vehicle, report: EvidenceReport, *, at: datetime) -> None:
     if not Attempt.objects.filter(vehicle=vehicle, pk=report.attempt).exists():
         return
@@ -91,4 +129,8 @@ def _take_report(vehicle: Vehicle, report: EvidenceReport, *, at: datetime) -> N
         code=report.code,
         message=report.message,
     )
-    reports.record_report(vehicle, claim, at=at)
+    try:
+        reports.record_report(vehicle, claim, can_prove=True, at=at)
+    except TooManyReportsError:
+        # The proof holds, whatever the vehicle has said too often.
+        return

@@ -7,8 +7,9 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Count, Q
 
-from otaserver.campaigns.errors import AttemptNotFoundError
+from otaserver.campaigns.errors import AttemptNotFoundError, TooManyLogsError, TooManyReportsError
 from otaserver.campaigns.models import Assignment, Attempt, LogTail, Report
 from otaserver.campaigns.operations import assignments
 from otaserver.campaigns.rules import deadlines
@@ -18,6 +19,10 @@ from otaserver.fleet.models import Vehicle
 
 MAX_MESSAGE_LENGTH = 4000
 MAX_LOG_LENGTH = 64 * 1024
+# Of each attempt. How it ended is counted apart, so that no flood of progress can keep the end from being stored.
+MAX_REPORTS = 1000
+MAX_ENDS = 100
+MAX_LOGS = 20
 # States in which the vehicle's code and message say why it is there.
 _TELLING = frozenset(
     {
@@ -47,18 +52,22 @@ class VehicleReport:
 
 
 @transaction.atomic
-def record_report(vehicle: Vehicle, report: VehicleReport, *, at: datetime) -> None:
+def record_report(vehicle: Vehicle, report: VehicleReport, *, can_prove: bool, at: datetime) -> None:
     """Store what a vehicle said of one of its attempts, and move the assignment if that word may move it.
+
+    `can_prove`: the protocol brings signed manifests, and success is believed when one proves it, never when it is
+    merely said. That is the protocol's nature, not the vehicle's: one that has proved nothing yet is not believed more.
 
     A report with an id that was seen before changes nothing; nor does one on an attempt that is not the vehicle's
     latest, beside being stored.
 
     Raises:
         AttemptNotFoundError: the vehicle has no such attempt.
+        TooManyReportsError: of this attempt as many are stored as the server keeps.
     """
     attempt = _attempt_of(vehicle, report.attempt)
     if _store(attempt, report, at=at):
-        _believe(attempt, report, at=at)
+        _believe(attempt, report, can_prove=can_prove, at=at)
 
 
 @transaction.atomic
@@ -67,8 +76,11 @@ def record_log(vehicle: Vehicle, *, attempt: UUID | int, text: str, at: datetime
 
     Raises:
         AttemptNotFoundError: the vehicle has no such attempt.
+        TooManyLogsError: of this attempt as many are stored as the server keeps.
     """
     found = _attempt_of(vehicle, attempt)
+    if found.logs.count() >= MAX_LOGS:
+        raise TooManyLogsError(f"Of {found} {MAX_LOGS} logs are kept; no more are taken.", limit=MAX_LOGS)
     LogTail.objects.create(attempt=found, text=_clean(text)[-MAX_LOG_LENGTH:], received_at=at)
 
 
@@ -91,8 +103,19 @@ def _attempt_of(vehicle: Vehicle, attempt: UUID | int) -> Attempt:
 
 
 def _store(attempt: Attempt, report: VehicleReport, *, at: datetime) -> bool:
-    if Report.objects.filter(attempt=attempt, report_id=report.report_id).exists():
+    is_end = Q(phase=ReportPhase.FINISHED)
+    stored = attempt.reports.aggregate(
+        same=Count("pk", filter=Q(report_id=report.report_id)),
+        ends=Count("pk", filter=is_end),
+        others=Count("pk", filter=~is_end),
+    )
+    if stored["same"]:
         return False
+    found, limit = (
+        (stored["ends"], MAX_ENDS) if report.phase == ReportPhase.FINISHED else (stored["others"], MAX_REPORTS)
+    )
+    if found >= limit:
+        raise TooManyReportsError(f"Of {attempt} {found} such reports are kept; no more are taken.", limit=limit)
     row = Report(
         attempt=attempt,
         report_id=report.report_id,
@@ -116,14 +139,13 @@ def _clean(text: str) -> str:
     return text.replace("\0", "")
 
 
-def _believe(attempt: Attempt, report: VehicleReport, *, at: datetime) -> None:
+def _believe(attempt: Attempt, report: VehicleReport, *, can_prove: bool, at: datetime) -> None:
     if attempt.number < attempt.vehicle.last_attempt_number:
         return
     assignment = locked(attempt.assignment_id)
     if not is_latest(assignment, attempt):
         return
     claim = Claim(report.phase, report.outcome, report.code)
-    can_prove = assignment.vehicle.confirmed_at is not None
     decided = after_claim(AssignmentState(assignment.state), claim, can_prove=can_prove)
     if decided.wants_manifest:
         Vehicle.objects.filter(pk=assignment.vehicle_id).update(is_manifest_wanted=True)

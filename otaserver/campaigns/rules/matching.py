@@ -94,6 +94,18 @@ def runs(pairs: Sequence[tuple[Computer, Item]]) -> bool:
     return bool(pairs) and all(computer.installed_sha256 == item.sha256 for computer, item in pairs)
 
 
+def proves(pairs: Sequence[tuple[Computer, Item]], told: Collection[str]) -> bool | None:
+    """Return whether one manifest proves that the release runs (True), or that it does not (False).
+
+    `told` are the serials that the manifest speaks of. None: it proves neither, since it leaves an ECU out; what that
+    one proved in an earlier manifest need not be true of it beside the others.
+    """
+    spoken_of = [(computer, item) for computer, item in pairs if computer.serial in told]
+    if any(computer.installed_sha256 != item.sha256 for computer, item in spoken_of):
+        return False
+    return True if pairs and len(spoken_of) == len(pairs) else None
+
+
 def match(bundle: Bundle, vehicle: Candidate) -> Match:
     """Return whether a vehicle can take part in bringing out a release, and what it would install."""
     if not vehicle.is_enrolled:

@@ -36,9 +36,13 @@ REFUSED_BYTES_KEPT = 16 * 1024
 
 @dataclass(frozen=True)
 class ReceivedManifest:
-    """What became of an accepted manifest. `is_new` is false when the vehicle sent its last one again."""
+    """What became of an accepted manifest. `is_new` is false when the vehicle sent its last one again.
+
+    `proved` are the serials of the vehicle's ECUs that it speaks of.
+    """
 
     is_new: bool
+    proved: frozenset[str]
     findings: tuple[str, ...]
     report: ManifestReport | None
 
@@ -68,15 +72,17 @@ def receive_manifest(
 @transaction.atomic
 def _accept(vehicle: Vehicle, body: bytes, digest: str, at: datetime, read: ManifestReader) -> ReceivedManifest:
     # One manifest at a time per vehicle, so that of two equal ones the second finds the first.
-    Vehicle.objects.select_for_update(no_key=True).get(pk=vehicle.pk)
+    enrolled_at = Vehicle.objects.select_for_update(no_key=True).get(pk=vehicle.pk).enrolled_at
     manifest = read(body)
-    accepted = Manifest.objects.filter(vehicle=vehicle, is_accepted=True).order_by("-received_at", "-pk")
-    last = accepted.values_list("sha256", "findings").first()
-    if last is not None and last[0] == digest:
-        return ReceivedManifest(is_new=False, findings=tuple(last[1]), report=manifest.report)
     ecus = {ecu.serial: ecu for ecu in vehicle.ecus.order_by("pk")}
-    _verify(manifest, vehicle, ecus)
     known = [report for report in manifest.ecus if report.serial in ecus]
+    proved = frozenset(report.serial for report in known)
+    accepted = Manifest.objects.filter(vehicle=vehicle, is_accepted=True).order_by("-received_at", "-pk")
+    last = accepted.values_list("sha256", "findings", "received_at").first()
+    # One from before the vehicle enrolled again says nothing of the ECUs that it has now.
+    if last is not None and last[0] == digest and (enrolled_at is None or last[2] >= enrolled_at):
+        return ReceivedManifest(is_new=False, proved=proved, findings=tuple(last[1]), report=manifest.report)
+    _verify(manifest, vehicle, ecus)
     found = findings.presence_findings(manifest.ecus, ecus) + _image_findings(known, vehicle, ecus, at)
     stored = Manifest.objects.create(
         vehicle=vehicle, received_at=at, sha256=digest, body=body, is_accepted=True, findings=found
@@ -85,7 +91,7 @@ def _accept(vehicle: Vehicle, body: bytes, digest: str, at: datetime, read: Mani
         _write_down(report, ecus[report.serial], stored, at)
     Vehicle.objects.filter(pk=vehicle.pk).update(confirmed_at=at, is_manifest_wanted=False)
     vehicle.confirmed_at, vehicle.is_manifest_wanted = at, False
-    return ReceivedManifest(is_new=True, findings=tuple(found), report=manifest.report)
+    return ReceivedManifest(is_new=True, proved=proved, findings=tuple(found), report=manifest.report)
 
 
 def _verify(manifest: VehicleManifest, vehicle: Vehicle, ecus: Mapping[str, Ecu]) -> None:

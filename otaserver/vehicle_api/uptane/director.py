@@ -78,7 +78,7 @@ def manifest(request: HttpRequest, *, tenant: str, at: datetime) -> HttpResponse
     said = received.report
     report = campaigns.EvidenceReport(said.attempt, said.outcome, said.code, said.message) if said else None
     # For a resent one too: the first may have been stored just before the server died.
-    campaigns.record_evidence(vehicle, report=report, at=at)
+    campaigns.record_evidence(vehicle, proved=received.proved, report=report, at=at)
     if received.is_new and received.findings:
         findings = " ".join(received.findings)
         logger.warning("manifest findings=%s vehicle=%s tenant=%s", findings, vehicle, tenant)
