@@ -106,6 +106,7 @@ INSTALLED_APPS = [
     "otaserver.demo",
 ]
 MIDDLEWARE = [
+    "otaserver.addresses.refuse_nul",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
