@@ -84,3 +84,10 @@ class StorageFullError(OtaError):
 
     status = 507
     code = "storage.full"
+
+
+class DatabaseUnavailableError(OtaError):
+    """The database is busy, or away; `retry_after_seconds` says when the next try is worth while."""
+
+    status = 503
+    code = "server.busy"

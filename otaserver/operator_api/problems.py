@@ -10,6 +10,7 @@ from django.http import Http404, HttpResponse, JsonResponse
 from rest_framework import exceptions
 
 from otaserver.errors import OtaError
+from otaserver.outages import outage
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +61,11 @@ def exception_response(error: Exception, context: Mapping[str, Any]) -> HttpResp
         )
     if isinstance(error, exceptions.APIException):
         return _framework_problem(error)
-    return None
+    refusal = outage(error)
+    if refusal is None:
+        return None
+    logger.error("request failed path=%s", _path(context), exc_info=error)
+    return _refusal(refusal)
 
 
 def field_messages(detail: Any, path: str = "") -> dict[str, list[str]]:
@@ -89,6 +94,11 @@ def _join(path: str, name: object) -> str:
 
 def _sentence(fields: Mapping[str, list[str]]) -> str:
     return " ".join(f"{name}: {' '.join(messages)}" for name, messages in fields.items())
+
+
+def _path(context: Mapping[str, Any]) -> str:
+    request = context.get("request")
+    return str(request.path) if request is not None else ""
 
 
 def _refusal(error: OtaError) -> HttpResponse:

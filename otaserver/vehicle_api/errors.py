@@ -49,11 +49,6 @@ class DownloadRangeError(OtaError):
     code = "download.range"
 
 
-class DatabaseUnavailableError(OtaError):
-    status = 503
-    code = "server.busy"
-
-
 class ServerError(OtaError):
     status = 500
     code = "server.error"

@@ -11,24 +11,22 @@ from http import HTTPStatus
 from typing import Any
 
 from django.core.exceptions import RequestDataTooBig
-from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
 from django.http.response import HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
 
 from otaserver import clock
-from otaserver.errors import OtaError, StorageFullError
+from otaserver.errors import OtaError
+from otaserver.outages import outage
 from otaserver.vehicle_api.errors import (
     BodyIncompleteError,
     BodyTooLargeError,
-    DatabaseUnavailableError,
     MethodError,
     ServerError,
 )
 
 logger = logging.getLogger(__name__)
 View = Callable[..., HttpResponseBase]
-BUSY_SECONDS = 10
 
 
 def endpoint(*methods: str) -> Callable[[View], View]:
@@ -79,8 +77,4 @@ def _understood(error: Exception, request: HttpRequest) -> OtaError:
     if isinstance(error, RequestDataTooBig):
         return BodyTooLargeError("The body is larger than any that is read here.")
     logger.error("request failed method=%s path=%s", request.method, request.path, exc_info=error)
-    if isinstance(error, OperationalError):
-        if "full" in str(error).lower():
-            return StorageFullError("The database's disk is full.", retry_after_seconds=BUSY_SECONDS)
-        return DatabaseUnavailableError("The database does not answer.", retry_after_seconds=BUSY_SECONDS)
-    return ServerError("The server failed. What happened is in its log.")
+    return outage(error) or ServerError("The server failed. What happened is in its log.")

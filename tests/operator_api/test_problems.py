@@ -2,10 +2,12 @@ import json
 
 import pytest
 from django.core.exceptions import PermissionDenied
+from django.db import OperationalError, connection
 from django.http import Http404
 from rest_framework import exceptions
 
 from otaserver.errors import ConflictError, OtaError, RateLimitedError, StorageFullError, UnauthenticatedError
+from otaserver.fleet.models import Group
 from otaserver.operator_api.problems import exception_response, field_messages
 
 
@@ -62,6 +64,21 @@ def test_errors_of_the_framework_get_codes_of_ours(error, status, code):
 
     assert (response.status_code, problem["code"]) == (status, code)
     assert problem["detail"]
+
+
+def test_a_disk_that_is_full_for_the_database_is_a_507_and_changes_nothing(caller):
+    def refuse_to_grow(execute, sql, *arguments):
+        if sql.startswith("INSERT"):
+            raise OperationalError("database or disk is full")
+        return execute(sql, *arguments)
+
+    with connection.execute_wrapper(refuse_to_grow):
+        response = caller.post("/groups", {"name": "north", "filter": ""})
+
+    assert (response.status_code, response["Retry-After"]) == (507, "10")
+    assert response["Content-Type"] == "application/problem+json"
+    assert response.json()["code"] == "storage.full"
+    assert not Group.objects.exists()
 
 
 def test_a_bug_is_no_problem_document():
