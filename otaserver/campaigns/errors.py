@@ -29,6 +29,14 @@ class ReasonMissingError(RefusedError):
     code = "campaign.reason_missing"
 
 
+class RollbackUnfinishedError(ConflictError):
+    code = "campaign.rollback_unfinished"
+
+
+class FirstCampaignRunsError(ConflictError):
+    code = "campaign.first_runs"
+
+
 class TenantStoppedError(ConflictError):
     code = "tenant.stopped"
 

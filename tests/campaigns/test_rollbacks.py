@@ -2,6 +2,7 @@ import pytest
 
 from otaserver.campaigns import errors, operations
 from otaserver.campaigns.models import Campaign
+from otaserver.campaigns.states import CampaignState
 from tests.campaigns.campaign_factories import (
     SOAK,
     at,
@@ -108,6 +109,41 @@ def test_nobody_to_roll_back_is_said_at_submission():
 
     with pytest.raises(errors.NoVehicleFitsError):
         operations.submit_campaign(rollback, by="eve", at=NOON)
+
+
+def make_rollback(campaign, state):
+    rollback = operations.create_rollback(campaign, release=campaign.fallback_release, name="back", by="eve", at=NOON)
+    Campaign.objects.filter(pk=rollback.pk).update(state=state)
+    rollback.refresh_from_db()
+    return rollback
+
+
+@pytest.mark.parametrize("state", list(CampaignState))
+def test_a_halted_campaign_is_not_resumed_beside_its_roll_back(state):
+    campaign = make_halted()
+    make_rollback(campaign, state)
+
+    if state in {"completed", "cancelled"}:
+        operations.resume_campaign(campaign, by="bob", at=NOON, reason="Cause found.")
+    else:
+        with pytest.raises(errors.RollbackUnfinishedError, match="is rolled back by back"):
+            operations.resume_campaign(campaign, by="bob", at=NOON, reason="Cause found.")
+
+    expected = "running" if state in {"completed", "cancelled"} else "halted"
+    assert campaign.state == Campaign.objects.get(pk=campaign.pk).state == expected
+
+
+@pytest.mark.parametrize("state", ["running", "paused"])
+def test_a_roll_back_is_not_started_beside_the_campaign_that_it_takes_back(state):
+    campaign = make_halted()
+    rollback = make_rollback(campaign, "approved")
+    Campaign.objects.filter(pk=campaign.pk).update(state=state)
+
+    with pytest.raises(errors.FirstCampaignRunsError):
+        operations.start_campaign(rollback, by="eve", at=NOON + SOAK)
+
+    assert Campaign.objects.get(pk=rollback.pk).state == "approved"
+    assert not rollback.assignments.exists()
 
 
 def test_what_cannot_be_rolled_back_is_refused():

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from django.db import transaction
 
-from otaserver.campaigns.errors import NoVehicleFitsError
+from otaserver.campaigns.errors import FirstCampaignRunsError, NoVehicleFitsError
 from otaserver.campaigns.models import Assignment, Campaign, GateState, Wave
 from otaserver.campaigns.operations import checks, decisions, rollbacks, stops
 from otaserver.campaigns.queries import bundles
@@ -27,10 +27,12 @@ def start_campaign(campaign: Campaign, *, by: str, at: datetime) -> None:
         ReleaseNotPublishedError, NoWayBackError: a package of the release, or of the one to return to, was withdrawn.
         MetadataEndsError: it would outlive metadata that vehicles need.
         NoVehicleFitsError: none can take part.
+        FirstCampaignRunsError: what this rolls back has been resumed since.
         InvalidTransitionError: the campaign is not approved.
     """
     checks.require_state(campaign, CampaignState.APPROVED, CampaignState.SCHEDULED)
     stops.refuse_stopped(campaign.tenant)
+    _refuse_beside_first(campaign)
     campaign.move_to(CampaignState.RUNNING, started_at=at, reason="")
     release = checks.require_published(campaign.release)
     checks.require_way_back(campaign, release)
@@ -49,6 +51,13 @@ def start_campaign(campaign: Campaign, *, by: str, at: datetime) -> None:
     sentence = f"Started with {decisions.vehicles(fitting)}, without {verdicts.total() - fitting} that do not fit."
     decided = decisions.draft(campaign, "campaign.started", sentence, by=by, at=at, verdicts=dict(verdicts))
     decisions.record(campaign, [decided])
+
+
+def _refuse_beside_first(campaign: Campaign) -> None:
+    # It had stopped when the roll-back was drafted, and may have been resumed in that very moment.
+    under_way = [CampaignState.RUNNING, CampaignState.PAUSED]
+    if Campaign.objects.filter(pk=campaign.rolls_back_id, state__in=under_way).exists():
+        raise FirstCampaignRunsError(f"{campaign.rolls_back} runs again; it must be stopped before it is rolled back.")
 
 
 def targets(campaign: Campaign) -> list[int]:

@@ -5,7 +5,7 @@ from datetime import datetime
 from django.db import transaction
 
 from otaserver.audit import operations as audit
-from otaserver.campaigns.errors import TenantNotStoppedError, TenantStoppedError
+from otaserver.campaigns.errors import RollbackUnfinishedError, TenantNotStoppedError, TenantStoppedError
 from otaserver.campaigns.models import Campaign, Decision
 from otaserver.campaigns.operations import assignments, checks, decisions, gates
 from otaserver.campaigns.states import AssignmentState, CampaignState, WaveState
@@ -52,12 +52,14 @@ def resume_campaign(campaign: Campaign, *, by: str, at: datetime, reason: str = 
     Raises:
         InvalidTransitionError: it is neither paused nor halted; an approved one is started.
         ReasonMissingError: it was halted, and no reason is given.
+        RollbackUnfinishedError: a roll-back of it is drafted or under way.
         TenantStoppedError: everything of the tenant is stopped.
     """
     checks.require_state(campaign, CampaignState.PAUSED, CampaignState.HALTED)
     refuse_stopped(campaign.tenant)
     if campaign.state == CampaignState.HALTED:
         reason = decisions.require_reason(reason)
+        _refuse_beside_rollback(campaign)
         campaign.move_to(CampaignState.RUNNING, reason="", judged_from=at)
         gates.begin_anew(campaign)
         failed = campaign.waves.filter(state=WaveState.FAILED).first()
@@ -67,6 +69,17 @@ def resume_campaign(campaign: Campaign, *, by: str, at: datetime, reason: str = 
         campaign.move_to(CampaignState.RUNNING, reason="")
     decided = decisions.draft(campaign, "campaign.resumed", reason or "Resumed.", by=by, at=at)
     decisions.record(campaign, [decided])
+
+
+def _refuse_beside_rollback(campaign: Campaign) -> None:
+    # The two would offer the same vehicles the one release and the other by turns.
+    ended = [CampaignState.COMPLETED, CampaignState.CANCELLED]
+    rollback = campaign.rollbacks.exclude(state__in=ended).first()
+    if rollback is not None:
+        raise RollbackUnfinishedError(
+            f"{campaign} is rolled back by {rollback} ({rollback.get_state_display().lower()}); cancel that first.",
+            rollback=rollback.name,
+        )
 
 
 @transaction.atomic
