@@ -6,6 +6,10 @@ from itertools import pairwise
 
 NAME_MAX_LENGTH = 100
 MAX_WAVES = 100
+# Beyond these the steps of a test vanish in a float, and its limits overflow; no fleet is large enough for them anyway.
+MIN_RATE = 1e-6
+MIN_RATE_RATIO = 1.01
+MIN_ERROR = 1e-9
 
 
 def name_problem(name: str) -> str | None:
@@ -31,8 +35,16 @@ def waves_problem(percents: Sequence[Decimal]) -> str | None:
 
 def gate_problem(*, acceptable_rate: float, unacceptable_rate: float, alpha: float, beta: float) -> str | None:
     """Return why no test can be made of these rates and error probabilities, or None."""
-    if not 0 < acceptable_rate < unacceptable_rate < 1:
-        return f"Rates must be 0 < acceptable < unacceptable < 1, not {acceptable_rate} and {unacceptable_rate}."
-    if not (0 < alpha < 0.5 and 0 < beta < 0.5):
-        return f"Error probabilities must lie between 0 and 0.5, not {alpha} and {beta}."
+    if not MIN_RATE <= acceptable_rate < unacceptable_rate <= 1 - MIN_RATE:
+        return (
+            f"Rates must be {MIN_RATE} <= acceptable < unacceptable <= {1 - MIN_RATE}, "
+            f"not {acceptable_rate} and {unacceptable_rate}."
+        )
+    if unacceptable_rate < MIN_RATE_RATIO * acceptable_rate:
+        return (
+            f"The unacceptable rate must be at least {MIN_RATE_RATIO} times the acceptable one; "
+            f"{unacceptable_rate} is too near to {acceptable_rate}."
+        )
+    if not (MIN_ERROR <= alpha < 0.5 and MIN_ERROR <= beta < 0.5):
+        return f"Error probabilities must be at least {MIN_ERROR} and less than 0.5, not {alpha} and {beta}."
     return None

@@ -1,8 +1,16 @@
+import json
+import math
+from dataclasses import asdict
 from decimal import Decimal
 
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
-from otaserver.campaigns.rules import plans
+from otaserver.campaigns.rules import gate, plans
+from otaserver.campaigns.states import GateVerdict
+
+NAMES = ("acceptable_rate", "unacceptable_rate", "alpha", "beta")
 
 
 @pytest.mark.parametrize("name", ["a", "Spring 2026: brakes (hot-fix)", "x" * 100])
@@ -49,11 +57,65 @@ def test_other_percents_are_refused(percents, problem):
         ((0.005, 0.02, 0.5, 0.05), "Error probabilities"),
         ((0.005, 0.02, 0.01, 0), "Error probabilities"),
         ((float("nan"), 0.02, 0.01, 0.05), "Rates"),
+        ((0.005, float("nan"), 0.01, 0.05), "Rates"),
+        ((0.005, float("inf"), 0.01, 0.05), "Rates"),
+        ((1e-6, 0.02, 0.01, 0.05), None),
+        ((9.99e-7, 0.02, 0.01, 0.05), "Rates"),
+        ((1e-17, 2e-17, 0.01, 0.05), "Rates"),
+        ((0.5, 0.999999, 0.01, 0.05), None),
+        ((0.5, 0.9999991, 0.01, 0.05), "Rates"),
+        ((0.5, 0.506, 0.01, 0.05), None),
+        ((0.5, 0.504, 0.01, 0.05), "1.01 times"),
+        ((0.005, 0.02, 1e-9, 1e-9), None),
+        ((0.005, 0.02, 9e-10, 0.05), "Error probabilities"),
+        ((0.005, 0.02, 0.01, 1e-323), "Error probabilities"),
+        ((0.005, 0.02, float("nan"), 0.05), "Error probabilities"),
+        ((0.005, 0.02, 0.01, float("-inf")), "Error probabilities"),
     ],
 )
 def test_a_test_needs_rates_and_error_probabilities_in_range(values, problem):
-    names = ("acceptable_rate", "unacceptable_rate", "alpha", "beta")
-
-    found = plans.gate_problem(**dict(zip(names, values, strict=True)))
+    found = plans.gate_problem(**dict(zip(NAMES, values, strict=True)))
 
     assert found is None if problem is None else problem in found
+
+
+def powers(lowest, highest):
+    return st.floats(lowest, highest).map(lambda exponent: 10**exponent)
+
+
+# Rates and error probabilities of every size, the limits and what is next to them among them.
+RATES = powers(-6.1, 0) | st.sampled_from([1e-6, 1e-17, 5e-324, 0.5])
+RATIOS = powers(0.004, 6) | st.sampled_from([1.01, 1.0100001])
+ERRORS = powers(-9.1, -0.3) | st.sampled_from([1e-9, 5e-324, 0.49999999999999994])
+GATE_VALUES = st.tuples(RATES, RATIOS, ERRORS, ERRORS).map(
+    lambda drawn: (drawn[0], min(drawn[0] * drawn[1], 1 - 1e-6), *drawn[2:])
+)
+
+
+@given(
+    GATE_VALUES,
+    st.integers(0, 10**9),
+    st.integers(0, 64),
+    st.lists(st.sampled_from([gate.Outcome.SUCCESS, gate.Outcome.FAILURE]), max_size=30),
+)
+def test_every_accepted_test_can_be_made_shown_and_read(values, planned, strata, outcomes):
+    assume(plans.gate_problem(**dict(zip(NAMES, values, strict=True))) is None)
+    names = ["", *(f"s{i}" for i in range(strata))]
+
+    tests = {
+        name: gate.make_test(gate.GatePlan(*values), share=gate.alpha_share(name, strata), planned_results=planned)
+        for name in names
+    }
+    start = dict.fromkeys(names, gate.Standing())
+    folding = gate.fold(tests, start, [(names[-1], outcome) for outcome in outcomes])
+
+    for name, test in tests.items():
+        # Each test can be passed by successes, halted by failures, and neither before it has read anything.
+        assert test.success_step < 0 < test.failure_step
+        assert test.pass_limit < 0 < test.halt_limit
+        assert 0 < test.guard_limit < float("inf")
+        assert test.clean_results_to_pass > 0
+        reading = gate.judge(test, folding.standings[name])
+        assert math.isfinite(reading.statistic)
+        assert gate.judge(test, start[name]).verdict is GateVerdict.UNDECIDED
+        json.dumps(asdict(reading), allow_nan=False)
