@@ -24,6 +24,7 @@ def advance_campaign(campaign_id: int, *, at: datetime) -> bool:
     if campaign.state == CampaignState.SCHEDULED:
         return _start(campaign, at=at)
     assignments.lapse(campaign.assignments.all(), at=at)
+    offers.take_back_outdated(campaign, at=at)
     halt = _stopped_tenant(campaign, at=at) or gates.reason_to_halt(campaign, at=at)
     drafts: list[Decision] = []
     if halt is None:

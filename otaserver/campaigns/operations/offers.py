@@ -12,6 +12,7 @@ from otaserver.campaigns.rules import matching, waves
 from otaserver.campaigns.states import (
     ACTIVE_STATES,
     IN_FLIGHT_STATES,
+    STOPPABLE_STATES,
     AssignmentState,
     CampaignKind,
     Verdict,
@@ -29,6 +30,24 @@ def rejoin(campaign: Campaign) -> int:
     """Let what was withdrawn by a stop wait again, now that the campaign runs; return how many."""
     withdrawn = campaign.assignments.filter(state=AssignmentState.WITHDRAWN)
     return withdrawn.update(state=AssignmentState.WAITING, settled_at=None, code="", message="")
+
+
+def take_back_outdated(campaign: Campaign, *, at: datetime) -> int:
+    """Take orders back from vehicles that enrolled again since they were offered, and return how many.
+
+    The order names ECUs that may be gone: the vehicle waits, and is judged anew on those it has now. An installation is
+    not interrupted. Rows that another worker holds are left to the next tick.
+    """
+    outdated = campaign.assignments.filter(state__in=STOPPABLE_STATES, vehicle__enrolled_at__gt=F("offered_at"))
+    locked = outdated.select_for_update(of=("self",), skip_locked=True, no_key=True).order_by("pk")
+    vehicles = dict(locked.values_list("pk", "vehicle_id")[:OFFER_CHUNK])
+    if vehicles:
+        Attempt.objects.filter(assignment__in=vehicles, closed_at=None).update(closed_at=at, code="enrolled_again")
+        Assignment.objects.filter(pk__in=vehicles).update(
+            state=AssignmentState.WAITING, due_at=None, offered_at=None, code="", message=""
+        )
+        director.direct(dict.fromkeys(vehicles.values()), at=at)
+    return len(vehicles)
 
 
 def offer(campaign: Campaign, *, at: datetime) -> bool:
