@@ -77,8 +77,11 @@ DOWNLOAD_URL = env.str("OTA_DOWNLOAD_URL", default="")
 DOWNLOAD_URL_SECONDS = env.int("OTA_DOWNLOAD_URL_SECONDS", default=3600)
 TRUSTED_PROXIES = env.list("OTA_TRUSTED_PROXIES", default=[])
 TICK_SECONDS = env.float("OTA_TICK_SECONDS", default=1.0)
-# A body whose length is not announced is read whole; signed metadata of a large supplier is the longest.
-MAX_CHUNKED_BODY_BYTES = 24 * 1024**2
+# Bodies are read whole, except packages; signed metadata of a large supplier is the longest.
+MAX_BODY_BYTES = 24 * 1024**2
+# How many bodies may arrive at a time in one web process, and how long each may take, packages excepted.
+BODY_SLOTS = env.int("OTA_BODY_SLOTS", default=4)
+BODY_SECONDS = env.float("OTA_BODY_SECONDS", default=30.0)
 MAX_PACKAGE_BYTES = env.int("OTA_MAX_PACKAGE_BYTES", default=16 * 1024**3)
 
 INSTALLED_APPS = [

@@ -14,7 +14,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("console/", site.urls),
     path("api/v1/", include("otaserver.operator_api.urls")),
     path("", include("otaserver.vehicle_api.urls")),
-    path("", include("otaserver.vehicle_api.urls")),
 ]
 
 

@@ -14,7 +14,7 @@ HOST = "127.0.0.1"
 # For two cores and SQLite: a second process gains polls where Python is the limit; more of them, or many threads,
 # only queue at the one writer that SQLite allows.
 WEB_WORKERS = 2
-WEB_THREADS = 4
+WEB_THREADS = 8
 # Ticks are short and wait for the database. Threads, so that a killed worker leaves no process of its pool behind.
 TASK_THREADS = 2
 

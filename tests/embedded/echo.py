@@ -1,14 +1,19 @@
 """What a granian serves in tests of request bodies: it answers with what Django reads, or with the first bytes."""
 
 import json
+import os
 
 from django.core.handlers.wsgi import WSGIRequest
 
-from otaserver.wsgi import with_content_length
+from otaserver.bodies import Bodies
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "otaserver.settings")
 
 
 def echo(environ, start_response):
-    if environ["PATH_INFO"].endswith("/content"):
+    if environ["REQUEST_METHOD"] == "GET":
+        found = {}
+    elif environ["PATH_INFO"].endswith("/content"):
         found = {"first": environ["wsgi.input"].read(5).decode(), "length": environ.get("CONTENT_LENGTH")}
     else:
         found = {"body": WSGIRequest(environ).body.decode(), "length": environ.get("CONTENT_LENGTH")}
@@ -17,4 +22,4 @@ def echo(environ, start_response):
     return [body]
 
 
-application = with_content_length(echo, limit=1000)
+application = Bodies(echo, limit=1000, slots=2, seconds=1.5)

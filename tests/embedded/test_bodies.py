@@ -4,6 +4,7 @@ import json
 import socket
 import subprocess
 import sys
+from contextlib import ExitStack
 
 import httpx
 import pytest
@@ -16,7 +17,7 @@ pytestmark = pytest.mark.e2e
 @pytest.fixture(scope="module")
 def port(tmp_path_factory):
     port = free_port()
-    command = ["--interface", "wsgi", "--port", str(port), "--blocking-threads", "2", "tests.embedded.echo:application"]
+    command = ["--interface", "wsgi", "--port", str(port), "--blocking-threads", "4", "tests.embedded.echo:application"]
     process = subprocess.Popen(
         [sys.executable, "-m", "granian", *command], cwd=ROOT, env=environment(tmp_path_factory.mktemp("echo"))
     )
@@ -82,3 +83,40 @@ def test_a_package_is_read_while_it_comes_however_large_it_will_be(port):
     begun = [head("PATCH", "/api/v1/packages/7/content", "Transfer-Encoding: chunked"), chunks(b"first", b"x" * 5000)]
 
     assert exchange(port, *begun) == (200, {"first": "first", "length": None})
+
+
+def slow_senders(stack, port, count):
+    for _ in range(count):
+        connection = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10))
+        connection.sendall(head("POST", "/", "Content-Length: 100") + b"x")
+
+
+def test_polls_are_answered_while_many_bodies_do_not_arrive(port):
+    with ExitStack() as stack:
+        slow_senders(stack, port, 60)
+
+        answers = [exchange(port, head("GET", "/")) for _ in range(20)]
+
+    assert answers == [(200, {})] * 20
+
+
+def test_a_body_that_does_not_arrive_is_given_up_and_its_slot_is_free_again(port):
+    with ExitStack() as stack:
+        slow_senders(stack, port, 2)
+        short = [head("POST", "/", "Content-Length: 3"), b"abc"]
+        _, problem = wait_for(lambda: (found := exchange(port, *short))[0] == 503 and found, seconds=1.4)
+        assert problem["code"] == "server.busy"
+
+        wait_for(lambda: exchange(port, *short)[0] == 200, seconds=10)
+
+
+def test_a_slow_sender_is_told_so(port):
+    status, problem = exchange(port, head("POST", "/", "Content-Length: 3"), b"a")
+
+    assert (status, problem["code"]) == (408, "request.too_slow")
+
+
+def test_a_body_announced_too_large_is_refused_before_it_comes(port):
+    status, problem = exchange(port, head("POST", "/", "Content-Length: 1001"))
+
+    assert (status, problem["code"]) == (413, "request.too_large")

@@ -1,0 +1,96 @@
+"""Request bodies before Django sees them: read whole, their length stated, and slow senders kept from blocking others.
+
+A WSGI thread that waits for a body serves nobody. So at most a few threads of a process wait for bodies at a time, each
+for a limited time; polls have no body and always find the others. Behind nginx, which collects bodies by itself, nothing
+of this is ever noticed.
+"""
+
+import io
+import json
+import re
+import threading
+from collections.abc import Iterable
+from typing import Any
+from wsgiref.types import StartResponse, WSGIApplication
+
+_BODILESS = frozenset({"GET", "HEAD", "OPTIONS"})
+# Packages are streamed by their own view, which reads chunks as they come and checks the length that was declared.
+_STREAMED = re.compile(r"/api/v1/packages/[^/]+/content\Z")
+# Long enough for whoever holds a slot to be done with an ordinary body, short enough to be no wait for a thread.
+_PATIENCE_SECONDS = 0.05
+_REASONS = {
+    408: ("Request Timeout", "request.too_slow", "The body did not arrive in time."),
+    413: ("Request Entity Too Large", "request.too_large", "The body exceeds what this server takes."),
+    503: ("Service Unavailable", "server.busy", "Too many bodies arrive at this moment."),
+}
+
+
+class Bodies:
+    """Wraps an application. `slots` bodies of at most `limit` bytes may arrive at a time, each within `seconds`.
+
+    Django reads CONTENT_LENGTH and takes a body without it for an empty one; vehicles do send
+    `Transfer-Encoding: chunked` (mender-client all of its bodies).
+    """
+
+    def __init__(self, application: WSGIApplication, *, limit: int, slots: int, seconds: float) -> None:
+        self._application = application
+        self._limit = limit
+        self._seconds = seconds
+        self._arriving = threading.BoundedSemaphore(slots)
+
+    def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        if not _has_body(environ):
+            return self._application(environ, start_response)
+        is_streamed = bool(_STREAMED.match(environ["PATH_INFO"]))
+        if not is_streamed and _announced(environ) > self._limit:
+            return _refused(413, start_response, ("Connection", "close"))
+        if not self._arriving.acquire(timeout=_PATIENCE_SECONDS):
+            return _refused(503, start_response, ("Retry-After", "2"))
+        try:
+            if is_streamed:
+                return self._application(environ, start_response)
+            body = self._read(environ)
+        finally:
+            self._arriving.release()
+        if body is None:
+            return _refused(408, start_response, ("Connection", "close"))
+        if len(body) > self._limit:
+            return _refused(413, start_response, ("Connection", "close"))
+        # What was announced stays, so that a view notices a body that was cut short.
+        environ["CONTENT_LENGTH"] = environ.get("CONTENT_LENGTH") or str(len(body))
+        environ["wsgi.input"] = io.BytesIO(body)
+        return self._application(environ, start_response)
+
+    def _read(self, environ: dict[str, Any]) -> bytes | None:
+        """Return the body, cut after one byte too many, or None if it took too long."""
+        found: list[bytes] = []
+        # A read cannot be interrupted: where it takes too long its thread is left to end with the connection.
+        reader = threading.Thread(target=lambda: found.append(_input_of(environ, self._limit + 1)), daemon=True)
+        reader.start()
+        reader.join(self._seconds)
+        return found[0] if found else None
+
+
+def _has_body(environ: dict[str, Any]) -> bool:
+    if environ.get("CONTENT_LENGTH"):
+        return _announced(environ) > 0
+    return environ["REQUEST_METHOD"] not in _BODILESS and bool(environ.get("wsgi.input_terminated"))
+
+
+def _announced(environ: dict[str, Any]) -> int:
+    length = environ.get("CONTENT_LENGTH") or ""
+    return int(length) if length.isdecimal() else 0
+
+
+def _input_of(environ: dict[str, Any], most: int) -> bytes:
+    body: bytes = environ["wsgi.input"].read(_announced(environ) or most)
+    return body
+
+
+def _refused(status: int, start_response: StartResponse, *headers: tuple[str, str]) -> Iterable[bytes]:
+    title, code, detail = _REASONS[status]
+    problem = {"type": "about:blank", "title": title, "status": status, "code": code, "detail": detail}
+    body = json.dumps(problem).encode()
+    stated = [("Content-Type", "application/problem+json"), ("Content-Length", str(len(body))), *headers]
+    start_response(f"{status} {title}", stated)
+    return [body]
