@@ -253,6 +253,57 @@ def test_a_large_campaign_is_offered_in_chunks(monkeypatch):
     assert states(campaign) == ["offered"] * 5
 
 
+PLANS = [(100,), (5, 25, 100), (1, 5, 25, 100), (50, 99, 100), (0.001, 0.002, 100), (98, 99, 100)]
+
+
+@pytest.mark.parametrize("waves", PLANS)
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 20, 21, 40])
+def test_a_fleet_of_any_size_whose_vehicles_all_succeed_is_done_without_a_person(size, waves):
+    tenant = make_tenant()
+    old = make_versions(tenant)
+    group = make_group(tenant, *make_fleet(tenant, size, old, hardware=("gateway",)))
+    campaign = make_running(tenant=tenant, old=old, group=group, waves=waves)
+
+    for number in range(len(waves) + 1):
+        now = NOON + number * SOAK
+        offered = campaign.assignments.filter(state="offered")
+        Attempt.objects.filter(assignment__in=offered).update(closed_at=now, outcome="success")
+        offered.update(state="soaking", installing_at=now, due_at=now + SOAK)
+        tick(campaign, now + SOAK)
+        tick(campaign, now + SOAK)
+
+    assert campaign.state == "completed"
+    assert set(states(campaign)) == {"succeeded"}
+    assert wave_states(campaign) == ["passed"] * len(waves)
+    assert set(Decision.objects.values_list("actor", flat=True)) == {"alice", "bob", "engine"}
+
+
+def test_a_wave_without_places_passes_at_once_and_says_so():
+    campaign = make_running(vehicles=3, waves=(5, 25, 100), wave_rule="ask")
+    succeed_all(campaign)
+    tick(campaign, NOON + SOAK)
+    wave = campaign.waves.get(number=1)
+
+    operations.decide_wave(wave, passed=True, reason="Fine.", by="bob", at=NOON + SOAK)
+    tick(campaign, NOON + SOAK)
+
+    assert wave_states(campaign) == ["passed", "passed", "open"]
+    said = Decision.objects.filter(wave__number=2).order_by("pk")
+    assert [(d.kind, d.sentence, d.inputs) for d in said] == [
+        ("wave.opened", "Wave 2 is open to 0 vehicles.", {"places": 0, "vehicles": 0}),
+        ("wave.passed", "There is no vehicle for this wave.", {"places": 0, "vehicles": 0}),
+    ]
+
+
+def test_the_failure_budget_looks_past_waves_without_places():
+    campaign = make_running(vehicles=3, waves=(5, 25, 100), failure_budget=1)
+    succeed_all(campaign)
+
+    tick(campaign, NOON + SOAK)
+
+    assert wave_states(campaign) == ["undecided", "waiting", "waiting"]
+
+
 def test_when_all_neutral_and_nobody_is_left_the_campaign_ends():
     campaign = make_running(vehicles=2, waves=(50, 100))
     for _ in range(2):

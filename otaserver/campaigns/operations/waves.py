@@ -40,16 +40,21 @@ def advance_waves(campaign: Campaign, *, at: datetime) -> list[Decision]:
         following = campaign.waves.filter(state=WaveState.WAITING).first()
         if following is None:
             return drafts + _complete(campaign, at=at)
-        drafts.append(_open(campaign, following, at=at))
+        drafts += _open(campaign, following, at=at)
 
 
-def _open(campaign: Campaign, wave: Wave, *, at: datetime) -> Decision:
+def _open(campaign: Campaign, wave: Wave, *, at: datetime) -> list[Decision]:
     # The last one takes everybody who is left: those too who joined after the start.
     is_last = not campaign.waves.filter(number__gt=wave.number).exists()
     taken = _take(campaign, wave, None if is_last else wave.places)
     wave.move_to(WaveState.OPEN, opened_at=at)
     sentence = f"Wave {wave.number} is open to {decisions.vehicles(taken)}."
-    return draft(campaign, "wave.opened", sentence, by=ENGINE, at=at, wave=wave, places=wave.places, vehicles=taken)
+    inputs = {"places": wave.places, "vehicles": taken}
+    opened = draft(campaign, "wave.opened", sentence, by=ENGINE, at=at, wave=wave, **inputs)
+    if taken:
+        return [opened]
+    # Of a small fleet some waves get nobody: there is nothing to learn in them, and nothing to ask a person.
+    return [opened, _pass(campaign, wave, "There is no vehicle for this wave.", at=at, **inputs)]
 
 
 def _take(campaign: Campaign, wave: Wave, count: int | None) -> int:
@@ -120,13 +125,13 @@ def _judge(
         failures=Count("pk", filter=Q(state=AssignmentState.FAILED)),
         results=Count("pk", filter=Q(state__in=_RESULTS)),
     )
-    following = campaign.waves.filter(number__gt=wave.number).first()
+    planned = campaign.waves.filter(number__gt=wave.number).values_list("places", flat=True)
     results = rules.WaveResults(
         wave_failures=by_state.get(AssignmentState.FAILED, 0),
         wave_results=_sum(by_state, _RESULTS),
         campaign_failures=totals["failures"],
         campaign_results=totals["results"],
-        next_places=min(following.places, left) if following else 0,
+        next_places=rules.next_places(list(planned), left=left),
     )
     verdict = rules.judge_wave(
         results,

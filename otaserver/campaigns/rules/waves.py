@@ -36,6 +36,14 @@ def places(total: int, percents: Sequence[Decimal]) -> list[int]:
     return [end - start for start, end in zip([0, *ends], ends, strict=False)]
 
 
+def next_places(planned: Sequence[int], *, left: int) -> int:
+    """Return how many vehicles the next wave that has any takes of those `left`, from the places of all that follow.
+
+    The last one takes everybody who is left.
+    """
+    return next((min(places, left) for places in planned[:-1] if places), left if planned else 0)
+
+
 def refill(*, places: int, counting: int, left: int) -> int:
     """Return how many further vehicles a wave takes, for those whose end counts neither way.
 

@@ -44,6 +44,25 @@ def test_neutral_ends_are_refilled_from_those_who_had_no_turn(places, counting, 
 
 
 @pytest.mark.parametrize(
+    ("planned", "left", "expected"),
+    [([], 9, 0), ([5], 9, 9), ([5, 9], 9, 5), ([5, 9], 3, 3), ([0, 0, 4, 9], 9, 4), ([0, 0], 7, 7), ([3, 0], 0, 0)],
+)
+def test_the_next_wave_is_the_next_that_has_places(planned, left, expected):
+    assert waves.next_places(planned, left=left) == expected
+
+
+@given(st.integers(1, 200), st.sets(st.integers(1, 99), max_size=10))
+def test_while_all_succeed_no_wave_of_any_plan_asks_a_person(total, ends):
+    planned = waves.places(total, percents(*sorted(ends), 100))
+
+    for number, places in enumerate(planned):
+        done = sum(planned[: number + 1])
+        following = waves.next_places(planned[number + 1 :], left=total - done)
+        results = {"wave_results": places, "campaign_results": done, "next_places": following}
+        assert places == 0 or judge(**results) == WaveState.PASSED
+
+
+@pytest.mark.parametrize(
     ("max_in_flight", "in_flight", "expected"), [(None, 999, 50), (10, 4, 6), (10, 12, 0), (100, 0, 50)]
 )
 def test_no_more_are_offered_than_may_be_in_flight(max_in_flight, in_flight, expected):
