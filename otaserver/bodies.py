@@ -1,8 +1,9 @@
 """Request bodies before Django sees them: read whole, their length stated, and slow senders kept from blocking others.
 
-A WSGI thread that waits for a body serves nobody. So at most a few threads of a process wait for bodies at a time, each
-for a limited time; polls have no body and always find the others. Behind nginx, which collects bodies by itself, nothing
-of this is ever noticed.
+A WSGI thread that waits for a body serves nobody. So at most a few threads of a process wait for bodies at a time; polls
+have no body and always find the others. Who stalls keeps a slot until the connection ends: a read from granian cannot be
+given up (answering while one is pending hangs the thread). Behind nginx, which collects bodies first, and gives slow
+senders up, none of this is ever noticed.
 """
 
 import io
@@ -19,23 +20,21 @@ _STREAMED = re.compile(r"/api/v1/packages/[^/]+/content\Z")
 # Long enough for whoever holds a slot to be done with an ordinary body, short enough to be no wait for a thread.
 _PATIENCE_SECONDS = 0.05
 _REASONS = {
-    408: ("Request Timeout", "request.too_slow", "The body did not arrive in time."),
     413: ("Request Entity Too Large", "request.too_large", "The body exceeds what this server takes."),
     503: ("Service Unavailable", "server.busy", "Too many bodies arrive at this moment."),
 }
 
 
 class Bodies:
-    """Wraps an application. `slots` bodies of at most `limit` bytes may arrive at a time, each within `seconds`.
+    """Wraps an application. `slots` bodies of at most `limit` bytes may arrive at a time.
 
     Django reads CONTENT_LENGTH and takes a body without it for an empty one; vehicles do send
     `Transfer-Encoding: chunked` (mender-client all of its bodies).
     """
 
-    def __init__(self, application: WSGIApplication, *, limit: int, slots: int, seconds: float) -> None:
+    def __init__(self, application: WSGIApplication, *, limit: int, slots: int) -> None:
         self._application = application
         self._limit = limit
-        self._seconds = seconds
         self._arriving = threading.BoundedSemaphore(slots)
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
@@ -49,26 +48,15 @@ class Bodies:
         try:
             if is_streamed:
                 return self._application(environ, start_response)
-            body = self._read(environ)
+            body: bytes = environ["wsgi.input"].read(_announced(environ) or self._limit + 1)
         finally:
             self._arriving.release()
-        if body is None:
-            return _refused(408, start_response, ("Connection", "close"))
         if len(body) > self._limit:
             return _refused(413, start_response, ("Connection", "close"))
         # What was announced stays, so that a view notices a body that was cut short.
         environ["CONTENT_LENGTH"] = environ.get("CONTENT_LENGTH") or str(len(body))
         environ["wsgi.input"] = io.BytesIO(body)
         return self._application(environ, start_response)
-
-    def _read(self, environ: dict[str, Any]) -> bytes | None:
-        """Return the body, cut after one byte too many, or None if it took too long."""
-        found: list[bytes] = []
-        # A read cannot be interrupted: where it takes too long its thread is left to end with the connection.
-        reader = threading.Thread(target=lambda: found.append(_input_of(environ, self._limit + 1)), daemon=True)
-        reader.start()
-        reader.join(self._seconds)
-        return found[0] if found else None
 
 
 def _has_body(environ: dict[str, Any]) -> bool:
@@ -80,11 +68,6 @@ def _has_body(environ: dict[str, Any]) -> bool:
 def _announced(environ: dict[str, Any]) -> int:
     length = environ.get("CONTENT_LENGTH") or ""
     return int(length) if length.isdecimal() else 0
-
-
-def _input_of(environ: dict[str, Any], most: int) -> bytes:
-    body: bytes = environ["wsgi.input"].read(_announced(environ) or most)
-    return body
 
 
 def _refused(status: int, start_response: StartResponse, *headers: tuple[str, str]) -> Iterable[bytes]:

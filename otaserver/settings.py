@@ -79,9 +79,8 @@ TRUSTED_PROXIES = env.list("OTA_TRUSTED_PROXIES", default=[])
 TICK_SECONDS = env.float("OTA_TICK_SECONDS", default=1.0)
 # Bodies are read whole, except packages; signed metadata of a large supplier is the longest.
 MAX_BODY_BYTES = 24 * 1024**2
-# How many bodies may arrive at a time in one web process, and how long each may take, packages excepted.
+# How many bodies may arrive at a time in one web process.
 BODY_SLOTS = env.int("OTA_BODY_SLOTS", default=4)
-BODY_SECONDS = env.float("OTA_BODY_SECONDS", default=30.0)
 MAX_PACKAGE_BYTES = env.int("OTA_MAX_PACKAGE_BYTES", default=16 * 1024**3)
 
 INSTALLED_APPS = [

@@ -13,5 +13,4 @@ application = Bodies(
     get_wsgi_application(),
     limit=settings.MAX_BODY_BYTES,
     slots=settings.BODY_SLOTS,
-    seconds=settings.BODY_SECONDS,
 )

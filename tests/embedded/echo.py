@@ -22,4 +22,4 @@ def echo(environ, start_response):
     return [body]
 
 
-application = Bodies(echo, limit=1000, slots=2, seconds=1.5)
+application = Bodies(echo, limit=1000, slots=2)
