@@ -1,9 +1,9 @@
 """Request bodies before Django sees them: read whole, their length stated, and slow senders kept from blocking others.
 
-A WSGI thread that waits for a body serves nobody. So at most a few threads of a process wait for bodies at a time; polls
-have no body and always find the others. Who stalls keeps a slot until the connection ends: a read from granian cannot be
-given up (answering while one is pending hangs the thread). Behind nginx, which collects bodies first, and gives slow
-senders up, none of this is ever noticed.
+A WSGI thread that waits for a body serves nobody. So at most a few threads of a process wait for bodies at a time;
+polls have no body and always find the others. Who stalls keeps a slot until the connection ends: a read from granian
+cannot be given up (answering while one is pending hangs the thread). Behind nginx, which collects bodies first, and
+gives slow senders up, none of this is ever noticed.
 """
 
 import io

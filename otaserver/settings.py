@@ -300,6 +300,11 @@ LOGGING = {
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "stream": sys.stderr, "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": env.str("OTA_LOG_LEVEL", default="INFO")},
-    # One line per tick, or per request of a client in the same process, would only say that nothing happened.
-    "loggers": {"celery": {"level": "WARNING"}, "httpx": {"level": "WARNING"}},
+    # One line per tick, per request of a client in the same process, or per vehicle that asks whether there is a next
+    # root (404 is the usual answer) would only say that nothing happened. What is refused is said to who sent it.
+    "loggers": {
+        "celery": {"level": "WARNING"},
+        "httpx": {"level": "WARNING"},
+        "django.request": {"level": "ERROR"},
+    },
 }

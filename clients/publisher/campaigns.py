@@ -89,7 +89,7 @@ class Campaigns:
         """Yield the campaign again and again until it has ended.
 
         Raises:
-            CampaignEndedBadlyError: it was halted or cancelled; the sentence says why.
+            CampaignEndedBadlyError: it was halted or cancelled, or a wave is left to a person; the sentence says why.
         """
         path = f"/campaigns/{self.find(name)['id']}"
         while True:
@@ -101,6 +101,13 @@ class Campaigns:
                 raise CampaignEndedBadlyError(
                     f"Campaign {name!r} is {campaign['state']}: {campaign['reason'] or 'no reason given'}",
                     code=f"campaign.{campaign['state']}",
+                )
+            undecided = [wave["number"] for wave in campaign["waves"] if wave["state"] == "undecided"]
+            if undecided:
+                raise CampaignEndedBadlyError(
+                    f"Wave {undecided[0]} of campaign {name!r} waits for a person: `campaign decide {name} "
+                    f"{undecided[0]} --pass` or `--fail`, with a `--reason`.",
+                    code="campaign.undecided",
                 )
             self._sleep(every_seconds)
 

@@ -51,7 +51,7 @@ class TrustError(PublisherError):
 
 
 class CampaignEndedBadlyError(PublisherError):
-    """The campaign that was watched has been halted or cancelled."""
+    """The campaign that was watched has been halted or cancelled, or waits for a person to decide."""
 
     exit_code = 6
     code = "campaign.not_completed"

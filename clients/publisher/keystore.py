@@ -108,6 +108,10 @@ class KeyStore:
             raise InputError(f"The key store {self.folder} has no keys for {name}.", code="keys.no_role")
         return _role_from(found)
 
+    def has_role(self, name: str) -> bool:
+        """Return whether the store has the keys of a role."""
+        return name in self._index["roles"]
+
     def release_roles(self) -> tuple[str, ...]:
         """Return the names of the release roles in the store, in order."""
         names = (name.removeprefix("image/") for name in self._index["roles"] if name.startswith("image/"))

@@ -239,7 +239,8 @@ class Packages:
         current = self._trust.current(role)
         if current is None:
             raise InputError(
-                f"The role {role} has no metadata on the server yet; begin with `trust init` or `trust add-role`.",
+                f"The role {role} has no metadata on the server yet; begin with `trust init` or `trust add-role`, "
+                f"or, with a supplier's own keys, `trust refresh --role {role}`.",
                 code="trust.none",
             )
         return current

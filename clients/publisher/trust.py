@@ -89,7 +89,7 @@ class Trust:
         """
         limit = self._clock() + within
         done = []
-        for role in roles if roles is not None else ("targets", *self._keys.release_roles()):
+        for role in self._own_roles() if roles is None else roles:
             document = self.current(role)
             if document is None:
                 done.append(self._first_targets(role))
@@ -101,6 +101,11 @@ class Trust:
                 bodies, expires_at = self.signed_targets(role, document.version + 1, document.signed["targets"])
                 done.append(self._put_targets(role, bodies, expires_at, replaces=document.version))
         return done
+
+    def _own_roles(self) -> tuple[str, ...]:
+        # A supplier's store has release roles alone.
+        top = ("targets",) if self._keys.has_role("image/targets") else ()
+        return (*top, *self._keys.release_roles())
 
     def add_role(self, name: str, *, keys: RoleKeys | None = None) -> list[RoleVersion]:
         """Delegate `<name>/*` to a release role.

@@ -37,7 +37,11 @@ def run(
     set_up_logging(is_json=json_logs, is_verbose=verbose)
     vehicle, hooks = _load(config)
     with _alone(vehicle.state_dir):
-        agent = Agent(vehicle, hooks=_make_hooks(hooks, config.parent))
+        try:
+            agent = Agent(vehicle, hooks=_make_hooks(hooks, config.parent))
+        except ConfigError as error:
+            typer.echo(str(error), err=True)
+            raise typer.Exit(2) from error
         try:
             if not once:
                 agent.run_forever()

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from clients.vehicle.disk import Disk, full_disk_is_not_now, read_json
+from clients.vehicle.errors import ConfigError
 
 
 class TrustStore:
@@ -26,14 +27,19 @@ class TrustStore:
         return self._link
 
     def initialise(self, roots: Mapping[str, Path]) -> None:
-        """Trust the provisioned `roots` (by repository) to begin with; does nothing once there is trust."""
+        """Trust the provisioned `roots` (by repository) to begin with; does nothing once there is trust.
+
+        Raises:
+            ConfigError: a root cannot be read.
+        """
         if self._link.exists():
             return
+        bodies = {repository: _provisioned(repository, root) for repository, root in roots.items()}
         scratch = self._new_scratch()
-        for repository, root in roots.items():
+        for repository, body in bodies.items():
             history = scratch / repository / "root_history"
             history.mkdir(parents=True)
-            (history / "1.root.json").write_bytes(root.read_bytes())
+            (history / "1.root.json").write_bytes(body)
             (scratch / repository / "root.json").symlink_to("root_history/1.root.json")
         self._adopt(scratch)
 
@@ -100,3 +106,10 @@ def _link_or_copy(source: str, target: str) -> None:
         os.link(source, target)
     except OSError:
         shutil.copy2(source, target)
+
+
+def _provisioned(repository: str, root: Path) -> bytes:
+    try:
+        return root.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"the {repository} root {root} cannot be read: {error.strerror}.") from error

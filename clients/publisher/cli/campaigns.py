@@ -180,7 +180,7 @@ def watch(
     every: Annotated[float, typer.Option("--every", help="Seconds between two looks")] = 2.0,
     as_json: AsJson = False,
 ) -> None:
-    """Follow a campaign to its end; exit code 0 if it completes, 6 if it is halted or cancelled."""
+    """Follow a campaign to its end; exit code 0 if it completes, 6 if it is halted, cancelled or waits for a person."""
     answer = Answer(as_json)
     seen = open_campaigns(context, url, token).watch(name, every_seconds=every)
     campaign: Any = None

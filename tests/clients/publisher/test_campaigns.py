@@ -4,7 +4,7 @@ from clients.publisher.errors import CampaignEndedBadlyError, InputError, Server
 from clients.publisher.releases import Condition
 from firmware_store.models import Release
 from otaserver.campaigns import operations
-from otaserver.campaigns.models import Campaign
+from otaserver.campaigns.models import Campaign, Wave
 from otaserver.campaigns.states import CampaignState
 from tests.clients.publisher.conftest import spec
 from tests.factories import NOON, make_group, make_vehicle
@@ -162,6 +162,19 @@ def test_watching_a_campaign_that_ends_badly_fails_with_its_reason(published, ac
     assert caught.value.exit_code == 6
 
 
+def test_watching_ends_where_a_person_has_to_decide_and_says_how(published):
+    campaigns = published.publisher().campaigns
+    create(published)
+    for step in ("submit", "approve", "start"):
+        campaigns.act("first", step)
+    Wave.objects.filter(number=1).update(state="undecided")
+
+    with pytest.raises(CampaignEndedBadlyError, match="campaign decide first 1 --pass") as caught:
+        list(campaigns.watch("first"))
+
+    assert (caught.value.code, caught.value.exit_code) == ("campaign.undecided", 6)
+
+
 def test_a_roll_back_takes_the_given_release_or_the_approved_way_back(published, tmp_path):
     publisher = published.publisher()
     newer = tmp_path / "newer.bin"
@@ -215,7 +228,7 @@ def test_an_action_that_does_not_exist_is_told(published):
 def test_an_action_at_the_wrong_moment_is_refused_with_the_servers_sentence(published):
     create(published)
 
-    with pytest.raises(ServerRefusalError, match="cannot go from draft to running") as caught:
+    with pytest.raises(ServerRefusalError, match="is draft; it would have to be approved or scheduled") as caught:
         published.publisher().campaigns.act("first", "start")
 
     assert caught.value.code == "state.invalid_transition"

@@ -231,6 +231,15 @@ def test_a_supplier_signs_the_first_file_of_its_role_with_keys_the_tenant_never_
     assert [(each.role, each.version, each.is_new) for each in done] == [("brakes", 1, True)]
 
 
+def test_a_supplier_refreshes_what_it_has_keys_for_without_naming_it(ready, tmp_path):
+    supplier = KeyStore.create(tmp_path / "brakes-keys", tenant="acme", roles=["brakes"], root_keys=0)
+    ready.publisher().trust.add_role("brakes", keys=supplier.role("image/brakes").role_keys)
+
+    done = ready.publisher(keys=supplier).trust.refresh(within=30 * DAY)
+
+    assert [(each.role, each.version, each.is_new) for each in done] == [("brakes", 1, True)]
+
+
 def test_add_role_makes_keys_delegates_and_uploads_an_empty_file(ready):
     done = ready.publisher().trust.add_role("brakes")
 

@@ -1,5 +1,7 @@
 import json
 import logging
+import re
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -36,6 +38,17 @@ def test_a_configuration_that_cannot_be_read_exits_2(tmp_path):
     result = CliRunner().invoke(app, ["--config", str(tmp_path / "none.toml"), "--once"])
 
     assert result.exit_code == 2
+
+
+def test_a_root_that_is_not_there_exits_2_with_its_path(config, tmp_path):
+    path, missing = Path(config), tmp_path / "nowhere.json"
+    text = re.sub(r"(?m)^director_root = .*$", f'director_root = "{missing}"', path.read_text())
+    path.write_text(re.sub(r"(?m)^state_dir = .*$", f'state_dir = "{tmp_path / "fresh"}"', text))
+
+    result = CliRunner().invoke(app, ["--config", config, "--once"])
+
+    assert result.exit_code == 2
+    assert f"the director root {missing} cannot be read" in result.stderr
 
 
 def test_json_logs_hold_the_event_and_its_values(caplog):
