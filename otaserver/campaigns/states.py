@@ -114,12 +114,13 @@ ASSIGNMENT_TRANSITIONS: Mapping[str, frozenset[str]] = {
     AssignmentState.WITHDRAWING: _LATE | {AssignmentState.WITHDRAWN, AssignmentState.REFUSED},
     # A person resumes a stopped campaign: what was withdrawn waits again.
     AssignmentState.WITHDRAWN: _LATE | {AssignmentState.WAITING},
-    AssignmentState.LAPSED: _LATE,
+    # Back to waiting: a roll-back does not give up a vehicle that runs what it takes back.
+    AssignmentState.LAPSED: _LATE | {AssignmentState.WAITING},
     # Evidence outranks reports and silence: the vehicle has proved that it runs the new software.
     AssignmentState.FAILED: frozenset({AssignmentState.SOAKING}),
-    AssignmentState.REFUSED: frozenset({AssignmentState.SOAKING}),
+    AssignmentState.REFUSED: frozenset({AssignmentState.SOAKING, AssignmentState.WAITING}),
     AssignmentState.SUCCEEDED: frozenset(),
-    AssignmentState.SUPERSEDED: frozenset(),
+    AssignmentState.SUPERSEDED: frozenset({AssignmentState.WAITING}),
 }
 
 # An order stands at the vehicle: one at a time per vehicle.

@@ -175,6 +175,7 @@ def test_a_roll_back_waits_for_what_may_still_end_with_the_bad_release():
     tick(rollback, NOON + 2 * SOAK - SOAK / 2)
     assert rollback.state == "running"
     operations.lapse_due(NOON + 2 * SOAK)
-    tick(rollback, NOON + 2 * SOAK)
+    prove(in_turn(campaign)[4], campaign.fallback_release, at=at(hours=17))
+    tick(rollback, at(hours=17))
 
     assert rollback.state == "completed"

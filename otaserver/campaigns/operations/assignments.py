@@ -3,6 +3,7 @@
 Locks are taken in the order campaign, assignments, vehicles, directions, audit chain.
 """
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import NamedTuple
 
@@ -121,6 +122,16 @@ def withdraw(campaign: Campaign, *, at: datetime) -> int:
     stoppable.update(state=AssignmentState.WITHDRAWING, due_at=due_at)
     director.direct(dict.fromkeys(vehicles), at=at)
     return len(vehicles)
+
+
+def withdraw_some(campaign: Campaign, chosen: Collection[Assignment], *, code: str, message: str, at: datetime) -> None:
+    """Withdraw these orders of a campaign, which the caller holds locked, and say why on their assignments."""
+    due_at = deadlines.due_at(
+        AssignmentState.WITHDRAWING, timeouts_of(campaign), at=at, offered_at=None, installing_at=None
+    )
+    rows = Assignment.objects.filter(pk__in=[assignment.pk for assignment in chosen], state__in=STOPPABLE_STATES)
+    rows.update(state=AssignmentState.WITHDRAWING, due_at=due_at, code=code, message=message)
+    director.direct({assignment.vehicle_id: None for assignment in chosen}, at=at)
 
 
 def lapse_due(at: datetime) -> int:

@@ -5,7 +5,7 @@ from datetime import datetime
 from django.db import transaction
 
 from otaserver.campaigns.models import Campaign, Decision
-from otaserver.campaigns.operations import assignments, decisions, gates, offers, starts, stops, waves
+from otaserver.campaigns.operations import assignments, decisions, gates, offers, rollbacks, starts, stops, waves
 from otaserver.campaigns.operations.decisions import ENGINE, draft
 from otaserver.campaigns.states import CampaignKind, CampaignState
 from otaserver.errors import OtaError
@@ -36,6 +36,8 @@ def advance_campaign(campaign_id: int, *, at: datetime) -> bool:
         offers.rejoin(campaign)
         drafts += _take_in_late(campaign, at=at)
         drafts += waves.advance_waves(campaign, at=at)
+        if campaign.kind == CampaignKind.ROLLBACK:
+            drafts += rollbacks.clear_the_way(campaign, at=at)
         has_more = campaign.state == CampaignState.RUNNING and offers.offer(campaign, at=at)
     decisions.record(campaign, drafts)
     return has_more
@@ -57,6 +59,7 @@ def _stopped_tenant(campaign: Campaign, *, at: datetime) -> Decision | None:
 def _take_in_late(campaign: Campaign, *, at: datetime) -> list[Decision]:
     if campaign.kind != CampaignKind.ROLLBACK:
         return []
+    rollbacks.readmit(campaign, at=at)
     joined = starts.take_in_late(campaign)
     if not joined:
         return []

@@ -10,7 +10,7 @@ from django.db.models import F
 
 from otaserver.campaigns.errors import TooManyReportsError
 from otaserver.campaigns.models import Assignment, Attempt
-from otaserver.campaigns.operations import assignments, reports
+from otaserver.campaigns.operations import assignments, reports, rollbacks
 from otaserver.campaigns.queries import bundles
 from otaserver.campaigns.rules import deadlines, matching
 from otaserver.campaigns.rules.matching import Computer
@@ -52,6 +52,7 @@ def record_evidence(vehicle: Vehicle, *, proved: Collection[str], report: Eviden
             _compare(assignment, latest, computers, proved, at=at)
     if report is not None:
         _take_report(vehicle, report, at=at)
+    rollbacks.record_missed(vehicle, proved=proved, at=at)
 
 
 def _latest_attempt(vehicle: Vehicle) -> Attempt | None:

@@ -15,6 +15,7 @@ from otaserver.campaigns.states import (
     STOPPABLE_STATES,
     AssignmentState,
     CampaignKind,
+    CampaignState,
     Verdict,
 )
 from otaserver.director import operations as director
@@ -76,14 +77,29 @@ def offer(campaign: Campaign, *, at: datetime) -> bool:
     return len(rows) == OFFER_CHUNK
 
 
+def is_due(at: datetime) -> Q:
+    """Return the condition that an assignment is not waiting for its next attempt."""
+    return Q(next_attempt_at=None) | Q(next_attempt_at__lte=at)
+
+
 def _next_in_turn(campaign: Campaign, *, at: datetime) -> QuerySet[Assignment, tuple[int, int]]:
     # A rollout lets another campaign's vehicle finish its soak, which else would bring no result; a roll-back does not.
     busy = ACTIVE_STATES if campaign.kind == CampaignKind.ROLLBACK else IN_FLIGHT_STATES
+    # Nor does a rollout come before a roll-back whose turn it is: the two would take the vehicle from each other.
+    brought_back = Assignment.objects.filter(
+        is_due(at),
+        vehicle=OuterRef("vehicle"),
+        state=AssignmentState.WAITING,
+        wave__isnull=False,
+        campaign__kind=CampaignKind.ROLLBACK,
+        campaign__state=CampaignState.RUNNING,
+    ).exclude(campaign=campaign.pk)
     other_order = Assignment.objects.filter(vehicle=OuterRef("vehicle"), state__in=busy)
     return (
         campaign.assignments.filter(
-            Q(next_attempt_at=None) | Q(next_attempt_at__lte=at),
+            is_due(at),
             ~Exists(other_order),
+            *([~Exists(brought_back)] if campaign.kind == CampaignKind.ROLLOUT else []),
             state=AssignmentState.WAITING,
             wave__isnull=False,
         )

@@ -1,19 +1,21 @@
 """Roll-back: a campaign of its own, for the vehicles that confirmed the release it takes back."""
 
-from datetime import datetime
+from collections.abc import Collection
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from django.db import IntegrityError, transaction
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Count, Exists, OuterRef, QuerySet
 
-from firmware_store.models import Release
+from firmware_store.models import Package, Release
 from otaserver.campaigns.errors import CampaignNameTakenError, PlanRefusedError
-from otaserver.campaigns.models import Assignment, Campaign, Wave
-from otaserver.campaigns.operations import decisions
-from otaserver.campaigns.queries import bundles
-from otaserver.campaigns.rules import plans
-from otaserver.campaigns.states import AssignmentState, CampaignKind, CampaignState
-from otaserver.fleet.models import Ecu, Vehicle
+from otaserver.campaigns.models import Assignment, Attempt, Campaign, Decision, Wave
+from otaserver.campaigns.operations import assignments, decisions, offers
+from otaserver.campaigns.operations.decisions import ENGINE
+from otaserver.campaigns.queries import rollbacks as queries
+from otaserver.campaigns.rules import deadlines, plans
+from otaserver.campaigns.states import STOPPABLE_STATES, AssignmentState, CampaignKind, CampaignState, Verdict
+from otaserver.fleet.models import Vehicle
 
 # Not hard limits and timeouts alone: a roll-back is judged like the campaign that it takes back.
 _INHERITED = (
@@ -33,6 +35,10 @@ _INHERITED = (
     "retry_seconds",
     "grace_hours",
 )
+_GIVEN_UP = [AssignmentState.LAPSED, AssignmentState.REFUSED, AssignmentState.SUPERSEDED]
+_OPEN = [CampaignState.RUNNING, CampaignState.PAUSED]
+_KEPT_OPEN = "campaign.kept_open"
+_MISSED = "campaign.missed_vehicle"
 _STOPPED = frozenset({CampaignState.HALTED, CampaignState.CANCELLED, CampaignState.COMPLETED})
 
 
@@ -78,19 +84,114 @@ def create_rollback(campaign: Campaign, *, release: Release, name: str, by: str,
 
 
 def vehicles_to_roll_back(rollback: Campaign) -> QuerySet[Vehicle]:
-    """Return the vehicles of the first campaign that confirmed a package which only the bad release has.
+    """Return the vehicles that run what is taken back, those left out that take part in the roll-back already."""
+    own = Assignment.objects.filter(vehicle=OuterRef("pk"), campaign=rollback)
+    return queries.carriers(rollback).filter(~Exists(own.exclude(state=AssignmentState.EXCLUDED)))
 
-    Whatever became of their assignments there: soaking, succeeded and failed ones too. Those that take part in the
-    roll-back already are left out.
+
+def readmit(rollback: Campaign, *, at: datetime) -> int:
+    """Let vehicles that were given up, and still run what is taken back, wait for another attempt; return how many.
+
+    Each after a pause that doubles with its attempts; one that was blocked when its turn came, once it no longer is.
     """
-    first = rollback.rolls_back
-    if first is None:
-        return Vehicle.objects.none()
-    good = {package.sha256 for package in bundles.release_view(rollback.release).packages.values()}
-    bad = {package.sha256 for package in bundles.release_view(first.release).packages.values()} - good
-    own = Assignment.objects.filter(vehicle=OuterRef("pk"))
-    return Vehicle.objects.filter(
-        Exists(Ecu.objects.filter(vehicle=OuterRef("pk"), installed_sha256__in=bad)),
-        Exists(own.filter(campaign=first)),
-        ~Exists(own.filter(campaign=rollback).exclude(state=AssignmentState.EXCLUDED)),
+    given_up = rollback.assignments.filter(
+        state__in=_GIVEN_UP, vehicle__in=queries.left_behind(rollback), vehicle__blocked_at=None
     )
+    locked = given_up.select_for_update(of=("self",), skip_locked=True, no_key=True).order_by("pk")
+    codes = dict(locked.values_list("pk", "code")[: assignments.LAPSE_CHUNK])
+    tried = Attempt.objects.filter(assignment__in=codes).order_by().values_list("assignment")
+    attempts = dict(tried.annotate(count=Count("pk")))
+    by_pause: dict[timedelta, list[int]] = {}
+    for pk, code in codes.items():
+        pause = deadlines.retry_delay(rollback.retry_seconds, failures=max(attempts.get(pk, 0), 1))
+        by_pause.setdefault(timedelta() if code == Verdict.BLOCKED else pause, []).append(pk)
+    for pause, pks in by_pause.items():
+        # What it brings from here on is a result of its own.
+        Assignment.objects.filter(pk__in=pks).update(
+            state=AssignmentState.WAITING,
+            next_attempt_at=at + pause,
+            offered_at=None,
+            installing_at=None,
+            settled_at=None,
+            is_judged=False,
+        )
+    return len(codes)
+
+
+def clear_the_way(rollback: Campaign, *, at: datetime) -> list[Decision]:
+    """Withdraw rollouts' orders that are not being installed from vehicles whose turn to be brought back has come.
+
+    Without this the roll-back would wait for as long as another campaign does, which may be paused.
+    """
+    in_turn = rollback.assignments.filter(offers.is_due(at), state=AssignmentState.WAITING, wave__isnull=False)
+    standing = Assignment.objects.filter(
+        state__in=STOPPABLE_STATES, campaign__kind=CampaignKind.ROLLOUT, vehicle__in=in_turn.values("vehicle")
+    )
+    # Rows that another worker holds are left to the next tick: this one holds rows of its own campaign already.
+    locked = standing.select_for_update(of=("self",), skip_locked=True, no_key=True).order_by("pk")
+    by_campaign: dict[Campaign, list[Assignment]] = {}
+    for assignment in locked.select_related("campaign")[: assignments.LAPSE_CHUNK]:
+        by_campaign.setdefault(assignment.campaign, []).append(assignment)
+    for campaign, found in by_campaign.items():
+        assignments.withdraw_some(
+            campaign, found, code="rolled_back", message=f"{rollback} brings the vehicle back first.", at=at
+        )
+    if not by_campaign:
+        return []
+    count = sum(len(found) for found in by_campaign.values())
+    names = sorted(campaign.name for campaign in by_campaign)
+    sentence = f"Orders of {', '.join(names)} were withdrawn from {decisions.vehicles(count)} to be brought back first."
+    return [decisions.draft(rollback, "campaign.overrode", sentence, by=ENGINE, at=at, campaigns=names, vehicles=count)]
+
+
+def reason_to_stay_open(rollback: Campaign, *, at: datetime) -> str | None:
+    """Return why a roll-back with nothing under way must not end yet, in a sentence, or None."""
+    left = queries.left_behind(rollback)
+    running, blocked = left.count(), left.filter(blocked_at__isnull=False).count()
+    parts = []
+    if running:
+        parts.append(f"{decisions.vehicles(running)} still confirmed to run what is taken back, {blocked} blocked")
+    ends_at = (rollback.started_at or at) + timedelta(seconds=rollback.unknown_timeout_seconds)
+    if at < ends_at and (unknown := queries.unknown(rollback).count()):
+        parts.append(f"{decisions.vehicles(unknown)} silent since installing it, awaited until {ends_at:%Y-%m-%d}")
+    return f"The roll-back stays open: {'; '.join(parts)}." if parts else None
+
+
+def say_once(rollback: Campaign, sentence: str, *, at: datetime) -> list[Decision]:
+    """Return the decision to keep a roll-back open, unless it was the last such one."""
+    last = rollback.decisions.filter(kind=_KEPT_OPEN).order_by("-at", "-pk").first()
+    if last is not None and last.sentence == sentence:
+        return []
+    return [decisions.draft(rollback, _KEPT_OPEN, sentence, by=ENGINE, at=at)]
+
+
+def record_missed(vehicle: Vehicle, *, proved: Collection[str], at: datetime) -> None:
+    """Record, on both campaigns and once, that a vehicle proves what a completed roll-back has taken back.
+
+    `proved` as in `evidence.record_evidence`. One that a later order told to run it is none of these; while another
+    roll-back of the same campaign is open, that one takes the vehicle in.
+    """
+    missed = Campaign.objects.filter(
+        ~Exists(Campaign.objects.filter(rolls_back=OuterRef("rolls_back"), state__in=_OPEN)),
+        kind=CampaignKind.ROLLBACK,
+        state=CampaignState.COMPLETED,
+        rolls_back__assignments__vehicle=vehicle,
+    )
+    for rollback in missed.select_related("tenant", "release", "rolls_back__tenant", "rolls_back__release"):
+        if rollback.rolls_back is None or not _runs_unasked(vehicle, rollback, proved):
+            continue
+        if rollback.decisions.filter(kind=_MISSED, inputs__vehicle=vehicle.vehicle_id).exists():
+            continue
+        sentence = f"{vehicle} proves to run what {rollback} has taken back; it needs another roll-back."
+        for campaign in (rollback.rolls_back, rollback):
+            drafted = decisions.draft(campaign, _MISSED, sentence, by=ENGINE, at=at, vehicle=vehicle.vehicle_id)
+            decisions.record(campaign, [drafted])
+
+
+def _runs_unasked(vehicle: Vehicle, rollback: Campaign, proved: Collection[str]) -> bool:
+    later = Attempt.objects.filter(vehicle=vehicle, opened_at__gte=rollback.started_at)
+    later = later.exclude(assignment__campaign=rollback.rolls_back_id)
+    asked = {package for packages in later.values_list("packages", flat=True) for package in packages.values()}
+    wanted = set(Package.objects.filter(pk__in=asked).values_list("sha256", flat=True))
+    bad = queries.bad_digests(rollback) - wanted
+    return vehicle.ecus.filter(serial__in=proved, installed_sha256__in=bad).exists()

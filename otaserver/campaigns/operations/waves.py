@@ -8,13 +8,15 @@ from django.db import transaction
 from django.db.models import Count, Q
 
 from otaserver.campaigns.models import Assignment, Campaign, Decision, Wave
-from otaserver.campaigns.operations import checks, decisions, stops
+from otaserver.campaigns.operations import checks, decisions, rollbacks, stops
 from otaserver.campaigns.operations.decisions import ENGINE, draft
 from otaserver.campaigns.queries import counts, gates
+from otaserver.campaigns.queries.rollbacks import unknown as unknown_in
 from otaserver.campaigns.rules import waves as rules
 from otaserver.campaigns.states import (
     ACTIVE_STATES,
     AssignmentState,
+    CampaignKind,
     CampaignState,
     WaveRule,
     WaveState,
@@ -155,10 +157,18 @@ def _complete(campaign: Campaign, *, at: datetime) -> list[Decision]:
     unsettled = campaign.assignments.filter(state__in=_PENDING | {AssignmentState.SOAKING})
     if unsettled.exists() or _may_grow(campaign):
         return []
+    unknown = 0
+    if campaign.kind == CampaignKind.ROLLBACK:
+        reason = rollbacks.reason_to_stay_open(campaign, at=at)
+        if reason is not None:
+            return rollbacks.say_once(campaign, reason, at=at)
+        unknown = unknown_in(campaign).count()
     by_state = counts.progress(campaign).by_state
     campaign.move_to(CampaignState.COMPLETED, finished_at=at, reason="")
     sentence = f"All vehicles are settled; {by_state.get(AssignmentState.SUCCEEDED, 0)} succeeded."
-    return [draft(campaign, "campaign.completed", sentence, by=ENGINE, at=at, counts=by_state)]
+    if unknown:
+        sentence += f" What {decisions.vehicles(unknown)} run that fell silent while installing is unknown."
+    return [draft(campaign, "campaign.completed", sentence, by=ENGINE, at=at, counts=by_state, unknown=unknown)]
 
 
 @transaction.atomic

@@ -3,11 +3,14 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from django.db.models import Q
+
 from otaserver.campaigns.models import Assignment
 from otaserver.campaigns.states import (
     ACTIVE_STATES,
     NEUTRAL_STATES,
     AssignmentState,
+    CampaignKind,
     CampaignState,
     Verdict,
 )
@@ -18,6 +21,10 @@ _NOT_RUNNING = {
     CampaignState.CANCELLED: "the campaign was cancelled",
     CampaignState.COMPLETED: "the campaign is completed",
 }
+# A roll-back does not give these up while it is open.
+_MAY_YET = frozenset(
+    {AssignmentState.EXCLUDED, AssignmentState.LAPSED, AssignmentState.REFUSED, AssignmentState.SUPERSEDED}
+)
 _UNDER_WAY = {
     AssignmentState.OFFERED: "The release is offered and the vehicle has not answered yet",
     AssignmentState.DOWNLOADING: "The vehicle is downloading",
@@ -43,7 +50,11 @@ def explain(assignment: Assignment) -> str:
 def explain_all(assignments: Sequence[Assignment]) -> dict[int, str]:
     """Return the sentence of each of these assignments, by its id, in one query for all (given their campaigns)."""
     waiting = [each.vehicle_id for each in assignments if each.state == AssignmentState.WAITING]
-    busy = Assignment.objects.filter(vehicle__in=waiting, state__in=ACTIVE_STATES | {AssignmentState.SOAKING})
+    goes_first = Q(state=AssignmentState.WAITING, campaign__kind=CampaignKind.ROLLBACK)
+    goes_first &= Q(campaign__state=CampaignState.RUNNING)
+    busy = Assignment.objects.filter(
+        Q(state__in=ACTIVE_STATES | {AssignmentState.SOAKING}) | goes_first, vehicle__in=waiting
+    )
     others: dict[int, list[Assignment]] = {}
     for other in busy.select_related("campaign").order_by("pk"):
         others.setdefault(other.vehicle_id, []).append(other)
@@ -56,7 +67,8 @@ def explain_all(assignments: Sequence[Assignment]) -> dict[int, str]:
 def _explain(assignment: Assignment, other: Assignment | None) -> str:
     state = AssignmentState(assignment.state)
     if state == AssignmentState.EXCLUDED:
-        return f"The vehicle takes no part: {_lower(assignment.verdict_detail) or Verdict(assignment.verdict).label}"
+        why = _lower(assignment.verdict_detail) or Verdict(assignment.verdict).label
+        return f"The vehicle takes no part: {why}{_may_yet(assignment)}"
     if state == AssignmentState.WAITING:
         return _explain_waiting(assignment, other)
     if state in ACTIVE_STATES:
@@ -66,7 +78,18 @@ def _explain(assignment: Assignment, other: Assignment | None) -> str:
     if state == AssignmentState.SUCCEEDED:
         return "The new software runs and stayed healthy through its soak."
     counts = " It counts neither way." if state in NEUTRAL_STATES else ""
-    return f"{_ENDED[state]}{_why(assignment)}.{counts}"
+    ended = _ENDED[state]
+    if state == AssignmentState.SUPERSEDED and assignment.code in (Verdict.BLOCKED, Verdict.NOT_ENROLLED):
+        ended = "The vehicle could take no part when its turn came"
+    return f"{ended}{_why(assignment)}.{counts}{_may_yet(assignment)}"
+
+
+def _may_yet(assignment: Assignment) -> str:
+    campaign = assignment.campaign
+    is_open = campaign.kind == CampaignKind.ROLLBACK and campaign.state in (CampaignState.RUNNING, CampaignState.PAUSED)
+    if not is_open or assignment.state not in _MAY_YET:
+        return ""
+    return " As long as it runs what is taken back, it is taken in once it can be."
 
 
 def _explain_waiting(assignment: Assignment, other: Assignment | None) -> str:
