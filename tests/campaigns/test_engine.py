@@ -314,6 +314,60 @@ def test_when_all_neutral_and_nobody_is_left_the_campaign_ends():
     assert campaign.state == "completed"
 
 
+def test_a_release_that_ends_neither_way_everywhere_asks_a_person_after_twice_the_places():
+    campaign = make_running(vehicles=20, waves=(10, 100))
+    for day in range(5):
+        for assignment in in_turn(campaign, "offered"):
+            report(assignment, "finished", "refused", "precondition_failed", at=at(days=day))
+        tick(campaign, at(days=day))
+        tick(campaign, at(days=day))
+
+    assert states(campaign) == ["refused"] * 4 + ["waiting"] * 16
+    assert (campaign.state, wave_states(campaign)) == ("running", ["undecided", "waiting"])
+    asked = Decision.objects.get(kind="wave.undecided")
+    assert asked.sentence == "Too many ended neither way: 2 places have no result, after as many tries again."
+    operations.decide_wave(campaign.waves.get(number=1), passed=True, reason="A rule.", by="bob", at=at(days=5))
+    tick(campaign, at(days=5))
+    assert states(campaign) == ["refused"] * 4 + ["offered"] * 16
+
+
+def test_results_beside_too_many_neutral_ends_ask_a_person_too():
+    campaign = make_running(vehicles=20, waves=(10, 100))
+    succeed(in_turn(campaign, "offered")[0])
+    for _ in range(3):
+        report(in_turn(campaign, "offered")[0], "finished", "refused", "precondition_failed")
+        tick(campaign)
+
+    tick(campaign, NOON + SOAK)
+
+    assert states(campaign) == ["succeeded"] + ["refused"] * 3 + ["waiting"] * 16
+    assert wave_states(campaign) == ["undecided", "waiting"]
+
+
+def test_vehicles_that_lapse_unheard_use_up_no_try():
+    campaign = make_running(vehicles=6, waves=(15, 100))
+    Vehicle.objects.update(last_contact_at=at(minutes=-1))
+
+    for round_ in range(1, 5):
+        tick(campaign, at(days=14 * round_))
+        tick(campaign, at(days=14 * round_))
+
+    assert states(campaign) == ["lapsed"] * 4 + ["offered", "waiting"]
+    assert wave_states(campaign) == ["open", "waiting"]
+
+
+def test_vehicles_that_fall_silent_after_they_called_use_up_tries():
+    campaign = make_running(vehicles=6, waves=(15, 100))
+
+    for round_ in range(1, 4):
+        Vehicle.objects.update(last_contact_at=at(days=14 * round_ - 1))
+        tick(campaign, at(days=14 * round_))
+        tick(campaign, at(days=14 * round_))
+
+    assert states(campaign) == ["lapsed"] * 2 + ["waiting"] * 4
+    assert wave_states(campaign) == ["undecided", "waiting"]
+
+
 def test_vehicles_never_seen_lapse_and_count_neither_way():
     campaign = make_running(vehicles=2)
 

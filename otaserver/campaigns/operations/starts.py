@@ -56,8 +56,9 @@ def start_campaign(campaign: Campaign, *, by: str, at: datetime) -> None:
 def _refuse_beside_first(campaign: Campaign) -> None:
     # It had stopped when the roll-back was drafted, and may have been resumed in that very moment.
     under_way = [CampaignState.RUNNING, CampaignState.PAUSED]
-    if Campaign.objects.filter(pk=campaign.rolls_back_id, state__in=under_way).exists():
-        raise FirstCampaignRunsError(f"{campaign.rolls_back} runs again; it must be stopped before it is rolled back.")
+    first = campaign.rolls_back
+    if first is not None and Campaign.objects.filter(pk=first.pk, state__in=under_way).exists():
+        raise FirstCampaignRunsError(f"{first} runs again; it must be stopped before it is rolled back.")
 
 
 def targets(campaign: Campaign) -> list[int]:

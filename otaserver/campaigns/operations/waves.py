@@ -5,9 +5,9 @@ from dataclasses import asdict
 from datetime import datetime
 
 from django.db import transaction
-from django.db.models import Count, Q
+from django.db.models import Count, Exists, OuterRef, Q
 
-from otaserver.campaigns.models import Assignment, Campaign, Decision, Wave
+from otaserver.campaigns.models import Assignment, Attempt, Campaign, Decision, Report, Wave
 from otaserver.campaigns.operations import checks, decisions, rollbacks, stops
 from otaserver.campaigns.operations.decisions import ENGINE, draft
 from otaserver.campaigns.queries import counts, gates
@@ -15,6 +15,7 @@ from otaserver.campaigns.queries.rollbacks import unknown as unknown_in
 from otaserver.campaigns.rules import waves as rules
 from otaserver.campaigns.states import (
     ACTIVE_STATES,
+    NEUTRAL_STATES,
     AssignmentState,
     CampaignKind,
     CampaignState,
@@ -72,7 +73,9 @@ def _advance_wave(campaign: Campaign, wave: Wave, *, at: datetime) -> list[Decis
         return []
     by_state = counts.wave_counts(wave)
     left = campaign.assignments.filter(state=AssignmentState.WAITING, wave=None).count()
-    wanted = rules.refill(places=wave.places, counting=_sum(by_state, _COUNTING), left=left)
+    wanted = rules.refill(
+        places=wave.places, counting=_sum(by_state, _COUNTING), in_vain=_tried_in_vain(wave), left=left
+    )
     if wanted:
         _take(campaign, wave, wanted)
         if wave.state == WaveState.MATURING:
@@ -83,6 +86,16 @@ def _advance_wave(campaign: Campaign, wave: Wave, *, at: datetime) -> list[Decis
     if has_passed and left and _has_own_evidence(campaign, wave):
         return [_pass(campaign, wave, "The test has passed, on results of this wave too.", at=at)]
     return _judge(campaign, wave, by_state, left, has_passed, at=at) if _follow_members(wave, by_state) else []
+
+
+def _tried_in_vain(wave: Wave) -> int:
+    # A call or a report since an attempt was opened: the vehicle may have met the release. One that only called after
+    # it had lapsed looks the same, and errs on the side of asking.
+    heard = Q(opened_at__lte=OuterRef("vehicle__last_contact_at")) | Exists(
+        Report.objects.filter(attempt=OuterRef("pk"))
+    )
+    tries = Attempt.objects.filter(heard, assignment=OuterRef("pk"))
+    return wave.assignments.filter(Exists(tries), state__in=NEUTRAL_STATES).count()
 
 
 def _sum(by_state: Mapping[str, int], states: Collection[str]) -> int:
@@ -134,6 +147,7 @@ def _judge(
         campaign_failures=totals["failures"],
         campaign_results=totals["results"],
         next_places=rules.next_places(list(planned), left=left),
+        unfilled=max(wave.places - _sum(by_state, _RESULTS), 0) if left else 0,
     )
     verdict = rules.judge_wave(
         results,

@@ -21,13 +21,17 @@ class WaveVerdict:
 
 @dataclass(frozen=True)
 class WaveResults:
-    """What a wave brought, and the campaign it stands in. `next_places` is 0 when nobody is left."""
+    """What a wave brought, and the campaign it stands in. `next_places` is 0 when nobody is left.
+
+    `unfilled` are places without a result which the wave may not refill, though vehicles are left.
+    """
 
     wave_failures: int
     wave_results: int
     campaign_failures: int
     campaign_results: int
     next_places: int
+    unfilled: int = 0
 
 
 def places(total: int, percents: Sequence[Decimal]) -> list[int]:
@@ -44,12 +48,15 @@ def next_places(planned: Sequence[int], *, left: int) -> int:
     return next((min(places, left) for places in planned[:-1] if places), left if planned else 0)
 
 
-def refill(*, places: int, counting: int, left: int) -> int:
+def refill(*, places: int, counting: int, in_vain: int, left: int) -> int:
     """Return how many further vehicles a wave takes, for those whose end counts neither way.
 
-    `counting` are its vehicles that have, or may still come to, a result; `left` had no turn yet.
+    A wave tries at most twice as many vehicles as it has places: a release that ends neutrally everywhere must not go
+    through the whole fleet unseen. `counting` are its vehicles that have, or may still come to, a result; `in_vain`
+    those that were heard of and ended neutrally. One that lapsed unheard (parked, out of reach) met nothing of the
+    release and uses up no try. `left` had no turn yet.
     """
-    return min(max(places - counting, 0), left)
+    return max(0, min(places - counting, 2 * places - counting - in_vain, left))
 
 
 def room(*, max_in_flight: int | None, in_flight: int, chunk: int) -> int:
@@ -75,11 +82,13 @@ def judge_wave(
 ) -> WaveVerdict:
     """Return what becomes of a wave whose vehicles are all settled and whose outcomes the gate has read.
 
-    A passed test lets the campaign go on within the failure budget. Before it decides, the wave's own rule holds;
-    where that cannot vouch for the next wave, a person decides.
+    A passed test lets the campaign go on within the failure budget, unless too many ended neither way. Before it
+    decides, the wave's own rule holds; where that cannot vouch for the next wave, a person decides.
     """
     if failure_budget is not None and results.campaign_failures > failure_budget:
         return _ask(f"{results.campaign_failures} vehicles failed; the failure budget is {failure_budget}.")
+    if results.unfilled:
+        return _ask(f"Too many ended neither way: {results.unfilled} places have no result, after as many tries again.")
     if has_passed:
         return WaveVerdict(WaveState.PASSED, "The test has passed.")
     if rule == WaveRule.ASK:

@@ -37,10 +37,41 @@ def test_waves_take_every_vehicle_once(total, ends):
 
 
 @pytest.mark.parametrize(
-    ("places", "counting", "left", "expected"), [(5, 5, 9, 0), (5, 3, 9, 2), (5, 3, 1, 1), (5, 7, 9, 0), (5, 0, 0, 0)]
+    ("counting", "in_vain", "left", "expected"),
+    [
+        (5, 0, 9, 0),
+        (3, 2, 9, 2),
+        (3, 2, 1, 1),
+        (7, 0, 9, 0),
+        (0, 0, 0, 0),
+        (0, 5, 9, 5),
+        (1, 5, 9, 4),
+        (4, 5, 9, 1),
+        (1, 7, 9, 2),
+        (4, 6, 9, 0),
+        (0, 10, 9, 0),
+        (0, 12, 9, 0),
+        (0, 0, 9, 5),
+    ],
 )
-def test_neutral_ends_are_refilled_from_those_who_had_no_turn(places, counting, left, expected):
-    assert waves.refill(places=places, counting=counting, left=left) == expected
+def test_neutral_ends_are_refilled_from_those_who_had_no_turn_up_to_twice_the_places(counting, in_vain, left, expected):
+    assert waves.refill(places=5, counting=counting, in_vain=in_vain, left=left) == expected
+
+
+@given(st.integers(1, 50), st.integers(0, 500), st.lists(st.integers(0, 50)))
+def test_a_wave_never_tries_more_than_twice_its_places(places, left, ends):
+    counting, in_vain = min(places, left), 0
+    left -= counting
+    for end in ends:
+        ended = min(end, counting)
+        counting, in_vain = counting - ended, in_vain + ended
+        taken = waves.refill(places=places, counting=counting, in_vain=in_vain, left=left)
+        counting, left = counting + taken, left - taken
+
+        assert counting <= places
+        assert counting + in_vain <= 2 * places
+        # Short only where it may not, or cannot, try more.
+        assert counting == places or left == 0 or counting + in_vain == 2 * places
 
 
 @pytest.mark.parametrize(
@@ -110,6 +141,8 @@ def judge(results=None, *, has_passed=False, rule=WaveRule.PROCEED, max_failed=0
         ({"wave_failures": 2, "max_failed": 1, "has_passed": True}, WaveState.PASSED),
         ({"wave_results": 0}, WaveState.UNDECIDED),
         ({"wave_results": 0, "next_places": 0}, WaveState.PASSED),
+        ({"unfilled": 1}, WaveState.UNDECIDED),
+        ({"unfilled": 1, "has_passed": True}, WaveState.UNDECIDED),
         # Up to 28 % may fail after ten clean results: 12 of the 40 that come next.
         ({"failure_budget": 12}, WaveState.PASSED),
         ({"failure_budget": 11}, WaveState.UNDECIDED),
