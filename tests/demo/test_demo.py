@@ -1,0 +1,72 @@
+"""`make demo ONCE=1` and the simulation, as a stranger runs them, and that their figures can be wrong."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.processes import ROOT, environment, free_port
+
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("heavy")]
+
+LOOK = """
+import django, json
+django.setup()
+from clients.fleet.plan import load_plan
+from django.conf import settings
+from otaserver.demo.summary import summarize
+from otaserver.tenants.models import Tenant
+
+plan = load_plan(settings.VAR_DIR / "fleet.json")
+found = summarize(Tenant.objects.get(), settings.VAR_DIR / "fleet", plan.releases, expected="city-car 2.0")
+print(json.dumps(list(found.disagreements)))
+"""
+
+
+def run(*command, var, **more):
+    return subprocess.run(
+        [sys.executable, *command],
+        cwd=ROOT,
+        env=environment(var, DJANGO_SETTINGS_MODULE="otaserver.settings", **more),
+        capture_output=True,
+        text=True,
+        timeout=500,
+        check=False,
+    )
+
+
+def test_the_demo_ends_well_and_its_summary_sees_what_does_not_agree(tmp_path):
+    demo = run("manage.py", "demo", "--once", "--vehicles", "60", var=tmp_path, OTA_PORT=free_port())
+
+    assert demo.returncode == 0, demo.stdout + demo.stderr
+    assert "The vehicles' own disks start: 60 on city-car 2.0." in demo.stdout
+    assert "Disks, database and signed manifests agree." in demo.stdout
+
+    assert run("-c", LOOK, var=tmp_path / "demo").stdout == "[]\n"
+    image = next((tmp_path / "demo" / "fleet" / "DEMO00007" / "ecus" / "DEMO00007-radio").glob("*/image"))
+    for path in image.parent.parent.glob("*/image"):
+        path.write_bytes(b"something else")
+    assert "DEMO00007: its disk does not hold what it says." in run("-c", LOOK, var=tmp_path / "demo").stdout
+
+
+def test_the_demo_refuses_a_fleet_too_small_for_its_gate(tmp_path):
+    refused = run("manage.py", "demo", "--vehicles", "10", var=tmp_path)
+
+    assert (refused.returncode, refused.stderr) == (1, "CommandError: --vehicles 10: 50 to 1000.\n")
+
+
+def test_a_simulated_campaign_runs_to_its_end_on_the_virtual_clock(tmp_path):
+    good = run("manage.py", "simulate", "--vehicles", "20", "--soak-hours", "2", var=tmp_path)
+
+    assert good.returncode == 0, good.stderr
+    assert "Campaign completed" in good.stdout
+    assert "Disks: 20 on city-car 2.0." in good.stdout
+    assert "Database: 20 succeeded." in good.stdout
+
+
+def test_a_simulated_bad_release_leaves_nobody_on_it_who_failed(tmp_path):
+    bad = run("manage.py", "simulate", "--vehicles", "30", "--health-failure", "0.9", var=tmp_path)
+
+    assert bad.returncode == 0, bad.stderr
+    assert "Campaign completed" not in bad.stdout
+    assert "failed" in bad.stdout
