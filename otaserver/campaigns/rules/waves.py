@@ -91,12 +91,12 @@ def judge_wave(
         return _ask(f"Too many ended neither way: {results.unfilled} places have no result, after as many tries again.")
     if has_passed:
         return WaveVerdict(WaveState.PASSED, "The test has passed.")
-    if rule == WaveRule.ASK:
-        return _ask("The test has not decided, and the plan asks a person then.")
     if results.wave_failures > max_failed:
         return _ask(f"{results.wave_failures} of the wave failed; at most {max_failed} may.")
     if results.next_places == 0:
         return WaveVerdict(WaveState.PASSED, "Failures stayed within the limit, and nobody is left.")
+    if rule == WaveRule.ASK:
+        return _ask("The test has not decided, and the plan asks a person then.")
     if results.wave_results == 0:
         return _ask("No vehicle of the wave came to a result.")
     if failure_budget is not None:

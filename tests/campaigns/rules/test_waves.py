@@ -135,6 +135,9 @@ def judge(results=None, *, has_passed=False, rule=WaveRule.PROCEED, max_failed=0
         ({}, WaveState.PASSED),
         ({"rule": WaveRule.ASK}, WaveState.UNDECIDED),
         ({"rule": WaveRule.ASK, "has_passed": True}, WaveState.PASSED),
+        # Nobody is left to go on to: there is nothing to ask.
+        ({"rule": WaveRule.ASK, "next_places": 0}, WaveState.PASSED),
+        ({"rule": WaveRule.ASK, "next_places": 0, "wave_failures": 9}, WaveState.UNDECIDED),
         ({"wave_failures": 1}, WaveState.UNDECIDED),
         ({"wave_failures": 1, "max_failed": 1}, WaveState.PASSED),
         ({"wave_failures": 2, "max_failed": 1}, WaveState.UNDECIDED),
