@@ -28,7 +28,7 @@ class Stage:
         self.plan = None
         self.redis = redis
 
-    def prepare(self, vehicles):
+    def prepare(self, vehicles, behaviours=None):
         self.operator.establish_trust()
         firmware = {version: made_up(self.folder / "firmware", version) for version in VERSIONS}
         for version in VERSIONS:
@@ -37,7 +37,7 @@ class Stage:
             self.operator.claim_codes(vehicles),
             factory=firmware["1.0"],
             versions=VERSIONS,
-            behaviours={},
+            behaviours=behaviours or {},
             roots=self.operator.roots,
         )
         save_plan(self.plan, self.folder / "fleet.json")

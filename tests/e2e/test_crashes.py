@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+from clients.fleet.behaviour import Behaviour
 from otaserver.demo.fleet_plan import release_label
 from tests.processes import wait_for
 
@@ -52,6 +53,34 @@ def test_a_campaign_ends_the_same_whatever_dies_meanwhile(stage):
 
     assert results == [("completed", {"succeeded": VEHICLES})] * 4
     assert stage.runs() == {release_label("5.0"): VEHICLES}
+
+
+def test_a_bad_release_is_halted_and_taken_back_whatever_dies_meanwhile(stage):
+    stage.prepare(VEHICLES, behaviours={release_label("2.0"): Behaviour(health_failure=0.7)})
+    operator = stage.operator
+    with stage.fleet_running():
+        operator.wait_for_fleet(VEHICLES, "1.0", lambda count: None)
+        operator.make_group(VEHICLES)
+        state, counts = run_disturbed(stage, "2.0", "1.0", kill_the_worker)
+        emptied = once(lambda campaign: empty_redis(stage))
+        back = operator.roll_back("to 2.0", "back", "1.0", emptied)
+
+    assert state == "halted"
+    assert counts["failed"] >= 4
+    assert back["state"] == "completed"
+    assert back["counts"]["succeeded"] >= 1
+    assert stage.runs() == {release_label("1.0"): VEHICLES}
+
+
+def once(act):
+    done = threading.Event()
+
+    def look(campaign):
+        if not done.is_set():
+            done.set()
+            act(campaign)
+
+    return look
 
 
 def run_disturbed(stage, version, previous, disturb):
