@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,10 @@ from clients.vehicle.errors import NotNowError, VehicleError
 from clients.vehicle.logs import VehicleLog
 from clients.vehicle.order import format_time, parse_time
 from clients.vehicle.server import Server
+
+UNKNOWN_LIFE_MARGIN = timedelta(days=30)
+# Renewals are at most this far apart from one another when they are due all the time.
+LONGEST_PAUSE = timedelta(days=1)
 
 
 class Credentials:
@@ -58,12 +62,18 @@ class Credentials:
         """
         if self._current is None or (self._config.claim_code and self._current["claim"] != self._claim_hash()):
             self._enrol(at)
-        elif at >= parse_time(self._current["renew_at"]):
+        elif self._is_renewal_due(at):
             try:
                 self._renew(at)
             except VehicleError as error:
                 # The old one may still do; when it does not, the next request says so.
                 self._log.warning("renewal failed", code=error.code, detail=error.message)
+
+    def _is_renewal_due(self, at: datetime) -> bool:
+        current = self._current or {}
+        # A clock that stands ahead would renew at every poll.
+        pause = abs(at - parse_time(current["issued_at"])) >= timedelta(seconds=current["pause_seconds"])
+        return pause and at >= parse_time(current["renew_at"])
 
     def _enrol(self, at: datetime) -> None:
         if not self._config.claim_code:
@@ -81,15 +91,22 @@ class Credentials:
         self._store(self._server.post("renew", {"certificate_request": self._certificate_request()}), at)
         self._log.info("credential renewed")
 
-    def _store(self, answer: Mapping[str, Any], at: datetime) -> None:
-        if answer.get("certificate"):
-            chain = answer["certificate"] + (answer.get("authority") or "")
+    def _store(self, answer: Any, at: datetime) -> None:
+        try:
+            token, expires_at, chain = _read_answer(answer)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise NotNowError("answer.invalid", f"no credential: {type(error).__name__}: {error}") from error
+        if chain:
             self._disk.write(self._certificate_path, chain.encode())
-        expiries = [answer["token_expires_at"], answer.get("certificate_expires_at")]
-        left = min(_parse(text) for text in expiries if text) - at
+        left = expires_at - at
+        # A clock that stood ahead cannot tell how long the credential lasts; its end is known all the same.
+        margin = left / 3 if left > timedelta(0) else UNKNOWN_LIFE_MARGIN
+        pause = min(left * 2 / 3, LONGEST_PAUSE) if left > timedelta(0) else LONGEST_PAUSE
         credential = {
-            "token": answer["token"],
-            "renew_at": format_time(at + left * 2 / 3),
+            "token": token,
+            "issued_at": format_time(at),
+            "renew_at": format_time(expires_at - margin),
+            "pause_seconds": pause.total_seconds(),
             "claim": self._claim_hash() if self._config.claim_code else "",
         }
         self._disk.write_json(self._path, credential, mode=0o600)
@@ -132,5 +149,15 @@ def _load_or_create_key(path: Path, disk: Disk) -> EllipticCurvePrivateKey:
     return key
 
 
-def _parse(text: str) -> datetime:
-    return datetime.fromisoformat(text)
+def _read_answer(answer: Any) -> tuple[str, datetime, str]:
+    """Return token, first expiry and certificate chain ("" without one); raises what a wrong answer makes it raise."""
+    expiries = [answer["token_expires_at"], answer.get("certificate_expires_at")]
+    expires_at = min(datetime.fromisoformat(text) for text in expiries if text)
+    if expires_at.tzinfo is None:
+        raise ValueError("an expiry without a time zone")
+    certificate = answer.get("certificate") or ""
+    chain = certificate + (answer.get("authority") or "") if certificate else ""
+    token = answer["token"]
+    if not isinstance(token, str) or not token:
+        raise ValueError("no token")
+    return token, expires_at, chain

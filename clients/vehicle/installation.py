@@ -109,7 +109,7 @@ class Installation:
 
     def _judge(self, entry: Entry, at: datetime) -> str:
         result = self._start_trial(entry) or self._hooks.health(self._running(entry.order))
-        is_overdue = at - parse_time(entry.since) > timedelta(seconds=self._limits.trial_seconds)
+        is_overdue = abs(at - parse_time(entry.since)) > timedelta(seconds=self._limits.trial_seconds)
         if result.verdict is Verdict.NOT_YET and not is_overdue:
             return "waiting"
         if result.verdict is Verdict.YES:

@@ -101,7 +101,7 @@ class Reporter:
             batch = memory.events[:EVENTS_PER_POST]
             try:
                 answer = self._server.post("events", batch)
-                for rejected in (answer or {}).get("rejected", []):
+                for rejected in _rejected(answer):
                     self._log.warning("event rejected", code=rejected.get("code"), detail=rejected.get("detail"))
             except RejectedError as error:
                 self._log.warning("events rejected", code=error.code, detail=error.message)
@@ -178,3 +178,9 @@ class Reporter:
                 self._log.warning("log rejected", code=error.code, detail=error.message)
             memory.log_due = ""
             self._state.save()
+
+
+def _rejected(answer: Any) -> list[dict[str, Any]]:
+    """Return what the server says it did not take; an answer that says nothing readable says nothing."""
+    listed = answer.get("rejected") if isinstance(answer, dict) else None
+    return [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []

@@ -17,11 +17,11 @@ def after_failure(
 ) -> float:
     """Return the delay after the `failures`-th failure in a row: doubling, half of it random.
 
-    It is never shorter than Retry-After.
+    It is never shorter than Retry-After, and never longer than a day.
     """
     first = min(FIRST_DELAY_SECONDS, polling_seconds)
     longest = max(LONGEST_DELAY_SECONDS, polling_seconds)
     delay = min(first * 2.0 ** min(failures - 1, 30), longest) * rng.uniform(0.5, 1.0)
     if retry_after_seconds is None:
         return delay
-    return max(delay, retry_after_seconds * rng.uniform(1.0, 1.1))
+    return min(max(delay, retry_after_seconds * rng.uniform(1.0, 1.1)), DAY_SECONDS)

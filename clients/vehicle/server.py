@@ -16,6 +16,7 @@ from clients.vehicle.config import VehicleConfig
 from clients.vehicle.errors import NotNowError, Reason, RejectedError, VerificationError
 
 REDIRECTS = 5
+LONGEST_HEADER_SECONDS = 86_400
 # 401 and 403 too: a credential may be renewed, a vehicle unblocked.
 _NOT_NOW = {401, 403, 404, 408, 423, 425, 429}
 # Bodies are counted and hashed as they are; a compressed one could grow without bound.
@@ -203,13 +204,15 @@ def _problem(body: bytes, status: int) -> tuple[str, str]:
 
 
 def _seconds(text: str | None) -> float | None:
-    return float(text) if text and text.isdigit() else None
+    # A header is not signed: whatever it says, a vehicle comes again within a day.
+    is_number = bool(text) and str(text).isascii() and str(text).isdecimal()
+    return float(min(int(str(text)[:9]), LONGEST_HEADER_SECONDS)) if is_number else None
 
 
 def _retry_after(response: httpx.Response) -> float | None:
     """Return Retry-After in seconds (RFC 9110, 10.2.3). A date is read against the answer's own Date."""
     text = response.headers.get("Retry-After")
-    if text is None or text.isdigit():
+    if text is None or (text.isascii() and text.isdecimal()):
         return _seconds(text)
     try:
         until, since = parsedate_to_datetime(text), parsedate_to_datetime(response.headers.get("Date", ""))

@@ -77,10 +77,10 @@ def test_of_workers_reading_the_gate_each_outcome_counts_once(at_once):
 
 
 def test_of_two_people_deciding_a_wave_one_wins(at_once):
-    campaign = make_running(vehicles=1, wave_rule="ask")
+    campaign = make_running(vehicles=2, waves=(50, 100), wave_rule="ask")
     succeed(in_turn(campaign)[0])
     tick(campaign, NOON + SOAK)
-    one, two = campaign.waves.get(), campaign.waves.get()
+    one, two = campaign.waves.get(number=1), campaign.waves.get(number=1)
 
     results = at_once(
         lambda: operations.decide_wave(one, passed=True, reason="Fine.", by="alice", at=NOON),

@@ -412,16 +412,16 @@ def test_a_person_decides_an_undecided_wave(passed):
 
 
 def test_of_two_people_deciding_a_wave_only_the_first_is_heard():
-    campaign = make_running(vehicles=1, wave_rule="ask")
+    campaign = make_running(vehicles=2, waves=(50, 100), wave_rule="ask")
     succeed_all(campaign)
     tick(campaign, NOON + SOAK)
-    wave, stale = campaign.waves.get(), campaign.waves.get()
+    wave, stale = campaign.waves.get(number=1), campaign.waves.get(number=1)
     operations.decide_wave(wave, passed=True, reason="Fine.", by="bob", at=NOON + SOAK)
 
     with pytest.raises(StaleStateError):
         operations.decide_wave(stale, passed=False, reason="Bad.", by="eve", at=NOON + SOAK)
 
-    assert campaign.waves.get().state == "passed"
+    assert campaign.waves.get(number=1).state == "passed"
 
 
 def test_a_wave_that_is_still_open_is_nobodys_to_decide():

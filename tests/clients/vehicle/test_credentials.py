@@ -69,6 +69,57 @@ def test_a_vehicle_names_its_ecus_once(oem, tmp_path, answers):
     assert len({ecu["public_key"]["keyval"]["public"] for ecu in body["ecus"]}) == 3
 
 
+def renewals(oem):
+    heard = []
+
+    def renew(request):
+        heard.append(request)
+        return httpx.Response(200, json={"token": "t2", "token_expires_at": stamp(oem.at + timedelta(days=90))})
+
+    oem.overrides["/renew"] = renew
+    return heard
+
+
+def test_a_clock_that_stood_ahead_at_enrolment_delays_no_renewal_past_the_end(oem, tmp_path, answers):
+    heard = renewals(oem)
+    vehicle = Vehicle(oem, tmp_path)
+    vehicle.later(days=200)
+    vehicle.run()
+    assert len(answers) == 1
+
+    vehicle.at = oem.at + timedelta(days=2)
+    vehicle.run()
+
+    # The credential ends in 28 days; how long it lasts could not be told.
+    assert len(heard) == 1
+
+
+def test_a_clock_that_stays_ahead_renews_once_a_day_and_not_at_every_poll(oem, tmp_path, answers):
+    heard = renewals(oem)
+    vehicle = Vehicle(oem, tmp_path)
+    vehicle.later(days=200)
+    for _ in range(8):
+        vehicle.later(hours=6)
+        vehicle.run()
+
+    assert len(heard) == 1
+
+
+@pytest.mark.parametrize("answer", [None, [], {}, {"token": "t2"}, {"token": "t2", "token_expires_at": "soon"}])
+def test_a_renewal_that_cannot_be_read_leaves_the_old_credential_and_the_poll(oem, tmp_path, answers, answer):
+    oem.overrides["/renew"] = lambda _request: httpx.Response(200, json=answer)
+    vehicle = Vehicle(oem, tmp_path)
+    vehicle.run()
+    before = (vehicle.config.state_dir / "credentials.json").read_bytes()
+
+    vehicle.later(days=25)
+    vehicle.run()
+
+    assert (vehicle.config.state_dir / "credentials.json").read_bytes() == before
+    renewal = next(n for n, request in enumerate(oem.requests) if request.url.path.endswith("/renew"))
+    assert any(request.url.path.endswith("/timestamp.json") for request in oem.requests[renewal:])
+
+
 def test_another_claim_code_enrols_anew(oem, tmp_path, answers):
     Vehicle(oem, tmp_path).run()
     vehicle = Vehicle(oem, tmp_path, claim_code="second")

@@ -101,6 +101,7 @@ def test_the_interval_is_spread_and_failures_double_it():
     assert all(10 <= schedule.after_failure(3, 60, None, rng) <= 20 for _ in range(50))
     assert all(120 <= schedule.after_failure(1, 60, 120, rng) <= 132 for _ in range(50))
     assert schedule.after_failure(400, 60, None, rng) <= 3600
+    assert schedule.after_failure(1, 60, 1e11, rng) == 86_400
 
 
 def test_notes_fall_back_from_region_to_language_to_english_to_any():
@@ -135,6 +136,9 @@ def test_a_trial_switches_all_at_once_and_goes_back_as_it_was():
         ({"Retry-After": "30"}, 30.0),
         ({"Retry-After": "Mon, 01 Jun 2026 12:01:00 GMT", "Date": "Mon, 01 Jun 2026 12:00:00 GMT"}, 60.0),
         ({"Retry-After": "soon"}, None),
+        ([(b"Retry-After", b"\xb2")], None),
+        # Nobody has signed it: no longer than a day.
+        ({"Retry-After": "9" * 40}, 86_400.0),
         ({}, None),
     ],
 )
