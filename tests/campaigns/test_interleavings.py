@@ -1,0 +1,20 @@
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from tests.campaigns.machine import CampaignMachine
+
+pytestmark = pytest.mark.django_db
+
+
+def test_whoever_acts_whenever_nothing_contradicts_anything_and_every_campaign_ends():
+    run_state_machine_as_test(
+        CampaignMachine,
+        settings=settings(
+            max_examples=40,
+            stateful_step_count=40,
+            deadline=None,
+            derandomize=True,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
