@@ -176,7 +176,7 @@ class CampaignMachine(RuleBasedStateMachine):
         can_prove=st.sampled_from([True, True, False]),
         dies_at=st.one_of(st.none(), st.integers(0, 15)),
     )
-    def report(self, which, phase, outcome, code, of_latest, can_prove, dies_at):
+    def report(self, *, which, phase, outcome, code, of_latest, can_prove, dies_at):
         vehicle = self.vehicle(which)
         attempts = list(Attempt.objects.filter(vehicle=vehicle).order_by("-number"))
         if attempts:

@@ -1,0 +1,328 @@
+"""A campaign played through before it is launched, with the very rules that will judge it.
+
+Vehicles hear of an offer after a delay, download, wait for their window, install, and fail at a true rate that the
+player of the rehearsal chooses. Offers keep to pace and to the limit in flight; outcomes enter the gate in the order of
+installation start at their maturity; waves pass, ask or halt by the rules of `gate`, `waves` and `limits`. Time is in
+seconds since the start. Large waves are played by members that stand for several vehicles each.
+"""
+
+import heapq
+import random
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+
+from otaserver.campaigns.rules import gate, limits, waves
+from otaserver.campaigns.rules.gate import GateTest, Standing
+from otaserver.campaigns.states import GateVerdict, WaveRule, WaveState
+
+BUCKET_SECONDS = 3600
+# A person who is asked lets the campaign go on: what is rehearsed is the engine, and a halt is still a halt.
+_OFFER, _START, _END, _MATURE = range(4)
+
+
+@dataclass(frozen=True)
+class Member:
+    """One vehicle, or `weight` of a kind. `hears_after` None: never heard of again; `zone` is the window's key."""
+
+    stratum: str = ""
+    hears_after: float | None = 0.0
+    zone: str = "UTC"
+    weight: int = 1
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What the release really does, which the gate does not know. Rates are fractions of the vehicles that install.
+
+    `turns_bad_after`: from so many installations on it fails at `later_rate`. `silent_share` of the failures say
+    nothing and are found by the timeout alone; the others fail after `failure_seconds`.
+    """
+
+    rate: float
+    rates: Mapping[str, float] = field(default_factory=dict)  # by stratum, instead of `rate`
+    turns_bad_after: int | None = None
+    later_rate: float = 0.0
+    silent_share: float = 0.0
+    failure_seconds: float = 300.0
+    success_seconds: float = 600.0
+
+
+@dataclass(frozen=True)
+class RehearsedWave:
+    """A wave's members in their order, and how many of its vehicles may fail before a person is asked."""
+
+    members: Sequence[Member]
+    max_failed: int = 0
+
+
+@dataclass(frozen=True)
+class Script:
+    """All that the engine would know: the plan, and who is in which wave."""
+
+    plan: gate.GatePlan
+    waves: Sequence[RehearsedWave]
+    soak_seconds: float
+    is_stratified: bool = True
+    wave_rule: str = WaveRule.PROCEED
+    failure_budget: int | None = None
+    max_failed: int | None = None
+    max_in_flight: int | None = None
+    offers_per_minute: int | None = None
+    bytes_each: int = 0
+    download_seconds: float = 0.0
+    offer_timeout_seconds: float = 14 * 86400.0
+    download_timeout_seconds: float = 7 * 86400.0
+    install_timeout_seconds: float = 4 * 3600.0
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """How it went. Times in seconds since the start; `load` is bytes on the wire by the hour in which they are sent."""
+
+    wave_ends: Sequence[float]
+    asked: Sequence[float]  # when a person was asked
+    halted_at: float | None
+    halted_by: str | None  # a stratum, "" for the pool, or a limit's name
+    broken: int
+    installed: int
+    unreached: int
+    load: Mapping[int, int]
+
+    @property
+    def has_halted(self) -> bool:
+        return self.halted_by is not None
+
+
+OpensAt = Callable[[str, float], float | None]
+"""When a window is open next in a zone, from a moment on; None: never again."""
+
+
+def always_open(zone: str, moment: float) -> float:
+    return moment
+
+
+def rehearse(script: Script, truth: Truth, *, seed: int, opens_at: OpensAt = always_open) -> Rehearsal:
+    """Play a campaign once. The same seed gives the same rehearsal."""
+    return _Stage(script, truth, random.Random(seed), opens_at).play()
+
+
+@dataclass
+class _Part:
+    """One member's part once it is offered."""
+
+    member: Member
+    wave: int
+    started_at: float | None = None
+    failures: int = 0
+    is_settled: bool = False
+
+
+class _Stage:
+    """The state of one rehearsal."""
+
+    def __init__(self, script: Script, truth: Truth, rng: random.Random, opens_at: OpensAt) -> None:
+        self._script, self._truth, self._rng, self._opens_at = script, truth, rng, opens_at
+        strata = Counter[str]()
+        for wave in script.waves:
+            for member in wave.members:
+                strata[member.stratum] += member.weight
+        self._tests = _tests(script, strata)
+        self._standings = {name: Standing() for name in self._tests}
+        self._events: list[tuple[float, int, int, _Part | None]] = []
+        self._order = count()
+        self._started: list[_Part] = []
+        self._read = 0
+        self._wave = 0
+        self._waiting: list[Member] = []
+        self._unsettled = 0
+        self._in_flight = 0
+        self._offered_until = 0.0
+        self._failures = Counter[int]()
+        self._results = Counter[int]()
+        self._broken = self._installed = self._unreached = 0
+        self._load = Counter[int]()
+        self._wave_ends: list[float] = []
+        self._asked: list[float] = []
+        self._halted: tuple[float, str] | None = None
+
+    def play(self) -> Rehearsal:
+        self._open_wave(0.0)
+        while self._events and self._halted is None:
+            now, kind, _, part = heapq.heappop(self._events)
+            self._take_event(now, kind, part)
+        halted_at, halted_by = self._halted or (None, None)
+        return Rehearsal(
+            wave_ends=self._wave_ends,
+            asked=self._asked,
+            halted_at=halted_at,
+            halted_by=halted_by,
+            broken=self._broken,
+            installed=self._installed,
+            unreached=self._unreached,
+            load=dict(sorted(self._load.items())),
+        )
+
+    def _take_event(self, now: float, kind: int, part: _Part | None) -> None:
+        if kind == _OFFER:
+            self._offer(now)
+        elif part is not None and kind == _START:
+            self._start(now, part)
+        elif part is not None and kind == _END:
+            self._end(now, part)
+        elif part is not None:
+            self._in_flight -= part.member.weight
+            self._read_outcomes(now)
+            self._go_on(now)
+
+    def _push(self, at: float, kind: int, part: _Part | None = None) -> None:
+        heapq.heappush(self._events, (at, kind, next(self._order), part))
+
+    def _open_wave(self, now: float) -> None:
+        self._waiting = list(reversed(self._script.waves[self._wave].members))
+        self._push(now, _OFFER)
+        if not self._waiting:
+            self._go_on(now)
+
+    def _offer(self, now: float) -> None:
+        limit = self._script.max_in_flight
+        while self._waiting and self._offered_until <= now:
+            weight = self._waiting[-1].weight
+            if limit is not None and self._in_flight and self._in_flight + weight > limit:
+                return
+            self._give_order(now, self._waiting.pop())
+            if self._script.offers_per_minute:
+                self._offered_until = now + 60.0 * weight / self._script.offers_per_minute
+        if self._waiting:
+            self._push(self._offered_until, _OFFER)
+
+    def _give_order(self, now: float, member: Member) -> None:
+        part = _Part(member, self._wave)
+        self._in_flight += member.weight
+        self._unsettled += 1
+        patience = now + self._script.offer_timeout_seconds
+        heard = now + member.hears_after if member.hears_after is not None else None
+        if heard is None or heard > patience:
+            self._push(patience, _END, part)
+            return
+        self._load[int(heard // BUCKET_SECONDS)] += self._script.bytes_each * member.weight
+        begins = self._opens_at(member.zone, heard + self._script.download_seconds)
+        patience += self._script.download_timeout_seconds
+        if begins is None or begins > patience:
+            self._push(patience, _END, part)
+        else:
+            self._push(begins, _START, part)
+
+    def _start(self, now: float, part: _Part) -> None:
+        member, truth = part.member, self._truth
+        part.started_at = now
+        self._started.append(part)
+        part.failures = sum(self._rng.random() < self._rate_of(member) for _ in range(member.weight))
+        self._installed += member.weight
+        takes = truth.success_seconds
+        if part.failures:
+            is_silent = self._rng.random() < truth.silent_share
+            takes = self._script.install_timeout_seconds if is_silent else truth.failure_seconds
+        self._push(now + takes, _END, part)
+
+    def _rate_of(self, member: Member) -> float:
+        after = self._truth.turns_bad_after
+        if after is not None and self._installed >= after:
+            return self._truth.later_rate
+        return self._truth.rates.get(member.stratum, self._truth.rate)
+
+    def _end(self, now: float, part: _Part) -> None:
+        if part.started_at is None:
+            self._unreached += part.member.weight
+            part.is_settled = True
+            self._in_flight -= part.member.weight
+        else:
+            self._broken += part.failures
+            self._failures[part.wave] += part.failures
+            self._results[part.wave] += part.member.weight
+            part.is_settled = True
+            self._push(max(now, part.started_at + self._script.soak_seconds), _MATURE, part)
+        self._unsettled -= 1
+        self._check_limit(now)
+        if part.started_at is None:
+            self._go_on(now)
+
+    def _check_limit(self, now: float) -> None:
+        allowed = limits.Limits(self._script.max_failed, self._broken)
+        breach = limits.first_breach(allowed, {"health_failed": self._broken} if self._broken else {})
+        if breach is not None:
+            self._halted = now, breach.limit
+
+    def _read_outcomes(self, now: float) -> None:
+        while self._read < len(self._started):
+            part = self._started[self._read]
+            if not part.is_settled or part.started_at is None or part.started_at + self._script.soak_seconds > now:
+                return
+            self._read += 1
+            halted = self._feed(part)
+            if halted is not None:
+                self._halted = now, halted
+                return
+
+    def _feed(self, part: _Part) -> str | None:
+        """Read a member's outcomes into the pool and its stratum, failures where chance puts them among them."""
+        weight, stratum = part.member.weight, part.member.stratum
+        bad = set(self._rng.sample(range(weight), part.failures)) if part.failures else set()
+        names = ("", stratum) if stratum and stratum in self._tests else ("",)
+        for name in names:
+            test, standing = self._tests[name], self._standings[name]
+            for index in range(weight):
+                standing = gate.take(test, standing, is_failure=index in bad)
+                if index in bad and gate.judge(test, standing).verdict is GateVerdict.HALT:
+                    self._standings[name] = standing
+                    return name
+            self._standings[name] = standing
+        return None
+
+    def _go_on(self, now: float) -> None:
+        """Offer what has room now, and judge the wave where all of it is settled and read."""
+        if self._waiting:
+            self._push(max(now, self._offered_until), _OFFER)
+            return
+        if self._halted is not None or self._unsettled or self._read < len(self._started):
+            return
+        if self._wave >= len(self._script.waves):
+            return
+        verdict = self._judge_wave()
+        if verdict.state == WaveState.UNDECIDED:
+            self._asked.append(now)
+        self._wave_ends.append(now)
+        self._wave += 1
+        if self._wave < len(self._script.waves):
+            self._open_wave(now)
+
+    def _judge_wave(self) -> waves.WaveVerdict:
+        following = [_size(wave) for wave in self._script.waves[self._wave + 1 :]]
+        results = waves.WaveResults(
+            wave_failures=self._failures[self._wave],
+            wave_results=self._results[self._wave],
+            campaign_failures=self._failures.total(),
+            campaign_results=self._results.total(),
+            next_places=waves.next_places(following, left=sum(following)),
+        )
+        return waves.judge_wave(
+            results,
+            has_passed=self._standings[""].has_passed,
+            rule=WaveRule(self._script.wave_rule),
+            max_failed=self._script.waves[self._wave].max_failed,
+            failure_budget=self._script.failure_budget,
+        )
+
+
+def _size(wave: RehearsedWave) -> int:
+    return sum(member.weight for member in wave.members)
+
+
+def _tests(script: Script, strata: Mapping[str, int]) -> dict[str, GateTest]:
+    tested = dict(strata) if script.is_stratified and len(strata) > 1 else {}
+    planned = {"": sum(strata.values()), **tested}
+    return {
+        name: gate.make_test(script.plan, share=gate.alpha_share(name, len(tested)), planned_results=results)
+        for name, results in planned.items()
+    }
