@@ -88,7 +88,7 @@ class Command(BaseCommand):
                 clock=virtual,
                 sleep=virtual.sleep,
             )
-            run = _Run(operator, virtual, options)
+            run = _Run(operator, options)
             run_virtual(
                 [vehicle.take_turn for vehicle in fleet],
                 virtual,
@@ -145,14 +145,13 @@ class Command(BaseCommand):
 class _Run:
     """The operator's part: starts the campaign once the fleet is there, and sees when it has ended."""
 
-    def __init__(self, operator: Operator, virtual: VirtualClock, options: Mapping[str, Any]) -> None:
+    def __init__(self, operator: Operator, options: Mapping[str, Any]) -> None:
         self.operator = operator
-        self._virtual = virtual
         self._options = options
         self._is_started = False
 
     def tick(self) -> None:
-        tick(at=self._virtual())
+        tick()
         if not self._is_started and self.operator.count_confirmed(OLD) == self._options["vehicles"]:
             self._is_started = True
             self._start()
