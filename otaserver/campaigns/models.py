@@ -1,6 +1,7 @@
 """Campaigns: one release brought to one group in waves, each vehicle's part in it, and what the engine decided."""
 
 import uuid
+from datetime import datetime
 
 from django.db import models
 from django.db.models import F, Q
@@ -23,6 +24,13 @@ from otaserver.campaigns.states import (
 from otaserver.fleet.models import Group, Vehicle
 from otaserver.statemachine import StatefulModel
 from otaserver.tenants.models import Tenant
+
+
+class CampaignQuerySet(models.QuerySet["Campaign"]):
+    def due(self, at: datetime) -> "CampaignQuerySet":
+        """Campaigns that a tick has something to look after in: under way, or scheduled for now or earlier."""
+        under_way = Q(state__in=[CampaignState.RUNNING, CampaignState.PAUSED])
+        return self.filter(under_way | Q(state=CampaignState.SCHEDULED, starts_at__lte=at))
 
 
 class Campaign(StatefulModel):
@@ -80,6 +88,8 @@ class Campaign(StatefulModel):
     unknown_timeout_seconds = models.PositiveIntegerField(default=90 * 86400)
     # Null: online permit; a number: hours for which a vehicle without contact may still install.
     grace_hours = models.PositiveIntegerField(null=True, blank=True)
+
+    objects = CampaignQuerySet.as_manager()
 
     class Meta:
         constraints = [

@@ -53,6 +53,15 @@ def fetch_firmware(folder: Path) -> dict[str, Firmware]:
     return {release: _fetch_release(folder, release) for release in VERSIONS}
 
 
+def make_up_firmware(folder: Path, version: str) -> Firmware:
+    """Make small files that pass for the firmware of a release; the same version has the same bytes."""
+    folder.mkdir(exist_ok=True)
+    files = {ecu: folder / f"{ecu}-{version}" for ecu in SOURCES}
+    for ecu, path in files.items():
+        path.write_bytes(_random_bytes(ecu, version, 4096))
+    return Firmware(files, is_real=False)
+
+
 def _fetch_release(folder: Path, release: str) -> Firmware:
     target = folder / release
     real = {ecu: target / f"{ecu}.bin" for ecu in SOURCES}
@@ -103,6 +112,10 @@ def _stand_ins(folder: Path, release: str) -> Firmware:
     for ecu, source in SOURCES.items():
         path = folder / f"{ecu}.standin"
         if not path.exists():
-            path.write_bytes(random.Random(f"{ecu} {release}").randbytes(source.length))
+            path.write_bytes(_random_bytes(ecu, release, source.length))
         files[ecu] = path
     return Firmware(files, is_real=False)
+
+
+def _random_bytes(ecu: str, version: str, length: int) -> bytes:
+    return random.Random(f"{ecu} {version}").randbytes(length)

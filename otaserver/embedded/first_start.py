@@ -9,9 +9,8 @@ from pathlib import Path
 from django.core.management import call_command
 from django.db import transaction
 
-from firmware_store.trust import operations as trust
 from otaserver.audit import operations as audit
-from otaserver.fleet import operations as fleet
+from otaserver.operator_api import operations
 from otaserver.tenants import operations as tenants
 from otaserver.tenants.models import Tenant, User
 from otaserver.tenants.states import Role
@@ -19,6 +18,7 @@ from otaserver.tenants.states import Role
 TENANT = "default"
 OPERATOR = "first-operator"
 CONSOLE_USER = "admin"
+ACTOR = "first start"
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,9 @@ def prepare(folder: Path, *, at: datetime) -> FirstOperator | None:
     Repeating it after a crash at any point makes what is still missing.
     """
     call_command("migrate", interactive=False, verbosity=0)
-    tenant = Tenant.objects.filter(name=TENANT).first() or tenants.create_tenant(TENANT, at=at)
-    trust.create_online_keys(tenant, at=at)
-    fleet.create_fleet_authority(tenant, at=at)
+    tenant = Tenant.objects.filter(name=TENANT).first() or operations.open_tenant(
+        TENANT, title="", has_public_targets=False, by=ACTOR, at=at
+    )
     if tenant.service_tokens.filter(name=OPERATOR).exists():
         return None
     return _make_operator(tenant, folder, at=at)
@@ -50,9 +50,9 @@ def _make_operator(tenant: Tenant, folder: Path, *, at: datetime) -> FirstOperat
     password = secrets.token_urlsafe(12)
     User.objects.create_superuser(CONSOLE_USER, password=password)
     token = tenants.issue_service_token(
-        tenant, name=OPERATOR, role=Role.ADMINISTRATOR, by="first start", at=at, expires_at=None
+        tenant, name=OPERATOR, role=Role.ADMINISTRATOR, by=ACTOR, at=at, expires_at=None
     )
-    audit.record("token.created", OPERATOR, tenant=tenant, by="first start", at=at, role=Role.ADMINISTRATOR)
+    audit.record("token.created", OPERATOR, tenant=tenant, by=ACTOR, at=at, role=Role.ADMINISTRATOR)
     # Written before the commit: rows without files could not be used, files without rows are replaced.
     return FirstOperator(
         token=token,

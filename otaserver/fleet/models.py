@@ -90,7 +90,11 @@ class Credential(models.Model):
     kind = models.CharField(max_length=12, choices=CredentialKind.choices)
     # SHA-256 of a token, or the serial number of a certificate in hex: never the secret itself.
     fingerprint = models.CharField(max_length=64)
+    # Counts the answers in which the vehicle was given credentials; those of one answer share it.
+    generation = models.PositiveIntegerField(default=1)
     created_at = models.DateTimeField()
+    # When the vehicle first showed one of this generation, and with that ended the ones before it.
+    used_at = models.DateTimeField(null=True, blank=True)
     expires_at = models.DateTimeField()
     revoked_at = models.DateTimeField(null=True, blank=True)
 

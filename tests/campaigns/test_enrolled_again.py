@@ -6,16 +6,11 @@ from otaserver.campaigns import operations
 from otaserver.campaigns.models import Attempt
 from otaserver.director.models import Direction
 from otaserver.fleet.models import Vehicle
-from tests.campaigns.campaign_factories import at, attempt_of, in_turn, make_running, report, states, succeed, tick
+from tests.campaigns.campaign_factories import at, attempt_of, in_turn, report, states, succeed, tick
 from tests.factories import NOON
 from tests.fleet.enrolments import enrol, make_ecu
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def campaign():
-    return make_running(vehicles=1)
 
 
 def enrol_again(campaign, *hardware, at):

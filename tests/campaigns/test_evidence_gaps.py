@@ -14,7 +14,6 @@ from tests.campaigns.campaign_factories import (
     attempt_of,
     in_turn,
     install,
-    make_running,
     prove,
     report,
     run,
@@ -25,16 +24,6 @@ from tests.campaigns.campaign_factories import (
 from tests.factories import NOON
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def campaign():
-    return make_running(vehicles=1)
-
-
-@pytest.fixture
-def assignment(campaign):
-    return in_turn(campaign)[0]
 
 
 def tell(assignment, *, at=NOON, **releases):

@@ -28,16 +28,6 @@ from tests.factories import NOON, make_vehicle
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def campaign():
-    return make_running(vehicles=1)
-
-
-@pytest.fixture
-def assignment(campaign):
-    return in_turn(campaign)[0]
-
-
 def test_an_attempt_is_known_by_its_uuid_and_by_its_number(assignment):
     for attempt, phase in ((attempt_of(assignment).pk, "downloading"), (1, "downloaded")):
         operations.record_report(assignment.vehicle, VehicleReport(attempt, phase, phase), can_prove=True, at=NOON)

@@ -10,7 +10,7 @@ import redis
 
 from clients.fleet.plan import save_plan
 from clients.fleet.report import read_fleet
-from otaserver.demo.firmware import SOURCES, Firmware
+from otaserver.demo.firmware import make_up_firmware
 from otaserver.demo.fleet_plan import plan_fleet
 from otaserver.demo.scenario import Operator, notes_for
 from tests.processes import ROOT, Server, command_of, environment
@@ -30,7 +30,7 @@ class Stage:
 
     def prepare(self, vehicles, behaviours=None):
         self.operator.establish_trust()
-        firmware = {version: made_up(self.folder / "firmware", version) for version in VERSIONS}
+        firmware = {version: make_up_firmware(self.folder / "firmware", version) for version in VERSIONS}
         for version in VERSIONS:
             self.operator.publish(version, firmware[version], notes_for(version))
         self.plan = plan_fleet(
@@ -60,15 +60,6 @@ class Stage:
         report = read_fleet(self.folder / "fleet", self.plan.releases)
         assert report.unsound == []
         return dict(report.by_release)
-
-
-def made_up(folder, version):
-    folder.mkdir(exist_ok=True)
-    files = {}
-    for ecu in SOURCES:
-        files[ecu] = folder / f"{ecu}-{version}"
-        files[ecu].write_bytes(f"{ecu} {version} ".encode() * 3000)
-    return Firmware(files, is_real=False)
 
 
 def redis_of(server):

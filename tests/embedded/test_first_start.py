@@ -24,7 +24,8 @@ def test_an_empty_folder_gets_a_tenant_with_its_keys_and_one_who_operates_it(tmp
     assert made.token_file.read_text() == made.token + "\n"
     assert stat.S_IMODE(made.token_file.stat().st_mode) == 0o600
     assert stat.S_IMODE(made.password_file.stat().st_mode) == 0o600
-    assert Entry.objects.filter(action="token.created").count() == 1
+    entries = Entry.objects.order_by("pk").values_list("action", "actor")
+    assert list(entries) == [("tenant.created", "first start"), ("token.created", "first start")]
 
 
 def test_a_second_start_makes_nothing(tmp_path):
@@ -35,6 +36,7 @@ def test_a_second_start_makes_nothing(tmp_path):
 
     assert {path.name: path.read_text() for path in tmp_path.iterdir() if path.is_file()} == before
     assert (Tenant.objects.count(), ServiceToken.objects.count(), OnlineKey.objects.count()) == (1, 1, 5)
+    assert Entry.objects.count() == 2
 
 
 def test_a_start_that_was_cut_off_before_its_commit_is_made_again(tmp_path):

@@ -166,7 +166,9 @@ class Migration(migrations.Migration):
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("kind", models.CharField(choices=[("token", "Token"), ("certificate", "Certificate")], max_length=12)),
                 ("fingerprint", models.CharField(max_length=64)),
+                ("generation", models.PositiveIntegerField(default=1)),
                 ("created_at", models.DateTimeField()),
+                ("used_at", models.DateTimeField(blank=True, null=True)),
                 ("expires_at", models.DateTimeField()),
                 ("revoked_at", models.DateTimeField(blank=True, null=True)),
                 (

@@ -2,8 +2,10 @@ import hashlib
 import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 from django.db import transaction
+from django.db.models import Max, Q
 
 from otaserver.audit import operations as audit
 from otaserver.fleet.credentials import certificates
@@ -14,8 +16,6 @@ from otaserver.fleet.states import CredentialKind
 from otaserver.tenants.models import Tenant
 
 TOKEN_LIFETIME = timedelta(days=365)
-# What was replaced lives on so long: a vehicle that never got the answer with the new one can ask again.
-RENEWAL_OVERLAP = timedelta(hours=24)
 TOKEN_PREFIX = "otav_"
 
 
@@ -45,9 +45,14 @@ def check_certificate_request(pem: str | None) -> None:
 
 
 def issue_credentials(vehicle: Vehicle, *, certificate_request: str | None, at: datetime) -> Enrolment:
-    """Issue a token and, for a request that was checked, a certificate, in the caller's transaction."""
+    """Issue a token and, for a request that was checked, a certificate.
+
+    They are one generation, the vehicle's next. The caller's transaction holds the vehicle locked.
+    """
+    last = Credential.objects.filter(vehicle=vehicle).aggregate(last=Max("generation"))["last"] or 0
+    store = partial(Credential.objects.create, vehicle=vehicle, generation=last + 1, created_at=at)
     token, token_expires_at = TOKEN_PREFIX + secrets.token_urlsafe(32), at + TOKEN_LIFETIME
-    _store(vehicle, CredentialKind.TOKEN, _token_fingerprint(token), expires_at=token_expires_at, at=at)
+    store(kind=CredentialKind.TOKEN, fingerprint=_token_fingerprint(token), expires_at=token_expires_at)
     authority = load_authority(vehicle.tenant) if certificate_request is not None else None
     issued = None
     if authority is not None and certificate_request is not None:
@@ -58,7 +63,7 @@ def issue_credentials(vehicle: Vehicle, *, certificate_request: str | None, at: 
             tenant=vehicle.tenant.name,
             at=at,
         )
-        _store(vehicle, CredentialKind.CERTIFICATE, issued.serial, expires_at=issued.expires_at, at=at)
+        store(kind=CredentialKind.CERTIFICATE, fingerprint=issued.serial, expires_at=issued.expires_at)
     return Enrolment(
         vehicle=vehicle,
         token=token,
@@ -72,30 +77,30 @@ def issue_credentials(vehicle: Vehicle, *, certificate_request: str | None, at: 
 
 @transaction.atomic
 def renew(vehicle: Vehicle, *, certificate_request: str | None, at: datetime) -> Enrolment:
-    """Give a vehicle new credentials; those of the same kinds that it had end within 24 hours.
+    """Give a vehicle new credentials. Those of the same kinds that it had end when one of the new ones is first used.
+
+    Until then the vehicle may not have received them: what it has serves on until its own expiry, and asking again
+    replaces new ones that were never used.
 
     Raises:
         CertificateRequestRefusedError: no certificate can be issued for that request.
-        CredentialInvalidError: its credentials have been revoked meanwhile.
+        CredentialInvalidError: it has none that was ever used, or they have been revoked meanwhile.
     """
     check_certificate_request(certificate_request)
     # The parent first, as revoke_credentials does: what is revoked cannot renew itself in the same moment.
     Vehicle.objects.select_for_update(no_key=True).get(pk=vehicle.pk)
     held = Credential.objects.filter(vehicle=vehicle)
-    if not held.filter(revoked_at=None, expires_at__gt=at).exists():
+    if not held.filter(revoked_at=None, expires_at__gt=at, used_at__isnull=False).exists():
         raise CredentialInvalidError(f"Vehicle {vehicle} has no credential to renew.")
-    # Each renewal clears away what has ended by itself, so that the rows of a vehicle stay few.
-    held.filter(expires_at__lte=at).delete()
-    before = list(held.values_list("pk", flat=True))
-    renewed = issue_credentials(vehicle, certificate_request=certificate_request, at=at)
-    kinds = [CredentialKind.TOKEN] + ([CredentialKind.CERTIFICATE] if renewed.certificate else [])
-    last = at + RENEWAL_OVERLAP
-    Credential.objects.filter(pk__in=before, kind__in=kinds, expires_at__gt=last).update(expires_at=last)
-    return renewed
+    # So the rows of a vehicle stay few, however often it asks and its answers are lost.
+    held.filter(Q(expires_at__lte=at) | Q(used_at=None)).delete()
+    return issue_credentials(vehicle, certificate_request=certificate_request, at=at)
 
 
 def identify_token(tenant: Tenant, token: str, *, at: datetime) -> Vehicle:
     """Return the tenant's vehicle whose live token this is, be it blocked or not.
+
+    The first use of a renewed credential, here as with a certificate, ends what it replaced.
 
     Raises:
         CredentialInvalidError: unknown, expired, revoked, or another tenant's; the message does not tell which.
@@ -143,7 +148,25 @@ def _identified(tenant: Tenant, kind: CredentialKind, fingerprint: str, *, at: d
     )
     if found is None or found.revoked_at is not None or found.expires_at <= at:
         raise _invalid()
+    if found.used_at is None:
+        _begin_use(found, at=at)
     return found.vehicle
+
+
+@transaction.atomic
+def _begin_use(credential: Credential, *, at: datetime) -> None:
+    """Note that a generation has arrived at its vehicle, and end what it replaced: an old copy is worth nothing now."""
+    # The parent first, as renew and revoke_credentials do.
+    Vehicle.objects.select_for_update(no_key=True).get(pk=credential.vehicle_id)
+    held = Credential.objects.filter(vehicle=credential.vehicle_id)
+    generation = held.filter(generation=credential.generation, revoked_at=None, expires_at__gt=at)
+    if not generation.filter(pk=credential.pk).exists():
+        # Replaced or revoked in this very moment.
+        raise _invalid()
+    # All of it: they came in one answer, and of a vehicle that sends both the certificate is never looked up.
+    generation.update(used_at=at)
+    older = held.filter(generation__lt=credential.generation, kind__in=generation.values("kind"), expires_at__gt=at)
+    older.update(expires_at=at)
 
 
 def _invalid() -> CredentialInvalidError:
@@ -152,7 +175,3 @@ def _invalid() -> CredentialInvalidError:
 
 def _token_fingerprint(token: str) -> str:
     return hashlib.sha256(token.encode(errors="replace")).hexdigest()
-
-
-def _store(vehicle: Vehicle, kind: CredentialKind, fingerprint: str, *, expires_at: datetime, at: datetime) -> None:
-    Credential.objects.create(vehicle=vehicle, kind=kind, fingerprint=fingerprint, created_at=at, expires_at=expires_at)

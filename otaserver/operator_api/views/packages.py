@@ -1,3 +1,6 @@
+from collections.abc import Callable
+from typing import ClassVar
+
 from django.db.models import QuerySet
 from django.http import HttpResponse
 from drf_spectacular.types import OpenApiTypes
@@ -84,14 +87,17 @@ class PackageContent(PackageView):
         return _at_offset(operations.append_bytes(package, raw_body(request), offset=offset, at=clock.now()))
 
 
-class PackagePublish(PackageView):
+class PackageChange(PackageView):
+    """Applies `operation` with the role's next metadata and answers with the package as it then is."""
+
     permissions = {"POST": Permission.PUBLISH}
     parser_classes = [MetadataParser]
+    operation: ClassVar[Callable[..., None]]
 
     @extend_schema(request=SignedMetadata, responses=ReceivedPackageSerializer, parameters=[IF_MATCH])
     def post(self, request: Request, pk: int) -> Response:
         package = self.find(self.packages(), pk)
-        operations.publish_package(
+        type(self).operation(
             package,
             metadata=self.received(SignedMetadata)["metadata"],
             expected_version=expected_version(request),
@@ -101,21 +107,12 @@ class PackagePublish(PackageView):
         return self.shown(self.find(self.packages(), pk))
 
 
-class PackageWithdraw(PackageView):
-    permissions = {"POST": Permission.PUBLISH}
-    parser_classes = [MetadataParser]
+class PackagePublish(PackageChange):
+    operation = staticmethod(operations.publish_package)
 
-    @extend_schema(request=SignedMetadata, responses=ReceivedPackageSerializer, parameters=[IF_MATCH])
-    def post(self, request: Request, pk: int) -> Response:
-        package = self.find(self.packages(), pk)
-        operations.withdraw_package(
-            package,
-            metadata=self.received(SignedMetadata)["metadata"],
-            expected_version=expected_version(request),
-            by=self.caller.actor,
-            at=clock.now(),
-        )
-        return self.shown(self.find(self.packages(), pk))
+
+class PackageWithdraw(PackageChange):
+    operation = staticmethod(operations.withdraw_package)
 
 
 def _at_offset(offset: int) -> HttpResponse:

@@ -18,6 +18,28 @@ def serial_of(enrolment):
     return f"{x509.load_pem_x509_certificate(enrolment.certificate.encode()).serial_number:x}"
 
 
+def is_live(tenant, enrolment, *, at=LATER):
+    """Whether the token is good; to ask is to use it."""
+    try:
+        return operations.identify_token(tenant, enrolment.token, at=at) == enrolment.vehicle
+    except CredentialInvalidError:
+        return False
+
+
+def has_live_certificate(tenant, enrolment, *, at=LATER):
+    serial, vehicle = serial_of(enrolment), enrolment.vehicle
+    try:
+        return operations.identify_certificate(tenant, serial=serial, common_name="VIN1", at=at) == vehicle
+    except CredentialInvalidError:
+        return False
+
+
+def renew(tenant, enrolment, *, csr=None, at=LATER):
+    """Ask with the token of an earlier answer for the next, as a vehicle does."""
+    vehicle = operations.identify_token(tenant, enrolment.token, at=at)
+    return operations.renew(vehicle, certificate_request=csr, at=at)
+
+
 def make_tenant_with_authority():
     tenant = make_tenant()
     operations.create_fleet_authority(tenant, at=NOON)
@@ -48,9 +70,10 @@ def test_nonsense_identifies_nobody(token):
 
 
 @pytest.mark.django_db
-def test_identifying_costs_one_query(django_assert_num_queries):
+def test_identifying_costs_one_query_after_the_first_time(django_assert_num_queries):
     tenant = make_tenant()
     token = enrol(tenant).token
+    operations.identify_token(tenant, token, at=NOON)
 
     with django_assert_num_queries(1):
         assert operations.identify_token(tenant, token, at=NOON).tenant.name == tenant.name
@@ -107,21 +130,65 @@ def test_a_token_is_no_serial_number_and_a_serial_number_no_token():
 
 
 @pytest.mark.django_db
-def test_renewal_gives_new_credentials_and_leaves_the_old_ones_a_day():
+def test_what_is_renewed_serves_until_its_own_end_while_the_new_was_never_used():
     tenant = make_tenant_with_authority()
     old = enrol(tenant, csr=make_csr())
 
-    new = operations.renew(old.vehicle, certificate_request=make_csr(), at=LATER)
+    new = renew(tenant, old, csr=make_csr())
 
     assert new.token_expires_at == LATER + timedelta(days=365)
-    for enrolment in (old, new):
-        assert operations.identify_token(tenant, enrolment.token, at=LATER + DAY - timedelta(seconds=1))
-        assert operations.identify_certificate(tenant, serial=serial_of(enrolment), common_name="VIN1", at=LATER)
+    last = timedelta(seconds=1)
+    assert has_live_certificate(tenant, old, at=old.certificate_expires_at - last)
+    assert is_live(tenant, old, at=old.token_expires_at - last)
+    assert not has_live_certificate(tenant, old, at=old.certificate_expires_at)
+    assert not is_live(tenant, old, at=old.token_expires_at)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("use", [is_live, has_live_certificate])
+def test_the_first_use_of_a_new_credential_ends_all_that_it_was_given_for(use):
+    tenant = make_tenant_with_authority()
+    old = enrol(tenant, csr=make_csr())
+    new = renew(tenant, old, csr=make_csr())
+
+    assert use(tenant, new)
+
+    assert not is_live(tenant, old)
+    assert not has_live_certificate(tenant, old)
+    assert is_live(tenant, new)
+    assert has_live_certificate(tenant, new)
+
+
+@pytest.mark.django_db
+def test_a_stolen_token_neither_identifies_nor_renews_once_the_new_one_was_used():
+    tenant = make_tenant()
+    stolen = enrol(tenant)
+    new = renew(tenant, stolen)
+    assert is_live(tenant, stolen)
+    assert is_live(tenant, new, at=LATER + DAY)
+    before = list(Credential.objects.values())
+
     with pytest.raises(CredentialInvalidError):
-        operations.identify_token(tenant, old.token, at=LATER + DAY)
-    with pytest.raises(CredentialInvalidError):
-        operations.identify_certificate(tenant, serial=serial_of(old), common_name="VIN1", at=LATER + DAY)
-    assert operations.identify_token(tenant, new.token, at=LATER + DAY)
+        renew(tenant, stolen, at=LATER + DAY)
+
+    assert list(Credential.objects.values()) == before
+    assert is_live(tenant, new, at=LATER + DAY)
+
+
+@pytest.mark.django_db
+def test_a_vehicle_that_lost_every_answer_asks_again_for_as_long_as_its_token_lasts():
+    tenant = make_tenant_with_authority()
+    old = enrol(tenant, csr=make_csr())
+    lost = [renew(tenant, old, csr=make_csr(), at=LATER + day * DAY) for day in range(5)]
+
+    last = renew(tenant, old, csr=make_csr(), at=LATER + 5 * DAY)
+
+    assert Credential.objects.count() == 4
+    for answer in lost:
+        assert not is_live(tenant, answer, at=LATER + 5 * DAY)
+        assert not has_live_certificate(tenant, answer, at=LATER + 5 * DAY)
+    assert is_live(tenant, old, at=LATER + 5 * DAY)
+    assert is_live(tenant, last, at=LATER + 5 * DAY)
 
 
 @pytest.mark.django_db
@@ -129,32 +196,60 @@ def test_renewal_of_the_token_alone_leaves_the_certificate_as_it_was():
     tenant = make_tenant_with_authority()
     old = enrol(tenant, csr=make_csr())
 
-    new = operations.renew(old.vehicle, certificate_request=None, at=LATER)
+    new = renew(tenant, old)
 
     assert (new.certificate, new.authority) == (None, None)
+    assert is_live(tenant, new)
+    assert not is_live(tenant, old)
     assert Credential.objects.get(kind="certificate").expires_at == old.certificate_expires_at
+    assert has_live_certificate(tenant, old, at=old.certificate_expires_at - timedelta(seconds=1))
 
 
 @pytest.mark.django_db
-def test_renewing_again_never_lengthens_an_old_credential():
+def test_a_certificate_older_than_its_token_ends_with_the_next_one():
+    tenant = make_tenant_with_authority()
+    first = enrol(tenant, csr=make_csr())
+    second = renew(tenant, first)
+    third = renew(tenant, second, csr=make_csr(), at=LATER + DAY)
+    assert has_live_certificate(tenant, first, at=LATER + DAY)
+
+    assert is_live(tenant, third, at=LATER + DAY)
+
+    assert not has_live_certificate(tenant, first, at=LATER + DAY)
+
+
+@pytest.mark.django_db
+def test_using_a_new_credential_never_lengthens_an_ended_one():
     tenant = make_tenant()
-    old = enrol(tenant)
-    operations.renew(old.vehicle, certificate_request=None, at=LATER)
+    first = enrol(tenant)
+    second = renew(tenant, first)
+    assert is_live(tenant, second)
+    third = renew(tenant, second)
 
-    operations.renew(old.vehicle, certificate_request=None, at=LATER + timedelta(hours=12))
+    assert is_live(tenant, third, at=LATER + DAY)
 
-    ends = sorted(Credential.objects.values_list("expires_at", flat=True))
-    assert ends == [LATER + DAY, LATER + timedelta(hours=36), LATER + timedelta(hours=12, days=365)]
+    assert sorted(Credential.objects.values_list("expires_at", flat=True)) == [LATER + DAY, third.token_expires_at]
 
 
 @pytest.mark.django_db
 def test_renewal_clears_away_credentials_that_have_ended():
     tenant = make_tenant()
-    vehicle = enrol(tenant).vehicle
-    for day in range(0, 10, 2):
-        operations.renew(vehicle, certificate_request=None, at=LATER + day * DAY)
+    enrolment = enrol(tenant)
+    for day in range(5):
+        enrolment = renew(tenant, enrolment, at=LATER + day * DAY)
 
     assert Credential.objects.count() == 2
+
+
+@pytest.mark.django_db
+def test_what_was_never_used_cannot_be_renewed():
+    vehicle = enrol(make_tenant()).vehicle
+    before = list(Credential.objects.values())
+
+    with pytest.raises(CredentialInvalidError):
+        operations.renew(vehicle, certificate_request=None, at=LATER)
+
+    assert list(Credential.objects.values()) == before
 
 
 @pytest.mark.django_db
@@ -188,7 +283,9 @@ def test_revocation_ends_everything_at_once_and_is_audited_once():
 
 def test_a_renewal_at_the_moment_of_a_revocation_leaves_no_live_credential(at_once):
     for number in range(5):
-        vehicle = enrol(make_tenant(), f"VIN{number}").vehicle
+        tenant = make_tenant()
+        enrolment = enrol(tenant, f"VIN{number}")
+        vehicle = operations.identify_token(tenant, enrolment.token, at=NOON)
 
         at_once(
             lambda vehicle=vehicle: operations.renew(vehicle, certificate_request=None, at=LATER),
@@ -196,3 +293,31 @@ def test_a_renewal_at_the_moment_of_a_revocation_leaves_no_live_credential(at_on
         )
 
         assert not Credential.objects.filter(vehicle=vehicle, revoked_at=None, expires_at__gt=LATER).exists()
+
+
+def test_a_first_use_at_the_moment_of_another_renewal_leaves_the_vehicle_one_way_in(at_once):
+    for number in range(5):
+        tenant = make_tenant()
+        old = enrol(tenant, f"VIN{number}")
+        new = renew(tenant, old)
+
+        newer, was_used = at_once(
+            lambda tenant=tenant, old=old: renew(tenant, old),
+            lambda tenant=tenant, new=new: is_live(tenant, new),
+        )
+
+        # Replaced before its use, or used before the other was asked for, or between the two steps of asking.
+        assert was_used or not isinstance(newer, CredentialInvalidError)
+        assert is_live(tenant, new) == was_used
+        assert is_live(tenant, old) == (not was_used)
+
+
+def test_a_first_use_twice_at_once_is_one(at_once):
+    tenant = make_tenant()
+    old = enrol(tenant)
+    new = renew(tenant, old)
+
+    assert at_once(*[lambda: is_live(tenant, new)] * 3) == [True] * 3
+
+    assert not is_live(tenant, old)
+    assert Credential.objects.filter(revoked_at=None, expires_at__gt=LATER).count() == 1

@@ -1,12 +1,10 @@
 """`manage.py simulate`: a campaign over a fleet of real clients, server and all on a virtual clock."""
 
 import logging
-import random
 import time
 from argparse import ArgumentParser
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -25,7 +23,7 @@ from clients.publisher.errors import PublisherError
 from otaserver import clock
 from otaserver.campaigns.models import Campaign
 from otaserver.campaigns.states import CampaignState, WaveState
-from otaserver.demo.firmware import SOURCES, Firmware
+from otaserver.demo.firmware import make_up_firmware
 from otaserver.demo.fleet_plan import plan_fleet, release_label
 from otaserver.demo.own_folder import restart_in_own_folder
 from otaserver.demo.scenario import GROUP, Operator, notes_for
@@ -88,7 +86,7 @@ class Command(BaseCommand):
                 clock=virtual,
                 sleep=virtual.sleep,
             )
-            run = _Run(operator, virtual, options)
+            run = _Run(operator, options)
             run_virtual(
                 [vehicle.take_turn for vehicle in fleet],
                 virtual,
@@ -102,7 +100,7 @@ class Command(BaseCommand):
 
     def _prepare(self, operator: Operator, options: Mapping[str, Any]) -> FleetPlan:
         operator.establish_trust(polling_seconds=round(options["polling_minutes"] * 60))
-        firmware = {version: _made_up(settings.VAR_DIR / "firmware", version) for version in (OLD, NEW)}
+        firmware = {version: make_up_firmware(settings.VAR_DIR / "firmware", version) for version in (OLD, NEW)}
         for version, files in firmware.items():
             operator.publish(version, files, notes_for(version))
         behaviours = {
@@ -145,14 +143,13 @@ class Command(BaseCommand):
 class _Run:
     """The operator's part: starts the campaign once the fleet is there, and sees when it has ended."""
 
-    def __init__(self, operator: Operator, virtual: VirtualClock, options: Mapping[str, Any]) -> None:
+    def __init__(self, operator: Operator, options: Mapping[str, Any]) -> None:
         self.operator = operator
-        self._virtual = virtual
         self._options = options
         self._is_started = False
 
     def tick(self) -> None:
-        tick(at=self._virtual())
+        tick()
         if not self._is_started and self.operator.count_confirmed(OLD) == self._options["vehicles"]:
             self._is_started = True
             self._start()
@@ -177,14 +174,6 @@ class _Run:
         )
         for action in ("submit", "approve", "start"):
             self.operator.publisher.campaigns.act(NAME, action)
-
-
-def _made_up(folder: Path, version: str) -> Firmware:
-    folder.mkdir(exist_ok=True)
-    files = {ecu: folder / f"{ecu}-{version}" for ecu in SOURCES}
-    for ecu, path in files.items():
-        path.write_bytes(random.Random(f"{ecu} {version}").randbytes(4096))
-    return Firmware(files, is_real=False)
 
 
 def _share(text: str) -> float:
