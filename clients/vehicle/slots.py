@@ -69,7 +69,7 @@ class Slots:
             NotNowError: the disk is full; the slot is left empty.
         """
         directory = self._directory / slot
-        directory.mkdir(parents=True, exist_ok=True)
+        self._disk.make_directory(directory)
         self._disk.remove(directory / "meta.json")
         self.path(slot).unlink(missing_ok=True)
         part = directory / "image.part"
