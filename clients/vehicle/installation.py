@@ -46,8 +46,6 @@ class Installation:
         self._reporter = reporter
         self._limits = limits
         self._language = language
-        # The attempt whose trial this process has counted as started.
-        self._started = ""
         self._steps = {
             Step.STAGING: self._stage,
             Step.SWITCHING: self._switch,
@@ -108,7 +106,7 @@ class Installation:
         return ""
 
     def _judge(self, entry: Entry, at: datetime) -> str:
-        result = self._start_trial(entry) or self._hooks.health(self._running(entry.order))
+        result = self._ask_health(entry)
         is_overdue = abs(at - parse_time(entry.since)) > timedelta(seconds=self._limits.trial_seconds)
         if result.verdict is Verdict.NOT_YET and not is_overdue:
             return "waiting"
@@ -119,16 +117,17 @@ class Installation:
             self._journal.advance(Step.REVERTING, format_time(at), code=code, message=result.message)
         return ""
 
-    def _start_trial(self, entry: Entry) -> HookResult | None:
-        """Count this process's start of the trial; a release that keeps the vehicle from staying up goes back."""
-        if self._started == entry.order.attempt:
-            return None
-        starts = self._record.current.starts + 1
-        if starts > self._limits.trial_starts:
+    def _ask_health(self, entry: Entry) -> HookResult:
+        """Ask under a mark that stays if there is no answer: a release that cuts its trials short goes back by that."""
+        starts = self._record.current.starts
+        if starts >= self._limits.trial_starts:
             return _TOO_OFTEN
-        self._record.write(replace(self._record.current, starts=starts))
-        self._started = entry.order.attempt
-        return None
+        self._record.write(replace(self._record.current, starts=starts + 1))
+        result = self._hooks.health(self._running(entry.order))
+        if result.verdict is Verdict.NOT_YET:
+            # Any other answer ends the trial, and the mark with it.
+            self._record.write(replace(self._record.current, starts=starts))
+        return result
 
     def _confirm(self, entry: Entry, at: datetime) -> str:
         counters = {package.ecu: package.image.release_counter for package in entry.order.packages}
