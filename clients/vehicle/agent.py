@@ -14,7 +14,7 @@ from clients.vehicle.config import VehicleConfig
 from clients.vehicle.credentials import Credentials
 from clients.vehicle.disk import Disk, pass_checkpoint
 from clients.vehicle.downloads import Downloads
-from clients.vehicle.errors import NotNowError, RejectedError, VehicleError, VerificationError
+from clients.vehicle.errors import InternalError, NotNowError, RejectedError, VehicleError, VerificationError
 from clients.vehicle.gate import Gate
 from clients.vehicle.hooks import Hooks
 from clients.vehicle.installation import Installation
@@ -119,16 +119,18 @@ class Agent:
             self._sleep(self.run_once().next_seconds)
 
     def run_once(self) -> CycleResult:
-        """Run one cycle. Never raises for what a server sends or a network does."""
+        """Run one cycle. Never raises, whatever a server sends, a network does or a hook raises."""
         error: VehicleError | None = None
         status, detail = "", ""
         try:
             status, detail = self._cycle()
         except VehicleError as caught:
-            error, status = caught, "not_now" if isinstance(caught, NotNowError) else "never"
+            error = caught
+        except Exception as caught:  # a vehicle that stops asking cannot be mended over the air
+            error = self._note_defect(caught)
         error = self._report(error)
         if error is not None:
-            return self._failed(error, status)
+            return self._failed(error, status or ("not_now" if isinstance(error, NotNowError) else "never"))
         self._failures = 0
         return CycleResult(schedule.after_success(self._polling_seconds(), self._rng), status, detail)
 
@@ -279,7 +281,13 @@ class Agent:
                 self._reporter.send_due(self._now(), is_wanted=self._polling.wants_manifest)
         except VehicleError as caught:
             return error or caught
+        except Exception as caught:
+            return error or self._note_defect(caught)
         return error
+
+    def _note_defect(self, error: Exception) -> InternalError:
+        self._log.defect(error)
+        return InternalError(error)
 
     def _note_refusal(self, error: VerificationError) -> None:
         self._reporter.attack(str(error))

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from clients.vehicle.config import EcuConfig, VehicleConfig
 from clients.vehicle.disk import Disk, full_disk_is_not_now, read_json
@@ -19,7 +19,7 @@ from clients.vehicle.errors import NotNowError, Reason, VerificationError
 from clients.vehicle.order import Order, Package
 from clients.vehicle.partial import PartialVerifier
 from clients.vehicle.repository import Vehicle
-from clients.vehicle.slots import Image, blocks
+from clients.vehicle.slots import Image, Slot, blocks
 from clients.vehicle.trust import TrustStore
 from clients.vehicle.verification import Verifier
 
@@ -84,7 +84,7 @@ class Secondary:
             answer = {"refused": error.reason, "message": error.message}
         except NotNowError as error:
             answer = {"not_now": error.code, "message": error.message}
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError, FileNotFoundError) as error:
             answer = {"refused": Reason.MALFORMED, "message": f"{type(error).__name__}: {error}"}
         return json.dumps(answer).encode()
 
@@ -93,20 +93,20 @@ class Secondary:
             case "public_key":
                 return self._ecu.public_key()
             case "installed":
-                image = self._ecu.installed(request["slot"])
+                image = self._ecu.installed(_slot(request))
                 return asdict(image) if image else None
             case "report":
                 return self._ecu.report(ReportRequest(**request["request"]))
             case "metadata":
                 return self._verify(payload)
             case "begin":
-                return self._begin(request["slot"])
+                return self._begin(_slot(request))
             case "chunk":
                 return self._take_chunk(request["offset"], payload)
             case "finish":
-                return self._finish(request["slot"])
+                return self._finish(_slot(request))
             case "commit":
-                return self._commit(request["slot"])
+                return self._commit(_slot(request))
         raise KeyError(verb)
 
     def _verify(self, payload: bytes) -> None:
@@ -159,6 +159,13 @@ class Secondary:
         if self._wanted is None:
             raise VerificationError(Reason.IMAGE_UNKNOWN, f"{self._serial} has verified no order for itself.")
         return self._wanted
+
+
+def _slot(request: Mapping[str, Any]) -> Slot:
+    slot = request["slot"]
+    if slot not in ("a", "b"):
+        raise ValueError(f"there is no slot {slot!r}.")
+    return cast(Slot, slot)
 
 
 class SecondaryLink:

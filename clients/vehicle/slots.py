@@ -81,8 +81,9 @@ class Slots:
             part.unlink(missing_ok=True)
             raise
         self._disk.checkpoint(f"filled {directory.parent.name}/{slot}")
-        os.replace(part, self.path(slot))
-        self._disk.sync(directory)
+        with full_disk_is_not_now():
+            os.replace(part, self.path(slot))
+            self._disk.sync(directory)
         self._disk.write_json(directory / "meta.json", asdict(image))
 
 

@@ -178,7 +178,22 @@ def test_a27_an_order_for_other_ecus_gives_no_right_to_write(bench):
 
 @KINDS
 @pytest.mark.parametrize(
-    "message", [b"", b"{}", b"[]", b'{"do":"format"}', b'{"do":"metadata"}\nnot json', b'{"do":"begin"}', b"\xff\n"]
+    "message",
+    [
+        b"",
+        b"{}",
+        b"[]",
+        b"[" * 20_000,
+        b"\xff\n",
+        b'{"do":"format"}',
+        b'{"do":"metadata"}\nnot json',
+        b'{"do":"metadata"}\n[]',
+        b'{"do":"metadata"}\n{"director":7}',
+        b'{"do":"begin"}',
+        b'{"do":"finish","slot":"b"}',
+        b'{"do":"installed","slot":"../S2/a"}',
+        b'{"do":"chunk","offset":"x"}\nabc',
+    ],
 )
 def test_a27_a_message_that_makes_no_sense_is_refused(bench, message):
     before = bench.state()
