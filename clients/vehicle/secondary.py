@@ -69,7 +69,7 @@ class Secondary:
             roots["image"] = config.image_root
             self._verifier = Verifier(store, vehicle, config.limits, disk)
         else:
-            self._verifier = PartialVerifier(store, vehicle, config.limits)
+            self._verifier = PartialVerifier(store, vehicle, config.limits, disk)
         store.initialise(roots)
         # What this ECU has itself verified that it should run; gone after a restart, when the Primary offers it again.
         self._wanted: Package | None = None
