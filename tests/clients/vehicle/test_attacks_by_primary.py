@@ -26,10 +26,14 @@ class Bench:
         self.oem = oem
         self.now = NOON
         self.primary = Vehicle(oem, folder / "primary")
-        config = make_config(oem, folder / "bench")
+        self.config = make_config(oem, folder / "bench")
         self.folder = folder / "bench/S1"
-        ecu = EcuConfig("S1", "engine", verification=verification)
-        self.secondary = Secondary(self.folder, ecu, config, clock=lambda: self.now, disk=Disk(is_durable=False))
+        self.ecu = EcuConfig("S1", "engine", verification=verification)
+        self.restart()
+
+    def restart(self):
+        disk = Disk(is_durable=False)
+        self.secondary = Secondary(self.folder, self.ecu, self.config, clock=lambda: self.now, disk=disk)
         self.link = SecondaryLink("S1", self.secondary.exchange, self.folder)
 
     def bundle(self):
@@ -55,6 +59,7 @@ class Bench:
 
     def state(self):
         files = [*self.folder.glob("[ab]/*"), *self.folder.glob("trust/**/*"), *self.folder.glob("release_counter")]
+        files += self.folder.glob("wanted.json")
         return {str(file): file.read_bytes() for file in files if file.is_file()}
 
     def package(self, serial="S1"):
@@ -116,6 +121,37 @@ def test_a27_another_image_is_refused(bench):
 @KINDS
 def test_a27_an_image_without_metadata_is_refused(bench):
     assert refused(bench, lambda: bench.stage(*bench.package())) == "image_unknown"
+
+
+@KINDS
+@pytest.mark.parametrize(("hours", "is_late"), [(71, False), (73, True)])
+def test_a27_what_a_secondary_has_verified_it_acts_on_after_a_restart_but_not_for_ever(bench, hours, is_late):
+    bench.oem.order(bench.oem.publish_release("3.0", counter=3), grace_hours=48)
+    bench.link.offer_metadata(bench.bundle())
+    bench.restart()
+    bench.now += timedelta(hours=hours)
+    package, data = bench.package()
+
+    if is_late:
+        with pytest.raises(NotNowError) as caught:
+            bench.stage(package, data)
+        assert caught.value.code == "order.unconfirmed"
+    else:
+        bench.stage(package, data)
+
+    assert bench.link.installed("b") == (None if is_late else package.image)
+
+
+@KINDS
+def test_a27_metadata_that_is_refused_leaves_what_was_verified(bench):
+    bench.link.offer_metadata(bench.bundle())
+    with pytest.raises(VerificationError):
+        bench.link.offer_metadata(b"junk")
+    package, data = bench.package()
+
+    bench.stage(package, data)
+
+    assert bench.link.installed("b") == package.image
 
 
 @KINDS
