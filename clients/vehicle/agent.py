@@ -14,7 +14,7 @@ from clients.vehicle.config import VehicleConfig
 from clients.vehicle.credentials import Credentials
 from clients.vehicle.disk import Disk, pass_checkpoint
 from clients.vehicle.downloads import Downloads
-from clients.vehicle.errors import NotNowError, RejectedError, VehicleError, VerificationError
+from clients.vehicle.errors import InternalError, NotNowError, RejectedError, VehicleError, VerificationError
 from clients.vehicle.gate import Gate
 from clients.vehicle.hooks import Hooks
 from clients.vehicle.installation import Installation
@@ -29,6 +29,9 @@ from clients.vehicle.server import Server
 from clients.vehicle.state import State
 from clients.vehicle.trust import TrustStore
 from clients.vehicle.verification import Verifier
+
+# Nothing is switched without a Director's timestamp that was verified within these, or within the order's grace.
+PERMIT_SECONDS = 60
 
 
 def system_time() -> datetime:
@@ -119,16 +122,18 @@ class Agent:
             self._sleep(self.run_once().next_seconds)
 
     def run_once(self) -> CycleResult:
-        """Run one cycle. Never raises for what a server sends or a network does."""
+        """Run one cycle. Never raises, whatever a server sends, a network does or a hook raises."""
         error: VehicleError | None = None
         status, detail = "", ""
         try:
             status, detail = self._cycle()
         except VehicleError as caught:
-            error, status = caught, "not_now" if isinstance(caught, NotNowError) else "never"
+            error = caught
+        except Exception as caught:  # a vehicle that stops asking cannot be mended over the air
+            error = self._note_defect(caught)
         error = self._report(error)
         if error is not None:
-            return self._failed(error, status)
+            return self._failed(error, status or ("not_now" if isinstance(error, NotNowError) else "never"))
         self._failures = 0
         return CycleResult(schedule.after_success(self._polling_seconds(), self._rng), status, detail)
 
@@ -149,14 +154,18 @@ class Agent:
         if not self._poll_or_rely_on_grace(entry):
             return self._advance(entry)
         status, detail = self._reconcile()
-        return (status, detail) if status else self._advance(self._journal.entry)
+        entry = self._journal.entry
+        if status or entry is None:
+            return status, detail
+        self._installation.offer(entry.order, self._polling.timestamp_sha256)
+        return self._advance(entry)
 
     def _poll_or_rely_on_grace(self, entry: Entry | None) -> bool:
         """Poll; False if that is impossible but the pending order may be installed offline."""
         try:
             self._poll(is_fresh=entry is not None)
         except NotNowError:
-            if entry is None or entry.step is not Step.GATE or not self._is_in_grace(entry.order):
+            if entry is None or entry.step is Step.DOWNLOADING or not self._is_in_grace(entry.order):
                 raise
             return False
         return True
@@ -203,8 +212,11 @@ class Agent:
             return "idle", ""
         if entry.step is Step.DOWNLOADING:
             entry = self._download(entry)
-        if entry is None:
-            return "failed", "download_failed"
+            if entry is None:
+                return "failed", "download_failed"
+            # It may have taken hours.
+            if not self._is_permit_new() and (ended := self._ask_permit(entry.order)):
+                return ended
         verdict = self._gate.judge(entry, self._now())
         if verdict.status:
             return self._stop_at_gate(entry, verdict.status, verdict.message)
@@ -231,35 +243,59 @@ class Agent:
         if status != "held":
             self._end(entry.order, "refused", status, message)
             return "refused", f"{status}: {message}"
+        if entry.step is Step.STAGING:
+            # From the start, when it may go on: what waits for its owner does not wait for an install hook.
+            self._journal.advance(Step.GATE, format_time(self._now()))
         return "held", message
 
     def _pass_gate(self, entry: Entry) -> tuple[str, str]:
-        """Ask the Director once more, right before installing; only a permit with grace does without an answer."""
-        try:
-            self._poll(is_fresh=True)
-        except NotNowError:
-            if not self._is_in_grace(entry.order):
-                raise
-        else:
-            if self._polling.order != entry.order:
-                status, detail = self._reconcile()
-                # A changed order starts over in the next cycle, through its own gate.
-                return (status, detail) if status else ("held", "the order has changed.")
-        now = self._now()
+        """Stage, which can be repeated and withdrawn, and with a new permit switch, which cannot."""
         self._gate.show_notes(entry)
-        self._journal.advance(Step.STAGING, format_time(now))
+        if entry.step is not Step.STAGING:
+            entry = self._journal.advance(Step.STAGING, format_time(self._now()))
+        staged = self._installation.stage(entry, self._now())
+        if staged:
+            return staged, entry.order.release
+        if ended := self._ask_permit(entry.order):
+            return ended
+        now = self._now()
+        self._journal.advance(Step.SWITCHING, format_time(now))
         self._reporter.event(entry.order.attempt, "installing", at=now)
         self._flush_quietly()
         return self._install(), entry.order.release
 
+    def _ask_permit(self, order: Order) -> tuple[str, str] | None:
+        """Ask the Director once more; returns how the cycle ends if `order` does not stand as it did.
+
+        Raises:
+            NotNowError: there is no answer, or none in time, and the order has no grace left.
+        """
+        try:
+            self._poll(is_fresh=True)
+        except NotNowError:
+            if not self._is_in_grace(order):
+                raise
+            return None
+        if self._polling.order != order:
+            status, detail = self._reconcile()
+            # A changed order starts over in the next cycle, through its own gate.
+            return (status, detail) if status else ("held", "the order has changed.")
+        if not self._is_permit_new() and not self._is_in_grace(order):
+            raise NotNowError("permit.late", f"the Director's answer took longer than {PERMIT_SECONDS} s.")
+        return None
+
     def _install(self) -> str:
         return self._installation.run(self._now())
 
+    def _is_permit_new(self) -> bool:
+        return self._was_verified_within(timedelta(seconds=PERMIT_SECONDS))
+
     def _is_in_grace(self, order: Order) -> bool:
+        return order.grace_hours is not None and self._was_verified_within(timedelta(hours=order.grace_hours))
+
+    def _was_verified_within(self, longest: timedelta) -> bool:
         verified = self._state.memory.verified_at
-        if order.grace_hours is None or not verified:
-            return False
-        return timedelta(0) <= self._now() - parse_time(verified) <= timedelta(hours=order.grace_hours)
+        return bool(verified) and timedelta(0) <= self._now() - parse_time(verified) <= longest
 
     def _end(self, order: Order, outcome: str, code: str, message: str) -> None:
         self._reporter.finish(order.attempt, outcome, at=self._now(), code=code, message=message)
@@ -279,7 +315,13 @@ class Agent:
                 self._reporter.send_due(self._now(), is_wanted=self._polling.wants_manifest)
         except VehicleError as caught:
             return error or caught
+        except Exception as caught:
+            return error or self._note_defect(caught)
         return error
+
+    def _note_defect(self, error: Exception) -> InternalError:
+        self._log.defect(error)
+        return InternalError(error)
 
     def _note_refusal(self, error: VerificationError) -> None:
         self._reporter.attack(str(error))

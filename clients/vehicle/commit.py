@@ -13,7 +13,8 @@ from clients.vehicle.slots import Slot, other
 class Commit:
     """What starts now, and while that is on trial, what starts if it proves bad.
 
-    `counters` are the release counters that this vehicle has committed to: never lower again.
+    `counters` are the release counters that this vehicle has committed to: never lower again. `starts` counts trials
+    that were cut short before their health was judged, and the one that is being judged.
     """
 
     slots: Mapping[str, Slot]

@@ -38,7 +38,9 @@ class Limits:
     # Slow retrieval: fewer bytes than this in a window end the transfer.
     slow_window_seconds: float = 60.0
     slow_window_bytes: int = 60_000
-    # How often a trial may be started before the vehicle goes back by itself.
+    # How long an ECU that is full, or an install hook, may keep an order from being staged.
+    staging_seconds: float = 259_200.0
+    # How often a trial may be cut short before the vehicle goes back by itself.
     trial_starts: int = 3
     # How long a health hook may say "not yet".
     trial_seconds: float = 86_400.0

@@ -1,6 +1,7 @@
 """How the vehicle gets and keeps the right to talk to its server."""
 
 import hashlib
+import ssl
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -96,8 +97,8 @@ class Credentials:
             token, expires_at, chain = _read_answer(answer)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise NotNowError("answer.invalid", f"no credential: {type(error).__name__}: {error}") from error
-        if chain:
-            self._disk.write(self._certificate_path, chain.encode())
+        if chain and self._config.wants_certificate:
+            self._replace_certificate(chain)
         left = expires_at - at
         # A clock that stood ahead cannot tell how long the credential lasts; its end is known all the same.
         margin = left / 3 if left > timedelta(0) else UNKNOWN_LIFE_MARGIN
@@ -113,10 +114,26 @@ class Credentials:
         self._current = credential
         self._use(credential)
 
+    def _replace_certificate(self, chain: bytes) -> None:
+        """Write `chain` in place of the old one, once TLS has taken it together with this vehicle's key."""
+        candidate = self._certificate_path.with_name("certificate.candidate")
+        try:
+            self._disk.write(candidate, chain)
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(candidate, self._key_path)
+        except ssl.SSLError as error:
+            raise NotNowError("answer.invalid", f"no usable certificate: {error}") from error
+        finally:
+            candidate.unlink(missing_ok=True)
+        self._disk.write(self._certificate_path, chain)
+
     def _use(self, credential: Mapping[str, Any]) -> None:
         has_certificate = self._certificate_path.exists() and self._key_path.exists()
         files = (str(self._certificate_path), str(self._key_path))
-        self._server.use_credential(credential["token"], files if has_certificate else None)
+        try:
+            self._server.use_credential(credential["token"], files if has_certificate else None)
+        except OSError as error:
+            # What was good once is not any more (the disk, another TLS library); the token may do alone.
+            self._log.warning("certificate unusable", detail=str(error))
 
     def _claim_hash(self) -> str:
         return hashlib.sha256(self._config.claim_code.encode()).hexdigest()
@@ -149,8 +166,8 @@ def _load_or_create_key(path: Path, disk: Disk) -> EllipticCurvePrivateKey:
     return key
 
 
-def _read_answer(answer: Any) -> tuple[str, datetime, str]:
-    """Return token, first expiry and certificate chain ("" without one); raises what a wrong answer makes it raise."""
+def _read_answer(answer: Any) -> tuple[str, datetime, bytes]:
+    """Return token, first expiry and certificate chain, if any; raises what a wrong answer makes it raise."""
     expiries = [answer["token_expires_at"], answer.get("certificate_expires_at")]
     expires_at = min(datetime.fromisoformat(text) for text in expiries if text)
     if expires_at.tzinfo is None:
@@ -158,6 +175,6 @@ def _read_answer(answer: Any) -> tuple[str, datetime, str]:
     certificate = answer.get("certificate") or ""
     chain = certificate + (answer.get("authority") or "") if certificate else ""
     token = answer["token"]
-    if not isinstance(token, str) or not token:
+    if not isinstance(token, str) or not token or not (token.isascii() and token.isprintable()):
         raise ValueError("no token")
-    return token, expires_at, chain
+    return token, expires_at, chain.encode()

@@ -66,6 +66,15 @@ class Disk:
     def write_json(self, path: Path, document: Any, *, mode: int = 0o644) -> None:
         self.write(path, json.dumps(document, sort_keys=True, indent=1).encode(), mode=mode)
 
+    def make_directory(self, path: Path) -> None:
+        """Make `path` and what is missing above it; what is in it later is found after a power cut, too."""
+        with full_disk_is_not_now():
+            if not path.parent.is_dir():
+                self.make_directory(path.parent)
+            path.mkdir(exist_ok=True)
+            # Even if it was there: the one who made it may have been cut off before this.
+            self.sync(path.parent)
+
     def remove(self, path: Path) -> None:
         path.unlink(missing_ok=True)
         self.sync(path.parent)

@@ -17,7 +17,7 @@ import httpx
 
 from clients.vehicle.disk import Disk, full_disk_is_not_now, read_json
 from clients.vehicle.errors import NotNowError, Reason, VerificationError
-from clients.vehicle.server import Server
+from clients.vehicle.server import Server, etag_of
 from clients.vehicle.slots import Image, blocks
 
 PROGRESS_SECONDS = 30.0
@@ -51,7 +51,7 @@ class Downloads:
         """
         if self.path(image).exists():
             return
-        self._directory.mkdir(parents=True, exist_ok=True)
+        self._disk.make_directory(self._directory)
         partial = _Partial(self.path(image), image, self._disk)
         was_resumed = partial.resume()
         try:
@@ -131,7 +131,7 @@ class _Partial:
                 raise NotNowError("download.range", "the server gave another range; starting again.")
             return
         self._restart()
-        etag = response.headers.get("ETag", "")
+        etag = etag_of(response)
         # Only a strong ETag says that bytes are the same (RFC 9110, 13.1.5).
         self._etag = "" if etag.startswith("W/") else etag
         with full_disk_is_not_now():
@@ -156,12 +156,12 @@ class _Partial:
         if found != (self.image.length, self.image.sha256, self.image.sha512):
             message = f"{self.image.target_name}: {self.offset} bytes that are not those that were signed."
             raise VerificationError(Reason.IMAGE_CORRUPT, message)
-        if not self.image.length:
-            self._part.touch()
         with full_disk_is_not_now():
+            if not self.image.length:
+                self._part.touch()
             self._disk.sync(self._part)
-        self._disk.checkpoint("downloaded")
-        os.replace(self._part, self._path)
+            self._disk.checkpoint("downloaded")
+            os.replace(self._part, self._path)
         self._disk.remove(self._note)
 
     def discard(self) -> None:

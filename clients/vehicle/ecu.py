@@ -56,7 +56,7 @@ class Ecu:
     """The part that the Primary's own ECU and Secondaries have in common. It is the Link to the Primary's own."""
 
     def __init__(self, directory: Path, config: EcuConfig, disk: Disk) -> None:
-        directory.mkdir(parents=True, exist_ok=True)
+        disk.make_directory(directory)
         self.serial = config.serial
         self.slots = Slots(directory, disk)
         self._disk = disk

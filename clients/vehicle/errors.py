@@ -75,6 +75,13 @@ class RejectedError(NeverError):
         self.status = status
 
 
+class InternalError(NeverError):
+    """A defect of this client, or of what it stands on (its disk, a hook in its process): what nobody foresaw."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__("internal", f"{type(error).__name__}: {error}")
+
+
 class ConfigError(NeverError):
     """The configuration cannot be used."""
 

@@ -1,8 +1,11 @@
 """Where the vehicle's own software is asked: install, health, preconditions, consent, and notes to the owner."""
 
 import json
+import os
+import signal
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -19,11 +22,22 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class HookResult:
-    """`measured` are values for the server (sensor readings behind a precondition, for instance)."""
+    """`measured` are values for the server (sensor readings behind a precondition, for instance).
+
+    A value that JSON cannot say (NaN, infinity) is dropped, and the message names it.
+    """
 
     verdict: Verdict = Verdict.YES
     message: str = ""
     measured: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        dropped = sorted(str(name) for name, value in self.measured.items() if not _is_json(value))
+        if dropped:
+            kept = {name: value for name, value in self.measured.items() if _is_json(value)}
+            message = f"{self.message} (measured is not JSON: {', '.join(dropped)})".strip()
+            object.__setattr__(self, "measured", kept)
+            object.__setattr__(self, "message", message)
 
 
 @dataclass(frozen=True)
@@ -140,26 +154,42 @@ class ExecutableHooks:
         if program is None:
             return HookResult(without, f"no {name} hook is configured" if without is not Verdict.YES else "")
         try:
-            done = subprocess.run(
-                [str(program)],
-                input=json.dumps(question).encode(),
-                capture_output=True,
-                timeout=self._timeout_seconds,
-                check=False,
-            )
+            status, output = _run(program, json.dumps(question).encode(), self._timeout_seconds)
         except subprocess.TimeoutExpired:
             return HookResult(late, f"{name} hook: no answer in {self._timeout_seconds:g} s")
         except OSError as error:
             return HookResult(late, f"{name} hook: {error.strerror}")
-        return _read_answer(name, done)
+        return _read_answer(name, status, output)
 
 
-def _read_answer(name: str, done: subprocess.CompletedProcess[bytes]) -> HookResult:
-    verdict = {0: Verdict.YES, EX_TEMPFAIL: Verdict.NOT_YET}.get(done.returncode, Verdict.NO)
-    default = "" if verdict is Verdict.YES else f"{name} hook: exit status {done.returncode}"
+def _run(program: Path, question: bytes, timeout_seconds: float) -> tuple[int, bytes]:
+    """Return exit status and output. What does not end in time is killed with everything that it has started."""
+    pipe = subprocess.PIPE
+    with subprocess.Popen([str(program)], stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True) as process:
+        try:
+            output, _ = process.communicate(question, timeout=timeout_seconds)
+        except BaseException:
+            # Its session is its own, so that its process group is neither ours nor anybody else's.
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            raise
+    return process.returncode, output
+
+
+def _is_json(value: Any) -> bool:
     try:
-        answer = json.loads(done.stdout or b"{}")
-    except ValueError:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return True
+
+
+def _read_answer(name: str, status: int, output: bytes) -> HookResult:
+    verdict = {0: Verdict.YES, EX_TEMPFAIL: Verdict.NOT_YET}.get(status, Verdict.NO)
+    default = "" if verdict is Verdict.YES else f"{name} hook: exit status {status}"
+    try:
+        answer = json.loads(output or b"{}")
+    except (ValueError, RecursionError):
         return HookResult(verdict, default)
     if not isinstance(answer, dict):
         return HookResult(verdict, default)

@@ -1,4 +1,4 @@
-"""The steps after the permit: fill the idle slots, switch all ECUs with one record, judge, keep or go back.
+"""Fill the idle slots, and after the permit: switch all ECUs with one record, judge, keep or go back.
 
 Nothing here needs the network. Each step may be repeated after a crash.
 """
@@ -11,18 +11,18 @@ from clients.vehicle.commit import CommitRecord
 from clients.vehicle.config import Limits
 from clients.vehicle.downloads import Downloads
 from clients.vehicle.ecu import Link
-from clients.vehicle.errors import VerificationError
+from clients.vehicle.errors import NotNowError, Reason, VerificationError
 from clients.vehicle.hooks import HookResult, Hooks, OwnerNotes, StagedImage, StagedRelease, Verdict
 from clients.vehicle.journal import Entry, Journal, Step
 from clients.vehicle.order import Order, Package, format_time, parse_time
 from clients.vehicle.reporter import Reporter
-from clients.vehicle.secondary import make_bundle
+from clients.vehicle.secondary import UNCONFIRMED, make_bundle
 from clients.vehicle.slots import Slot, other
 from clients.vehicle.trust import TrustStore
 
 
 class Installation:
-    """Takes the journal's order from staging to its end."""
+    """Stages the journal's order, and takes it from the switch to its end."""
 
     def __init__(
         self,
@@ -46,10 +46,9 @@ class Installation:
         self._reporter = reporter
         self._limits = limits
         self._language = language
-        # The attempt whose trial this process has counted as started.
-        self._started = ""
+        # The timestamp that all Secondaries have verified by themselves.
+        self._offered = ""
         self._steps = {
-            Step.STAGING: self._stage,
             Step.SWITCHING: self._switch,
             Step.TRIAL: self._judge,
             Step.CONFIRMING: self._confirm,
@@ -65,8 +64,53 @@ class Installation:
             if self._links[package.ecu].installed(slots[package.ecu]) != package.image
         ]
 
+    def offer(self, order: Order, timestamp_sha256: str) -> None:
+        """Let the ECUs of `order` verify by themselves what the Primary has just verified, once for each timestamp.
+
+        They keep what they have verified: when the order is staged, the metadata may have expired.
+
+        Raises:
+            VerificationError: an ECU refuses the order.
+            NotNowError: an ECU is full, or finds expired what the Primary does not.
+        """
+        if self._offered == timestamp_sha256:
+            return
+        bundle = make_bundle(self._store.current)
+        for package in self.missing(order):
+            try:
+                self._links[package.ecu].offer_metadata(bundle)
+            except VerificationError as error:
+                if error.reason is Reason.FREEZE:
+                    raise NotNowError("metadata.expired", error.message) from error
+                raise VerificationError(error.reason, error.message, attempt=order.attempt) from error
+        self._offered = timestamp_sha256
+
+    def stage(self, entry: Entry, at: datetime) -> str:
+        """Fill the slots that do not run and let the install hook prepare them; nothing is switched by that.
+
+        Returns `failed`, `waiting` for a hook that wants to be asked again later, or nothing when all is staged.
+
+        Raises:
+            NotNowError: an ECU is full, or can no longer confirm the order by itself.
+        """
+        try:
+            self._fill(entry.order)
+        except NotNowError as error:
+            # Being out of reach of the Director is no fault of the release.
+            if error.code == UNCONFIRMED or not self._is_staging_overdue(entry, at):
+                raise
+            return self._give_up_staging(entry, at, str(error))
+        for image in self._staged(entry.order).images:
+            result = self._hooks.install(image)
+            if result.verdict is Verdict.NO:
+                return self._end(entry, "failure", at, code="install_failed", message=f"{image.ecu}: {result.message}")
+            if result.verdict is Verdict.NOT_YET:
+                is_overdue = self._is_staging_overdue(entry, at)
+                return self._give_up_staging(entry, at, f"{image.ecu}: {result.message}") if is_overdue else "waiting"
+        return ""
+
     def run(self, at: datetime) -> str:
-        """Take steps until the order has ended or a hook wants to be asked again later.
+        """Take steps until the order has ended or the health hook wants to be asked again later.
 
         Returns `installed`, `failed` or `waiting`.
 
@@ -79,24 +123,20 @@ class Installation:
                 return result
         return "installed"
 
-    def _stage(self, entry: Entry, at: datetime) -> str:
-        try:
-            bundle = make_bundle(self._store.current)
-            for package in self.missing(entry.order):
-                link = self._links[package.ecu]
-                link.offer_metadata(bundle)
-                link.stage(self._idle_slot(package.ecu), package, self._downloads.path(package.image))
-        except VerificationError as error:
-            self._reporter.attack(str(error))
-            return self._end(entry, "failure", at, code="verification_failed", message=str(error))
-        for image in self._staged(entry.order).images:
-            result = self._hooks.install(image)
-            if result.verdict is Verdict.NOT_YET:
-                return "waiting"
-            if result.verdict is Verdict.NO:
-                return self._end(entry, "failure", at, code="install_failed", message=f"{image.ecu}: {result.message}")
-        self._journal.advance(Step.SWITCHING, format_time(at))
-        return ""
+    def _fill(self, order: Order) -> None:
+        for package in self.missing(order):
+            path = self._downloads.path(package.image)
+            try:
+                self._links[package.ecu].stage(self._idle_slot(package.ecu), package, path)
+            except VerificationError as error:
+                raise VerificationError(error.reason, error.message, attempt=order.attempt) from error
+
+    def _is_staging_overdue(self, entry: Entry, at: datetime) -> bool:
+        return abs(at - parse_time(entry.since)) > timedelta(seconds=self._limits.staging_seconds)
+
+    def _give_up_staging(self, entry: Entry, at: datetime, waited_for: str) -> str:
+        message = f"not ready within {self._limits.staging_seconds:g} s: {waited_for}"
+        return self._end(entry, "failure", at, code="install_failed", message=message)
 
     def _switch(self, entry: Entry, at: datetime) -> str:
         current = self._record.current
@@ -108,7 +148,7 @@ class Installation:
         return ""
 
     def _judge(self, entry: Entry, at: datetime) -> str:
-        result = self._start_trial(entry) or self._hooks.health(self._running(entry.order))
+        result = self._ask_health(entry)
         is_overdue = abs(at - parse_time(entry.since)) > timedelta(seconds=self._limits.trial_seconds)
         if result.verdict is Verdict.NOT_YET and not is_overdue:
             return "waiting"
@@ -119,16 +159,17 @@ class Installation:
             self._journal.advance(Step.REVERTING, format_time(at), code=code, message=result.message)
         return ""
 
-    def _start_trial(self, entry: Entry) -> HookResult | None:
-        """Count this process's start of the trial; a release that keeps the vehicle from staying up goes back."""
-        if self._started == entry.order.attempt:
-            return None
-        starts = self._record.current.starts + 1
-        if starts > self._limits.trial_starts:
+    def _ask_health(self, entry: Entry) -> HookResult:
+        """Ask under a mark that stays if there is no answer: a release that cuts its trials short goes back by that."""
+        starts = self._record.current.starts
+        if starts >= self._limits.trial_starts:
             return _TOO_OFTEN
-        self._record.write(replace(self._record.current, starts=starts))
-        self._started = entry.order.attempt
-        return None
+        self._record.write(replace(self._record.current, starts=starts + 1))
+        result = self._hooks.health(self._running(entry.order))
+        if result.verdict is Verdict.NOT_YET:
+            # Any other answer ends the trial, and the mark with it.
+            self._record.write(replace(self._record.current, starts=starts))
+        return result
 
     def _confirm(self, entry: Entry, at: datetime) -> str:
         counters = {package.ecu: package.image.release_counter for package in entry.order.packages}

@@ -12,8 +12,8 @@ from clients.vehicle.order import Order
 
 class Step(StrEnum):
     DOWNLOADING = "downloading"
-    GATE = "gate"  # downloaded; waiting for window, preconditions, consent and permit
-    STAGING = "staging"  # filling the slots that do not run, and the install hook
+    GATE = "gate"  # downloaded; waiting for window, preconditions and consent
+    STAGING = "staging"  # filling the slots that do not run, the install hook, then the permit
     SWITCHING = "switching"  # writing the commit record
     TRIAL = "trial"  # the new slots run; health is judged
     CONFIRMING = "confirming"
@@ -21,7 +21,7 @@ class Step(StrEnum):
 
 
 # From here on an order is not withdrawn any more, and no network is needed.
-INSTALLING = frozenset({Step.STAGING, Step.SWITCHING, Step.TRIAL, Step.CONFIRMING, Step.REVERTING})
+INSTALLING = frozenset({Step.SWITCHING, Step.TRIAL, Step.CONFIRMING, Step.REVERTING})
 
 
 @dataclass(frozen=True)

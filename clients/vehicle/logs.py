@@ -2,6 +2,7 @@
 
 import json
 import logging
+import traceback
 from collections import deque
 from collections.abc import Callable
 from datetime import datetime
@@ -27,17 +28,26 @@ class VehicleLog:
     def warning(self, event: str, **values: Any) -> None:
         self._write(logging.WARNING, event, values)
 
+    def defect(self, error: Exception) -> None:
+        """Write down an exception that nobody foresaw, with its traceback."""
+        self._write(logging.ERROR, "defect", {"traceback": "".join(traceback.format_exception(error))})
+
     def tail(self, max_bytes: int) -> str:
         """Return the last lines that fit into `max_bytes`."""
         text = "\n".join(self._tail).encode()
         return text[-max_bytes:].decode(errors="ignore")
 
     def _write(self, level: int, event: str, values: dict[str, Any]) -> None:
-        line = " ".join([event, *(f"{name}={value}" for name, value in values.items())])
+        line = encodable(" ".join([event, *(f"{name}={value}" for name, value in values.items())]))
         self._tail.append(f"{format_time(self._clock())} {logging.getLevelName(level)} {line}")
         if _logger.isEnabledFor(level):
             extra = {"event": event, "values": {"vehicle_id": self._vehicle_id, **values}}
             _logger.log(level, "%s: %s", self._vehicle_id, line, extra=extra)
+
+
+def encodable(text: str) -> str:
+    """Return `text` without halves of surrogate pairs, which JSON from a server may hold and UTF-8 may not."""
+    return text.encode(errors="replace").decode()
 
 
 class JsonFormatter(logging.Formatter):

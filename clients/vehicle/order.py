@@ -13,6 +13,7 @@ from tuf.api.metadata import TargetFile, Targets
 from clients.vehicle.errors import Reason, VerificationError
 from clients.vehicle.slots import Image
 
+MAX_GRACE_HOURS = 87_600  # ten years
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 
 
@@ -119,7 +120,7 @@ def _counter(custom: Mapping[str, Any]) -> int:
 
 
 def _optional_hours(hours: Any) -> int | None:
-    if hours is not None and (type(hours) is not int or hours < 0):
+    if hours is not None and (type(hours) is not int or not 0 <= hours <= MAX_GRACE_HOURS):
         raise ValueError(f"grace of {hours!r} hours")
     return hours
 

@@ -39,6 +39,7 @@ class Polling:
         self._state = state
         self.order: Order | None = None
         self.wants_manifest = False
+        self.timestamp_sha256 = ""  # of the Director's timestamp that is trusted
         self._timestamp = b""
         self._expires_at: datetime | None = None
         self._load()
@@ -66,7 +67,8 @@ class Polling:
             self.order = self._verifier.verify(source, at=at, counters=counters, wants_images=wants_images)
             memory.roots_checked_at = format_time(now)
             self._load_timestamp()
-        memory.verified_at = format_time(now)
+        # Verifying may have told a later time.
+        memory.verified_at = format_time(self._verifier.trusted_time(at))
         memory.refusal = ""
         memory.etag, memory.etag_sha256 = answer.etag, hashlib.sha256(answer.body).hexdigest()
 
@@ -75,7 +77,7 @@ class Polling:
         return not checked or abs(now - parse_time(checked)) >= timedelta(seconds=DAY_SECONDS)
 
     def _is_etag_ours(self) -> bool:
-        return self._state.memory.etag_sha256 == self._timestamp_sha256
+        return self._state.memory.etag_sha256 == self.timestamp_sha256
 
     def _take_wishes(self, answer: PollAnswer) -> None:
         if answer.polling_seconds:
@@ -91,6 +93,6 @@ class Polling:
 
     def _load_timestamp(self) -> None:
         self._timestamp = self._store.read("director", "timestamp.json") or b""
-        self._timestamp_sha256 = hashlib.sha256(self._timestamp).hexdigest()
+        self.timestamp_sha256 = hashlib.sha256(self._timestamp).hexdigest()
         if self._timestamp:
             self._expires_at = Metadata[Timestamp].from_bytes(self._timestamp).signed.expires

@@ -101,7 +101,7 @@ class Reporter:
             batch = memory.events[:EVENTS_PER_POST]
             try:
                 answer = self._server.post("events", batch)
-                for rejected in _rejected(answer):
+                for rejected in _listed(answer, "rejected"):
                     self._log.warning("event rejected", code=rejected.get("code"), detail=rejected.get("detail"))
             except RejectedError as error:
                 self._log.warning("events rejected", code=error.code, detail=error.message)
@@ -133,7 +133,7 @@ class Reporter:
         images, report, attacks = self._images(), memory.report, list(memory.attacks)
         try:
             answer = self._server.post("director/manifest", self._manifest(at))
-            self._log.info("manifest accepted", findings=len((answer or {}).get("findings", [])))
+            self._log.info("manifest accepted", findings=len(_listed(answer, "findings")))
         except RejectedError as error:
             self._log.warning("manifest refused", code=error.code, detail=error.message)
             if error.status == CONFLICT:
@@ -180,7 +180,7 @@ class Reporter:
             self._state.save()
 
 
-def _rejected(answer: Any) -> list[dict[str, Any]]:
-    """Return what the server says it did not take; an answer that says nothing readable says nothing."""
-    listed = answer.get("rejected") if isinstance(answer, dict) else None
+def _listed(answer: Any, name: str) -> list[dict[str, Any]]:
+    """Return the objects that an answer lists as `name`; one that says nothing readable says nothing."""
+    listed = answer.get(name) if isinstance(answer, dict) else None
     return [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []

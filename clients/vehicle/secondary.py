@@ -8,20 +8,25 @@ import base64
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+
+from tuf.api.metadata import Metadata, Timestamp
 
 from clients.vehicle.config import EcuConfig, VehicleConfig
 from clients.vehicle.disk import Disk, full_disk_is_not_now, read_json
 from clients.vehicle.ecu import Ecu, Link, ReportRequest
 from clients.vehicle.errors import NotNowError, Reason, VerificationError
-from clients.vehicle.order import Order, Package
+from clients.vehicle.order import Order, Package, format_time, parse_time
 from clients.vehicle.partial import PartialVerifier
 from clients.vehicle.repository import Vehicle
-from clients.vehicle.slots import Image, blocks
+from clients.vehicle.slots import Image, Slot, blocks
 from clients.vehicle.trust import TrustStore
 from clients.vehicle.verification import Verifier
+
+# What a Secondary says of an order that it has verified too long ago to act on.
+UNCONFIRMED = "order.unconfirmed"
 
 
 class BundleSource:
@@ -61,7 +66,8 @@ class Secondary:
         self._disk = disk
         self._counter_path = directory / "release_counter"
         self._part_path = directory / "incoming"
-        store = TrustStore(directory / "trust", disk)
+        self._wanted_path = directory / "wanted.json"
+        self._store = store = TrustStore(directory / "trust", disk)
         vehicle = Vehicle(config.vehicle_id, config.hardware)
         roots = {"director": config.director_root}
         self._verifier: Verifier | PartialVerifier
@@ -69,10 +75,8 @@ class Secondary:
             roots["image"] = config.image_root
             self._verifier = Verifier(store, vehicle, config.limits, disk)
         else:
-            self._verifier = PartialVerifier(store, vehicle, config.limits)
+            self._verifier = PartialVerifier(store, vehicle, config.limits, disk)
         store.initialise(roots)
-        # What this ECU has itself verified that it should run; gone after a restart, when the Primary offers it again.
-        self._wanted: Package | None = None
 
     def exchange(self, message: bytes) -> bytes:
         """Answer one message. Never raises for what the message says."""
@@ -84,7 +88,7 @@ class Secondary:
             answer = {"refused": error.reason, "message": error.message}
         except NotNowError as error:
             answer = {"not_now": error.code, "message": error.message}
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError, FileNotFoundError) as error:
             answer = {"refused": Reason.MALFORMED, "message": f"{type(error).__name__}: {error}"}
         return json.dumps(answer).encode()
 
@@ -93,24 +97,23 @@ class Secondary:
             case "public_key":
                 return self._ecu.public_key()
             case "installed":
-                image = self._ecu.installed(request["slot"])
+                image = self._ecu.installed(_slot(request))
                 return asdict(image) if image else None
             case "report":
                 return self._ecu.report(ReportRequest(**request["request"]))
             case "metadata":
                 return self._verify(payload)
             case "begin":
-                return self._begin(request["slot"])
+                return self._begin(_slot(request))
             case "chunk":
                 return self._take_chunk(request["offset"], payload)
             case "finish":
-                return self._finish(request["slot"])
+                return self._finish(_slot(request))
             case "commit":
-                return self._commit(request["slot"])
+                return self._commit(_slot(request))
         raise KeyError(verb)
 
     def _verify(self, payload: bytes) -> None:
-        self._wanted = None
         order = self._verifier.verify(
             BundleSource(json.loads(payload)),
             at=self._clock(),
@@ -118,7 +121,19 @@ class Secondary:
             wants_images=self._is_for_me,
         )
         packages = order.packages if order else ()
-        self._wanted = next((package for package in packages if package.ecu == self._serial), None)
+        package = next((package for package in packages if package.ecu == self._serial), None)
+        self._disk.write_json(self._wanted_path, self._describe(order, package) if order and package else None)
+
+    def _describe(self, order: Order, package: Package) -> dict[str, Any]:
+        """What this ECU has itself verified that it should run, and for how long that may be acted on."""
+        timestamp = Metadata[Timestamp].from_bytes(self._store.read("director", "timestamp.json") or b"")
+        return {
+            "package": asdict(package),
+            "verified_at": format_time(self._verifier.trusted_time(self._clock())),
+            # Until then the Primary may find the order unchanged without having anything new to show.
+            "expires_at": format_time(timestamp.signed.expires),
+            "grace_hours": order.grace_hours or 0,
+        }
 
     def _is_for_me(self, order: Order) -> bool:
         return any(package.ecu == self._serial for package in order.packages)
@@ -156,9 +171,20 @@ class Secondary:
             self._disk.write_json(self._counter_path, image.release_counter)
 
     def _verified(self) -> Package:
-        if self._wanted is None:
+        kept = read_json(self._wanted_path)
+        if kept is None:
             raise VerificationError(Reason.IMAGE_UNKNOWN, f"{self._serial} has verified no order for itself.")
-        return self._wanted
+        late = self._verifier.trusted_time(self._clock()) - parse_time(kept["expires_at"])
+        if late > timedelta(hours=kept["grace_hours"]):
+            raise NotNowError(UNCONFIRMED, f"verified at {kept['verified_at']}, and too long ago by now.")
+        return Package(**{**kept["package"], "image": Image(**kept["package"]["image"])})
+
+
+def _slot(request: Mapping[str, Any]) -> Slot:
+    slot = request["slot"]
+    if slot not in ("a", "b"):
+        raise ValueError(f"there is no slot {slot!r}.")
+    return cast(Slot, slot)
 
 
 class SecondaryLink:

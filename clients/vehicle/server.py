@@ -14,6 +14,7 @@ import httpx
 
 from clients.vehicle.config import VehicleConfig
 from clients.vehicle.errors import NotNowError, Reason, RejectedError, VerificationError
+from clients.vehicle.logs import encodable
 
 REDIRECTS = 5
 LONGEST_HEADER_SECONDS = 86_400
@@ -58,8 +59,10 @@ class Server:
         """Authenticate with `token` from now on, and with the files of `certificate` (certificate, key) over TLS."""
         self._token = token
         if certificate and self._transport is None and self.base.startswith("https:"):
+            # Made before the old one is closed: a certificate that cannot be loaded leaves that in use.
+            client = httpx.Client(transport=self._make_transport(certificate), trust_env=False)
             self._client.close()
-            self._client = httpx.Client(transport=self._make_transport(certificate), trust_env=False)
+            self._client = client
 
     def poll(self, etag: str) -> PollAnswer:
         """Ask for the Director's timestamp, unless it still has `etag` (empty: in any case)."""
@@ -70,7 +73,7 @@ class Server:
                 body = self._read(response, self._limits.timestamp_bytes)
             return PollAnswer(
                 body=body,
-                etag=response.headers.get("ETag", ""),
+                etag=etag_of(response),
                 polling_seconds=_seconds(response.headers.get("OTA-Polling-Seconds")),
                 wants_manifest=response.headers.get("OTA-Send-Manifest") == "1",
             )
@@ -91,7 +94,7 @@ class Server:
             body = self._read(response, self._limits.answer_bytes)
         try:
             return json.loads(body or b"null")
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise NotNowError("answer.invalid", f"{path}: the answer is not JSON.") from error
 
     @contextmanager
@@ -139,17 +142,16 @@ class Server:
         accepts_unsatisfiable: bool = False,
     ) -> Iterator[httpx.Response]:
         for _ in range(REDIRECTS):
-            request = self._client.build_request(
-                method, url, content=content, headers=self._headers(url, headers), timeout=self._limits.timeout_seconds
-            )
+            sent, timeout = self._headers(url, headers), self._limits.timeout_seconds
             with _network_is_not_now():
+                request = self._client.build_request(method, url, content=content, headers=sent, timeout=timeout)
                 response = self._client.send(request, stream=True)
             try:
                 if not response.is_redirect or response.status_code == httpx.codes.NOT_MODIFIED:
                     self._check(response, accepts_missing=accepts_missing, accepts_unsatisfiable=accepts_unsatisfiable)
                     yield response
                     return
-                url = urljoin(url, response.headers["Location"])
+                url = _target_of(response, url)
             finally:
                 response.close()
         raise NotNowError("answer.invalid", f"more than {REDIRECTS} redirects.")
@@ -191,6 +193,19 @@ def _network_is_not_now() -> Iterator[None]:
         raise NotNowError("answer.invalid", f"{type(error).__name__}: {error}") from error
 
 
+def etag_of(response: httpx.Response) -> str:
+    """Return the ETag of an answer, "" without one that can be sent back."""
+    etag: str = response.headers.get("ETag", "")
+    return etag if etag.isascii() and etag.isprintable() else ""
+
+
+def _target_of(response: httpx.Response, url: str) -> str:
+    try:
+        return urljoin(url, response.headers["Location"])
+    except (KeyError, ValueError) as error:
+        raise NotNowError("answer.invalid", f"{response.status_code} leads nowhere.") from error
+
+
 def _slow(received: int, seconds: float) -> NotNowError:
     return NotNowError(Reason.SLOW_RETRIEVAL, f"{received} bytes in {seconds:g} s.", is_suspicious=True)
 
@@ -198,8 +213,8 @@ def _slow(received: int, seconds: float) -> NotNowError:
 def _problem(body: bytes, status: int) -> tuple[str, str]:
     try:
         problem = json.loads(body)
-        return str(problem["code"]), str(problem.get("detail", ""))
-    except (ValueError, KeyError, TypeError):
+        return encodable(str(problem["code"])), encodable(str(problem.get("detail", "")))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return f"http.{status}", f"the server answered {status}."
 
 

@@ -69,7 +69,7 @@ class Slots:
             NotNowError: the disk is full; the slot is left empty.
         """
         directory = self._directory / slot
-        directory.mkdir(parents=True, exist_ok=True)
+        self._disk.make_directory(directory)
         self._disk.remove(directory / "meta.json")
         self.path(slot).unlink(missing_ok=True)
         part = directory / "image.part"
@@ -81,8 +81,9 @@ class Slots:
             part.unlink(missing_ok=True)
             raise
         self._disk.checkpoint(f"filled {directory.parent.name}/{slot}")
-        os.replace(part, self.path(slot))
-        self._disk.sync(directory)
+        with full_disk_is_not_now():
+            os.replace(part, self.path(slot))
+            self._disk.sync(directory)
         self._disk.write_json(directory / "meta.json", asdict(image))
 
 

@@ -57,9 +57,10 @@ class TrustStore:
     @contextmanager
     def scratch(self) -> Iterator[Path]:
         """Give a copy to work on, which becomes the trust when the block ends without an exception."""
-        path = self._new_scratch()
+        path = self._path / "scratch"
         try:
             with full_disk_is_not_now():
+                self._new_scratch()
                 shutil.copytree(
                     self._link.resolve(), path, symlinks=True, copy_function=_link_or_copy, dirs_exist_ok=True
                 )
@@ -69,7 +70,7 @@ class TrustStore:
             self._disk.remove_tree(path)
 
     def _new_scratch(self) -> Path:
-        self._path.mkdir(parents=True, exist_ok=True)
+        self._disk.make_directory(self._path)
         path = self._path / "scratch"
         self._disk.remove_tree(path)
         path.mkdir()

@@ -5,15 +5,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from tuf.api.metadata import Metadata, Root, TargetFile
+from tuf.api.metadata import Root, TargetFile
 
 from clients.vehicle.config import Limits
 from clients.vehicle.delegations import find_target
 from clients.vehicle.disk import Disk
 from clients.vehicle.errors import Reason, VerificationError
-from clients.vehicle.order import Order, Package, format_time, parse_time, read_order
+from clients.vehicle.order import Order, Package, read_order
 from clients.vehicle.repository import MetadataSource, Repository, Vehicle
 from clients.vehicle.trust import TrustStore
+from clients.vehicle.trusted_time import StartTime, trusted_time
 
 # What Director and Image repository must state alike (Uptane 5.2.3.1.1, "SHALL match").
 MATCHED = ("hardwareIds", "releaseCounter", "name", "version")
@@ -30,8 +31,7 @@ class Verifier:
 
     def trusted_time(self, at: datetime) -> datetime:
         """Return the later of the system's time `at` and the last verified signed time."""
-        signed = self._store.signed_time()
-        return max(at, parse_time(signed)) if signed else at
+        return trusted_time(self._store, at)
 
     def verify(
         self,
@@ -51,7 +51,7 @@ class Verifier:
         """
         with self._store.scratch() as scratch:
             # One start time for the whole cycle; the Director's newest root decides it (TUF 5.1).
-            start = _Start(self._store, at)
+            start = StartTime(self._store, at)
             director = self._refresh("director", scratch, source, start.decide)
             order = read_order(director.targets)
             if order is not None and wants_images(order):
@@ -60,43 +60,14 @@ class Verifier:
                     _verify_images(order, image, director, counters)
                 except VerificationError as error:
                     raise VerificationError(error.reason, error.message, attempt=order.attempt) from error
-            self._take_time(scratch, director, start)
+            beside = (director.root, director.snapshot, director.targets)
+            start.keep(scratch, director.timestamp, beside, self._disk)
         return order
 
     def _refresh(
         self, name: str, scratch: Path, source: MetadataSource, start_time: Callable[[Root], datetime]
     ) -> Repository:
         return Repository(name, scratch / name, source, self._vehicle, start_time=start_time, limits=self._limits)
-
-    def _take_time(self, scratch: Path, director: Repository, start: "_Start") -> None:
-        """Keep the Director's signed time, if it says one and nothing else that is trusted had ended by then."""
-        kept = start.signed_time
-        text = director.timestamp.unrecognized_fields.get("signed_at")
-        if text is not None:
-            signed = _read_time(text)
-            roles = (director.root, director.timestamp, director.snapshot, director.targets)
-            if any(role.is_expired(signed) for role in roles):
-                raise VerificationError(Reason.CLOCK, f"{text} is after the end of the metadata beside it.")
-            kept = max(kept, format_time(signed))
-        if kept != self._store.signed_time():
-            self._disk.write_json(scratch / "time.json", {"signed_time": kept})
-
-
-class _Start:
-    """The start time of one cycle: never before the last signed time, unless the key that signed it is gone."""
-
-    def __init__(self, store: TrustStore, at: datetime) -> None:
-        self._old_root = store.read("director", "root.json") or b""
-        self._at = at
-        self.signed_time = store.signed_time()
-        self.time = at
-
-    def decide(self, root: Root) -> datetime:
-        old: Root = Metadata[Root].from_bytes(self._old_root).signed
-        if set(old.roles["timestamp"].keyids) != set(root.roles["timestamp"].keyids):
-            self.signed_time = ""
-        self.time = max(self._at, parse_time(self.signed_time)) if self.signed_time else self._at
-        return self.time
 
 
 def _verify_images(order: Order, image: Repository, director: Repository, counters: Mapping[str, int]) -> None:
@@ -135,10 +106,3 @@ def check_package(package: Package, custom: Mapping[str, Any], counters: Mapping
     if package.image.release_counter < committed:
         message = f"{name} has release counter {package.image.release_counter}, {package.ecu} is at {committed}."
         raise VerificationError(Reason.IMAGE_ROLLBACK, message)
-
-
-def _read_time(text: Any) -> datetime:
-    try:
-        return parse_time(text)
-    except (TypeError, ValueError) as error:
-        raise VerificationError(Reason.CLOCK, f"{text!r} is not a time.") from error

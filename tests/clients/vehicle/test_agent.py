@@ -191,6 +191,19 @@ def test_a_hook_that_is_not_ready_is_asked_again(vehicle, oem, new):
     assert vehicle.runs() == new
 
 
+def test_a_trial_may_be_started_often_while_its_hook_says_not_yet(vehicle, oem, new):
+    oem.order(new)
+    hooks = use(vehicle, health=HookResult(Verdict.NOT_YET))
+
+    for _ in range(5):
+        assert vehicle.run().status == "waiting"
+        vehicle.restart()
+    hooks.answers.clear()
+
+    assert vehicle.run().status == "installed"
+    assert vehicle.runs() == new
+
+
 def test_a_trial_without_a_verdict_ends(vehicle, oem, new):
     old = vehicle.runs()
     oem.director.lifetimes["timestamp"] = 10

@@ -13,7 +13,7 @@ from clients.vehicle.order import Package
 from clients.vehicle.secondary import Secondary, SecondaryLink, make_bundle
 from clients.vehicle.slots import Image
 from tests.clients.vehicle.conftest import NOON
-from tests.clients.vehicle.repositories import Oem, Signer
+from tests.clients.vehicle.repositories import Oem, Signer, stamp
 from tests.clients.vehicle.vehicles import Vehicle, make_config
 
 KINDS = pytest.mark.parametrize("verification", ["full", "partial"])
@@ -26,16 +26,31 @@ class Bench:
         self.oem = oem
         self.now = NOON
         self.primary = Vehicle(oem, folder / "primary")
-        config = make_config(oem, folder / "bench")
+        self.config = make_config(oem, folder / "bench")
         self.folder = folder / "bench/S1"
-        ecu = EcuConfig("S1", "engine", verification=verification)
-        self.secondary = Secondary(self.folder, ecu, config, clock=lambda: self.now, disk=Disk(is_durable=False))
+        self.ecu = EcuConfig("S1", "engine", verification=verification)
+        self.restart()
+
+    def restart(self):
+        disk = Disk(is_durable=False)
+        self.secondary = Secondary(self.folder, self.ecu, self.config, clock=lambda: self.now, disk=disk)
         self.link = SecondaryLink("S1", self.secondary.exchange, self.folder)
 
     def bundle(self):
         """Metadata as an honest Primary has verified it."""
         self.primary.run()
         return make_bundle(self.primary.config.state_dir / "trust/current")
+
+    def forged(self):
+        """The newest metadata of the maker's, as a Primary hands it over that verifies nothing."""
+        bundle = {}
+        for name, repo in (("director", self.oem.director), ("image", self.oem.image)):
+            roots = [file for file in repo.files if file.endswith(".root.json")]
+            served = {file: repo.files[file] for file in roots}
+            roles = ("timestamp", "snapshot", "targets", *repo.delegated)
+            served |= {f"{role}.json": repo.files[repo.latest(role)] for role in roles}
+            bundle[name] = {file: encoded(data) for file, data in served.items()}
+        return json.dumps(bundle).encode()
 
     def stage(self, package, data):
         path = self.folder / "sent"
@@ -44,6 +59,7 @@ class Bench:
 
     def state(self):
         files = [*self.folder.glob("[ab]/*"), *self.folder.glob("trust/**/*"), *self.folder.glob("release_counter")]
+        files += self.folder.glob("wanted.json")
         return {str(file): file.read_bytes() for file in files if file.is_file()}
 
     def package(self, serial="S1"):
@@ -108,6 +124,37 @@ def test_a27_an_image_without_metadata_is_refused(bench):
 
 
 @KINDS
+@pytest.mark.parametrize(("hours", "is_late"), [(71, False), (73, True)])
+def test_a27_what_a_secondary_has_verified_it_acts_on_after_a_restart_but_not_for_ever(bench, hours, is_late):
+    bench.oem.order(bench.oem.publish_release("3.0", counter=3), grace_hours=48)
+    bench.link.offer_metadata(bench.bundle())
+    bench.restart()
+    bench.now += timedelta(hours=hours)
+    package, data = bench.package()
+
+    if is_late:
+        with pytest.raises(NotNowError) as caught:
+            bench.stage(package, data)
+        assert caught.value.code == "order.unconfirmed"
+    else:
+        bench.stage(package, data)
+
+    assert bench.link.installed("b") == (None if is_late else package.image)
+
+
+@KINDS
+def test_a27_metadata_that_is_refused_leaves_what_was_verified(bench):
+    bench.link.offer_metadata(bench.bundle())
+    with pytest.raises(VerificationError):
+        bench.link.offer_metadata(b"junk")
+    package, data = bench.package()
+
+    bench.stage(package, data)
+
+    assert bench.link.installed("b") == package.image
+
+
+@KINDS
 def test_a27_stale_metadata_is_refused(bench):
     old = bench.bundle()
     bench.oem.order(bench.oem.publish_release("3.0", counter=3))
@@ -122,6 +169,59 @@ def test_a27_expired_metadata_is_refused(bench):
     bench.now += timedelta(days=40)
 
     assert refused(bench, lambda: bench.link.offer_metadata(bundle)) == "freeze"
+
+
+@KINDS
+@pytest.mark.parametrize("role", ["timestamp", "targets"])
+def test_a27_a_clock_far_behind_accepts_nothing_that_had_ended_at_the_last_signed_time(bench, role):
+    bench.oem.director.publish_timestamp(signed_at=stamp(NOON))
+    bench.link.offer_metadata(bench.bundle())
+    bench.now -= timedelta(days=20_000)
+    bench.oem.director.lifetimes[role] = -1
+    bench.oem.order(bench.oem.publish_release("3.0", counter=3))
+    bundle = bench.forged()
+
+    assert refused(bench, lambda: bench.link.offer_metadata(bundle)) == "freeze"
+
+
+@KINDS
+def test_a27_metadata_that_had_ended_when_the_timestamp_beside_it_was_signed_is_refused(bench):
+    bench.now -= timedelta(days=20_000)
+    bench.oem.director.lifetimes["targets"] = -1
+    bench.oem.director.publish(signed_at=stamp(NOON))
+    bundle = bench.forged()
+
+    assert refused(bench, lambda: bench.link.offer_metadata(bundle)) == "clock"
+
+
+# Full verification does not even read targets whose version it has.
+@pytest.mark.parametrize(
+    ("verification", "role"), [("full", "timestamp"), ("partial", "timestamp"), ("partial", "targets")]
+)
+def test_a27_one_version_with_two_contents_is_refused(bench, role):
+    bench.link.offer_metadata(bench.bundle())
+    director = bench.oem.director
+    director.put(role, director.signed(role) | {"expires": stamp(NOON + timedelta(hours=20))})
+    if role == "targets":
+        director.publish_snapshot()
+        director.publish_timestamp()
+    bundle = bench.forged()
+
+    assert refused(bench, lambda: bench.link.offer_metadata(bundle)) == "equivocation"
+
+
+@pytest.mark.parametrize("verification", ["partial"])
+def test_a27_partial_verification_forgets_a_signed_time_with_its_key(bench):
+    too_far = NOON + timedelta(days=29)
+    bench.oem.director.publish_timestamp(signed_at=stamp(too_far), expires=stamp(too_far + timedelta(days=1)))
+    bench.link.offer_metadata(bench.forged())
+    bench.oem.director.publish_timestamp()
+    early = bench.forged()
+    assert refused(bench, lambda: bench.link.offer_metadata(early)) == "freeze"
+    bench.oem.director.rotate("timestamp")
+    bench.oem.director.publish_timestamp()
+
+    bench.link.offer_metadata(bench.forged())
 
 
 @KINDS
@@ -178,7 +278,22 @@ def test_a27_an_order_for_other_ecus_gives_no_right_to_write(bench):
 
 @KINDS
 @pytest.mark.parametrize(
-    "message", [b"", b"{}", b"[]", b'{"do":"format"}', b'{"do":"metadata"}\nnot json', b'{"do":"begin"}', b"\xff\n"]
+    "message",
+    [
+        b"",
+        b"{}",
+        b"[]",
+        b"[" * 20_000,
+        b"\xff\n",
+        b'{"do":"format"}',
+        b'{"do":"metadata"}\nnot json',
+        b'{"do":"metadata"}\n[]',
+        b'{"do":"metadata"}\n{"director":7}',
+        b'{"do":"begin"}',
+        b'{"do":"finish","slot":"b"}',
+        b'{"do":"installed","slot":"../S2/a"}',
+        b'{"do":"chunk","offset":"x"}\nabc',
+    ],
 )
 def test_a27_a_message_that_makes_no_sense_is_refused(bench, message):
     before = bench.state()

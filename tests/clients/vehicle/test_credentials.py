@@ -5,10 +5,29 @@ from datetime import timedelta
 import httpx
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey, generate_private_key
+from cryptography.hazmat.primitives.serialization import Encoding
 
+from clients.vehicle.agent import Agent
+from clients.vehicle.hooks import WillingHooks
 from tests.clients.vehicle.repositories import stamp
-from tests.clients.vehicle.vehicles import Vehicle
+from tests.clients.vehicle.vehicles import Vehicle, make_config
+
+AUTHORITY = generate_private_key(SECP256R1())
+
+
+def issue(at, public_key):
+    """A certificate of the fleet CA, in PEM."""
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "VIN1")])
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(public_key)
+    builder = builder.serial_number(1).not_valid_before(at).not_valid_after(at + timedelta(days=30))
+    return builder.sign(AUTHORITY, hashes.SHA256()).public_bytes(Encoding.PEM).decode()
+
+
+def requested(body):
+    """The key that an enrolment or a renewal wants certified."""
+    return x509.load_pem_x509_csr(body["certificate_request"].encode()).public_key()
 
 
 @pytest.fixture
@@ -18,13 +37,14 @@ def answers(oem):
 
     def enrol(request):
         heard.append(json.loads(request.read()))
+        is_requested = heard[-1]["certificate_request"] is not None
         answer = {
             "vehicle_id": "VIN1",
             "token": "t",
             "token_expires_at": stamp(oem.at + timedelta(days=90)),
-            "certificate": "-----CERTIFICATE-----\n",
+            "certificate": issue(oem.at, requested(heard[-1])) if is_requested else None,
             "certificate_expires_at": stamp(oem.at + timedelta(days=30)),
-            "authority": "-----AUTHORITY-----\n",
+            "authority": issue(oem.at, AUTHORITY.public_key()) if is_requested else None,
             "polling_seconds": 60,
         }
         return httpx.Response(201, json=answer)
@@ -46,7 +66,8 @@ def test_a_vehicle_asks_for_a_certificate_with_a_key_of_its_own(oem, tmp_path, a
     assert request.subject.rfc4514_string() == "CN=VIN1"
     assert request.is_signature_valid
     folder = vehicle.config.state_dir
-    assert (folder / "certificate.pem").read_text() == "-----CERTIFICATE-----\n-----AUTHORITY-----\n"
+    leaf, authority = x509.load_pem_x509_certificates((folder / "certificate.pem").read_bytes())
+    assert (leaf.public_key(), authority.public_key()) == (key, AUTHORITY.public_key())
     for name in ("certificate.key", "credentials.json"):
         assert stat.S_IMODE((folder / name).stat().st_mode) == 0o600
     # The certificate ends first, so it decides: two thirds of 30 days.
@@ -118,6 +139,48 @@ def test_a_renewal_that_cannot_be_read_leaves_the_old_credential_and_the_poll(oe
     assert (vehicle.config.state_dir / "credentials.json").read_bytes() == before
     renewal = next(n for n, request in enumerate(oem.requests) if request.url.path.endswith("/renew"))
     assert any(request.url.path.endswith("/timestamp.json") for request in oem.requests[renewal:])
+
+
+def broken(_at, _body):
+    return "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
+
+
+def for_another_key(at, _body):
+    return issue(at, generate_private_key(SECP256R1()).public_key())
+
+
+def half_a_surrogate_pair(_at, _body):
+    return "\ud800"
+
+
+@pytest.mark.parametrize("forge", [broken, for_another_key, half_a_surrogate_pair])
+def test_a_certificate_that_tls_would_not_take_replaces_nothing(oem, tmp_path, answers, forge):
+    def renew(request):
+        certificate = forge(oem.at, json.loads(request.read()))
+        expiry = stamp(oem.at + timedelta(days=90))
+        return httpx.Response(200, json={"token": "t2", "token_expires_at": expiry, "certificate": certificate})
+
+    oem.overrides["/renew"] = renew
+    vehicle = Vehicle(oem, tmp_path, wants_certificate=True)
+    vehicle.run()
+    folder = vehicle.config.state_dir
+    before = {path.name: path.read_bytes() for path in folder.glob("c*") if path.is_file()}
+
+    vehicle.later(days=25)
+    vehicle.run()
+
+    assert any(request.url.path.endswith("/renew") for request in oem.requests)
+    assert {path.name: path.read_bytes() for path in folder.glob("c*") if path.is_file()} == before
+
+
+def test_a_certificate_that_went_bad_on_disk_leaves_the_token(oem, tmp_path, answers):
+    Vehicle(oem, tmp_path, wants_certificate=True).run()
+    (tmp_path / "state/certificate.pem").write_text("")
+    config = make_config(oem, tmp_path, server_url="https://ota.example", wants_certificate=True)
+
+    agent = Agent(config, hooks=WillingHooks(), clock=lambda: oem.at)
+
+    agent.close()
 
 
 def test_another_claim_code_enrols_anew(oem, tmp_path, answers):

@@ -1,3 +1,5 @@
+import time
+
 import pytest
 
 from clients.vehicle.hooks import ConsentQuestion, ExecutableHooks, HookResult, StagedImage, StagedRelease, Verdict
@@ -48,6 +50,33 @@ def test_a_program_that_runs_out_of_time_says_no_or_not_yet(program):
 
     assert hooks.health(RELEASE).verdict is Verdict.NO
     assert hooks.consent(QUESTION).verdict is Verdict.NOT_YET
+
+
+def test_a_program_that_runs_out_of_time_is_killed_with_what_it_has_started(program, tmp_path):
+    late = tmp_path / "late"
+    path = program(f"(sleep 0.6; touch {late}) & sleep 5")
+    hooks = ExecutableHooks({"install": path}, timeout_seconds=0.1)
+
+    assert hooks.install(IMAGE).verdict is Verdict.NO
+    time.sleep(0.8)
+
+    assert not late.exists()
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity", "1e999", '[1, {"x": NaN}]'])
+def test_a_measured_value_that_json_cannot_say_is_dropped_and_named(program, value):
+    output = f'{{"message": "low", "measured": {{"oil": {value}, "battery": 30}}}}'
+    hooks = ExecutableHooks({"preconditions": program(f"echo '{output}'; exit 75")})
+
+    result = hooks.preconditions([])
+
+    assert result == HookResult(Verdict.NOT_YET, "low (measured is not JSON: oil)", {"battery": 30})
+
+
+def test_a_program_that_prints_json_nested_without_end_says_what_its_status_says(program):
+    hooks = ExecutableHooks({"install": program("head -c 200000 /dev/zero | tr '\\0' '['")})
+
+    assert hooks.install(IMAGE) == HookResult()
 
 
 def test_a_program_that_is_missing_says_no(tmp_path):
