@@ -1,4 +1,5 @@
 from otaserver.campaigns.operations.assignments import lapse_due
+from otaserver.campaigns.operations.blackouts import declare_blackout, lift_blackout
 from otaserver.campaigns.operations.campaigns import (
     CampaignPlan,
     WavePlan,
@@ -22,6 +23,7 @@ from otaserver.campaigns.operations.stops import (
     stop_tenant,
 )
 from otaserver.campaigns.operations.waves import decide_wave
+from otaserver.campaigns.operations.zones import set_time_zone
 
 __all__ = [
     "CampaignPlan",
@@ -35,7 +37,9 @@ __all__ = [
     "create_campaign",
     "create_rollback",
     "decide_wave",
+    "declare_blackout",
     "lapse_due",
+    "lift_blackout",
     "pause_campaign",
     "record_evidence",
     "record_log",
@@ -44,6 +48,7 @@ __all__ = [
     "resume_campaign",
     "resume_tenant",
     "schedule_campaign",
+    "set_time_zone",
     "start_campaign",
     "stop_campaign",
     "stop_tenant",
