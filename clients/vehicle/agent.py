@@ -2,9 +2,10 @@
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import httpx
 
@@ -15,7 +16,7 @@ from clients.vehicle.credentials import Credentials
 from clients.vehicle.disk import Disk, pass_checkpoint
 from clients.vehicle.downloads import Downloads
 from clients.vehicle.errors import NotNowError, RejectedError, VehicleError, VerificationError
-from clients.vehicle.gate import Gate
+from clients.vehicle.gate import Gate, GateVerdict
 from clients.vehicle.hooks import Hooks
 from clients.vehicle.installation import Installation
 from clients.vehicle.journal import INSTALLING, Entry, Journal, Step
@@ -108,6 +109,7 @@ class Agent:
             reporter=self._reporter,
             limits=config.limits,
             language=config.language,
+            may_switch=lambda order: order.is_open(self._now()),
         )
 
     def close(self) -> None:
@@ -184,8 +186,9 @@ class Agent:
             if entry is None:
                 self._begin(order)
             elif entry.order != order:
-                # Its files may have changed too; what is downloaded stays.
-                self._journal.write(replace(entry, order=order, step=Step.DOWNLOADING))
+                # Where its files changed too, what is downloaded stays.
+                step = entry.step if entry.order.packages == order.packages else Step.DOWNLOADING
+                self._journal.write(replace(entry, order=order, step=step))
         if self._journal.entry is None:
             return ("withdrawn", withdrawn) if withdrawn else ("idle", "")
         return "", ""
@@ -207,7 +210,7 @@ class Agent:
             return "failed", "download_failed"
         verdict = self._gate.judge(entry, self._now())
         if verdict.status:
-            return self._stop_at_gate(entry, verdict.status, verdict.message)
+            return self._stop_at_gate(entry, verdict)
         return self._pass_gate(entry)
 
     def _download(self, entry: Entry) -> Entry | None:
@@ -227,11 +230,11 @@ class Agent:
     def _report_progress(self, order: Order, percent: int) -> None:
         self._reporter.event(order.attempt, "downloading", at=self._now(), progress=percent)
 
-    def _stop_at_gate(self, entry: Entry, status: str, message: str) -> tuple[str, str]:
-        if status != "held":
-            self._end(entry.order, "refused", status, message)
-            return "refused", f"{status}: {message}"
-        return "held", message
+    def _stop_at_gate(self, entry: Entry, verdict: GateVerdict) -> tuple[str, str]:
+        if verdict.status != "held":
+            self._end(entry.order, "refused", verdict.status, verdict.message, verdict.measured)
+            return "refused", f"{verdict.status}: {verdict.message}"
+        return "held", verdict.message
 
     def _pass_gate(self, entry: Entry) -> tuple[str, str]:
         """Ask the Director once more, right before installing; only a permit with grace does without an answer."""
@@ -246,6 +249,10 @@ class Agent:
                 # A changed order starts over in the next cycle, through its own gate.
                 return (status, detail) if status else ("held", "the order has changed.")
         now = self._now()
+        # Consent and the answer of the Director may have taken their time.
+        window = self._gate.judge_window(entry, now)
+        if window.status:
+            return self._stop_at_gate(entry, window)
         self._gate.show_notes(entry)
         self._journal.advance(Step.STAGING, format_time(now))
         self._reporter.event(entry.order.attempt, "installing", at=now)
@@ -261,8 +268,10 @@ class Agent:
             return False
         return timedelta(0) <= self._now() - parse_time(verified) <= timedelta(hours=order.grace_hours)
 
-    def _end(self, order: Order, outcome: str, code: str, message: str) -> None:
-        self._reporter.finish(order.attempt, outcome, at=self._now(), code=code, message=message)
+    def _end(
+        self, order: Order, outcome: str, code: str, message: str, measured: Mapping[str, Any] | None = None
+    ) -> None:
+        self._reporter.finish(order.attempt, outcome, at=self._now(), code=code, message=message, measured=measured)
         if self._journal.entry is not None:
             self._journal.close()
         self._downloads.clear()

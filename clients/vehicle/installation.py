@@ -3,7 +3,7 @@
 Nothing here needs the network. Each step may be repeated after a crash.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -36,6 +36,7 @@ class Installation:
         reporter: Reporter,
         limits: Limits,
         language: str,
+        may_switch: Callable[[Order], bool] = lambda order: True,
     ) -> None:
         self._links = {link.serial: link for link in links}
         self._record = record
@@ -46,6 +47,7 @@ class Installation:
         self._reporter = reporter
         self._limits = limits
         self._language = language
+        self._may_switch = may_switch
         # The attempt whose trial this process has counted as started.
         self._started = ""
         self._steps = {
@@ -68,7 +70,7 @@ class Installation:
     def run(self, at: datetime) -> str:
         """Take steps until the order has ended or a hook wants to be asked again later.
 
-        Returns `installed`, `failed` or `waiting`.
+        Returns `installed`, `failed`, `waiting`, or `held` where the window has shut meanwhile.
 
         Raises:
             NotNowError: the disk is full; the step is repeated in the next cycle.
@@ -100,12 +102,21 @@ class Installation:
 
     def _switch(self, entry: Entry, at: datetime) -> str:
         current = self._record.current
+        if current.state != "trial" and not self._may_switch(entry.order):
+            return self._hold(entry, at)
         if current.state != "trial":
             serials = frozenset(package.ecu for package in self.missing(entry.order))
             self._record.write(current.trial_of(entry.order.attempt, serials))
         self._reporter.event(entry.order.attempt, "installed", at=at)
         self._journal.advance(Step.TRIAL, format_time(at))
         return ""
+
+    def _hold(self, entry: Entry, at: datetime) -> str:
+        """Go back to the gate: the window shut while the slots were filled, and nothing has been switched yet."""
+        message = "the window shut before the new software could be switched to"
+        self._reporter.event(entry.order.attempt, "held", at=at, code="window", message=message)
+        self._journal.advance(Step.GATE, format_time(at), held="window {}")
+        return "held"
 
     def _judge(self, entry: Entry, at: datetime) -> str:
         result = self._start_trial(entry) or self._hooks.health(self._running(entry.order))

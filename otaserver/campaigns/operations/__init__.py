@@ -9,6 +9,7 @@ from otaserver.campaigns.operations.campaigns import (
     schedule_campaign,
     submit_campaign,
 )
+from otaserver.campaigns.operations.consents import ConsentAnswer, record_consent, record_consent_on_behalf
 from otaserver.campaigns.operations.engine import advance_campaign
 from otaserver.campaigns.operations.evidence import EvidenceReport, record_evidence
 from otaserver.campaigns.operations.reports import VehicleReport, confirm_withdrawal, record_log, record_report
@@ -27,6 +28,7 @@ from otaserver.campaigns.operations.zones import set_time_zone
 
 __all__ = [
     "CampaignPlan",
+    "ConsentAnswer",
     "EvidenceReport",
     "VehicleReport",
     "WavePlan",
@@ -41,6 +43,8 @@ __all__ = [
     "lapse_due",
     "lift_blackout",
     "pause_campaign",
+    "record_consent",
+    "record_consent_on_behalf",
     "record_evidence",
     "record_log",
     "record_report",

@@ -6,9 +6,9 @@ from otaserver.campaigns.models import Campaign, Decision
 from otaserver.campaigns.operations import assignments, decisions
 from otaserver.campaigns.operations.decisions import ENGINE, draft
 from otaserver.campaigns.queries import counts
+from otaserver.campaigns.rules.deadlines import CAMPAIGN_ENDED
 from otaserver.campaigns.states import ACTIVE_STATES, STOPPABLE_STATES, AssignmentState, CampaignState
 
-CAMPAIGN_ENDED = "campaign_ended"
 _KIND = "campaign.ended"
 
 

@@ -13,6 +13,7 @@ MAX_DEADLINE_SECONDS = 366 * 86400
 MAX_BY_LENGTH = 200
 # An owner who puts it off is asked again a day later; a vehicle that asks at every poll would count him out in minutes.
 ASK_AGAIN_SECONDS = 86400
+WITHHELD_FOR_CONSENT = "withheld_consent"
 _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
 _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*\Z")
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from otaserver.campaigns.rules import preconditions
+from otaserver.campaigns.rules.consent import WITHHELD_FOR_CONSENT
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ def reason(
     if not abilities.can_hold and not is_window_open:
         return Withheld("withheld_window", "its client cannot wait for a window, and none is open")
     if not abilities.can_hold and needs_consent and not has_consent:
-        return Withheld("withheld_consent", "its client cannot ask the owner, and no consent is recorded")
+        return Withheld(WITHHELD_FOR_CONSENT, "its client cannot ask the owner, and no consent is recorded")
     if not (abilities.can_hold and abilities.echoes_preconditions):
         lacking = preconditions.unmet(conditions, attributes)
         if lacking:
