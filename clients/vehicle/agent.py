@@ -2,9 +2,10 @@
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import httpx
 
@@ -15,7 +16,7 @@ from clients.vehicle.credentials import Credentials
 from clients.vehicle.disk import Disk, pass_checkpoint
 from clients.vehicle.downloads import Downloads
 from clients.vehicle.errors import InternalError, NotNowError, RejectedError, VehicleError, VerificationError
-from clients.vehicle.gate import Gate
+from clients.vehicle.gate import Gate, GateVerdict
 from clients.vehicle.hooks import Hooks
 from clients.vehicle.installation import Installation
 from clients.vehicle.journal import INSTALLING, Entry, Journal, Step
@@ -193,8 +194,9 @@ class Agent:
             if entry is None:
                 self._begin(order)
             elif entry.order != order:
-                # Its files may have changed too; what is downloaded stays.
-                self._journal.write(replace(entry, order=order, step=Step.DOWNLOADING))
+                # Where its files changed too, what is downloaded stays.
+                step = entry.step if entry.order.packages == order.packages else Step.DOWNLOADING
+                self._journal.write(replace(entry, order=order, step=step))
         if self._journal.entry is None:
             return ("withdrawn", withdrawn) if withdrawn else ("idle", "")
         return "", ""
@@ -219,7 +221,7 @@ class Agent:
                 return ended
         verdict = self._gate.judge(entry, self._now())
         if verdict.status:
-            return self._stop_at_gate(entry, verdict.status, verdict.message)
+            return self._stop_at_gate(entry, verdict)
         return self._pass_gate(entry)
 
     def _download(self, entry: Entry) -> Entry | None:
@@ -239,14 +241,14 @@ class Agent:
     def _report_progress(self, order: Order, percent: int) -> None:
         self._reporter.event(order.attempt, "downloading", at=self._now(), progress=percent)
 
-    def _stop_at_gate(self, entry: Entry, status: str, message: str) -> tuple[str, str]:
-        if status != "held":
-            self._end(entry.order, "refused", status, message)
-            return "refused", f"{status}: {message}"
+    def _stop_at_gate(self, entry: Entry, verdict: GateVerdict) -> tuple[str, str]:
+        if verdict.status != "held":
+            self._end(entry.order, "refused", verdict.status, verdict.message, verdict.measured)
+            return "refused", f"{verdict.status}: {verdict.message}"
         if entry.step is Step.STAGING:
             # From the start, when it may go on: what waits for its owner does not wait for an install hook.
             self._journal.advance(Step.GATE, format_time(self._now()))
-        return "held", message
+        return "held", verdict.message
 
     def _pass_gate(self, entry: Entry) -> tuple[str, str]:
         """Stage, which can be repeated and withdrawn, and with a new permit switch, which cannot."""
@@ -258,6 +260,10 @@ class Agent:
             return staged, entry.order.release
         if ended := self._ask_permit(entry.order):
             return ended
+        # Staging and the Director's answer may have taken their time: the car may drive, the window be shut.
+        verdict = self._gate.judge(self._journal.entry or entry, self._now())
+        if verdict.status:
+            return self._stop_at_gate(self._journal.entry or entry, verdict)
         now = self._now()
         self._journal.advance(Step.SWITCHING, format_time(now))
         self._reporter.event(entry.order.attempt, "installing", at=now)
@@ -297,8 +303,10 @@ class Agent:
         verified = self._state.memory.verified_at
         return bool(verified) and timedelta(0) <= self._now() - parse_time(verified) <= longest
 
-    def _end(self, order: Order, outcome: str, code: str, message: str) -> None:
-        self._reporter.finish(order.attempt, outcome, at=self._now(), code=code, message=message)
+    def _end(
+        self, order: Order, outcome: str, code: str, message: str, measured: Mapping[str, Any] | None = None
+    ) -> None:
+        self._reporter.finish(order.attempt, outcome, at=self._now(), code=code, message=message, measured=measured)
         if self._journal.entry is not None:
             self._journal.close()
         self._downloads.clear()

@@ -11,7 +11,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from clients.vehicle.conditions import values_that_meet
+
 EX_TEMPFAIL = 75
+DECISIONS = ("yes", "no", "postpone", "shown")
 
 
 class Verdict(StrEnum):
@@ -22,14 +25,22 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class HookResult:
-    """`measured` are values for the server (sensor readings behind a precondition, for instance).
+    """`measured` are values for the server; behind a precondition, the sensor readings that the client judges itself.
 
     A value that JSON cannot say (NaN, infinity) is dropped, and the message names it.
+
+    To a question of consent, `decision` is what the owner did: yes, no, postpone, or shown (it is on the screen, and
+    nobody has answered); empty goes by the verdict, and "not yet" then means that nobody was asked. `by` and `language`
+    say who and in which language; `text` is what was shown, where that is not exactly the release notes.
     """
 
     verdict: Verdict = Verdict.YES
     message: str = ""
     measured: Mapping[str, Any] = field(default_factory=dict)
+    decision: str = ""
+    by: str = ""
+    language: str = ""
+    text: str | None = None
 
     def __post_init__(self) -> None:
         dropped = sorted(str(name) for name, value in self.measured.items() if not _is_json(value))
@@ -70,6 +81,11 @@ class ConsentQuestion:
     consent: Mapping[str, Any]
     notes: str
     language: str
+    # Whether a no is one for good, or only puts it off.
+    may_refuse: bool = True
+    # It goes ahead whatever is answered, and this question must say so.
+    is_last: bool = False
+    postponements_left: int | None = None
 
 
 @dataclass(frozen=True)
@@ -93,7 +109,10 @@ class Hooks(Protocol):
         """Judge the release that has just been started. Anything but YES or NOT_YET returns to the old one."""
 
     def preconditions(self, conditions: Sequence[Mapping[str, Any]]) -> HookResult:
-        """Judge whether the vehicle's state allows an installation now. NO refuses the order for good."""
+        """Judge whether the vehicle's state allows an installation now. NO refuses the order for good.
+
+        YES is not enough: the client compares `measured` with each condition, and one that was not measured is not met.
+        """
 
     def consent(self, question: ConsentQuestion) -> HookResult:
         """Ask the owner. NO refuses the order for good."""
@@ -112,7 +131,7 @@ class WillingHooks:
         return HookResult()
 
     def preconditions(self, conditions: Sequence[Mapping[str, Any]]) -> HookResult:
-        return HookResult()
+        return HookResult(measured=values_that_meet(conditions))
 
     def consent(self, question: ConsentQuestion) -> HookResult:
         return HookResult()
@@ -193,5 +212,13 @@ def _read_answer(name: str, status: int, output: bytes) -> HookResult:
         return HookResult(verdict, default)
     if not isinstance(answer, dict):
         return HookResult(verdict, default)
-    measured = answer.get("measured")
-    return HookResult(verdict, str(answer.get("message") or default), measured if isinstance(measured, dict) else {})
+    measured, text, decision = answer.get("measured"), answer.get("text"), answer.get("decision")
+    return HookResult(
+        verdict,
+        str(answer.get("message") or default),
+        measured if isinstance(measured, dict) else {},
+        decision=decision if decision in DECISIONS else "",
+        by=str(answer.get("by") or ""),
+        language=str(answer.get("language") or ""),
+        text=text if isinstance(text, str) else None,
+    )

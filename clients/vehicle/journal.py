@@ -1,11 +1,12 @@
 """Where the vehicle is in an installation. Each step is written down before it is acted on, so it may be repeated."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from clients.vehicle.consent import NOT_ASKED, Asking
 from clients.vehicle.disk import Disk, read_json
 from clients.vehicle.order import Order
 
@@ -35,6 +36,7 @@ class Entry:
     are_notes_shown: bool = False
     code: str = ""  # what is to be reported after reverting
     message: str = ""
+    asking: Asking = NOT_ASKED  # how far the question of consent is
 
 
 class Journal:
@@ -48,7 +50,7 @@ class Journal:
 
     def write(self, entry: Entry) -> Entry:
         """Make `entry` the state of things, durably."""
-        document = {**entry.__dict__, "order": entry.order.as_document()}
+        document = {**entry.__dict__, "order": entry.order.as_document(), "asking": asdict(entry.asking)}
         self._disk.write_json(self._path, document)
         self.entry = entry
         return entry
@@ -66,4 +68,4 @@ class Journal:
 
 def _read_entry(document: Mapping[str, Any]) -> Entry:
     values = {**document, "step": Step(document["step"]), "order": Order.from_document(document["order"])}
-    return Entry(**values)
+    return Entry(**{**values, "asking": Asking(**document.get("asking", {}))})

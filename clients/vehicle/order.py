@@ -47,16 +47,24 @@ class Order:
     packages: tuple[Package, ...]
     grace_hours: int | None = None
     not_before: str | None = None
+    # Start and end of each time at which it may be installed; None is at any time, empty or used up is never.
+    windows: tuple[tuple[str, str], ...] | None = None
     preconditions: tuple[Mapping[str, Any], ...] = ()
     consent: Mapping[str, Any] | None = None
     notes: Mapping[str, str] = field(default_factory=dict)
 
+    def is_open(self, at: datetime) -> bool:
+        """Return whether one of the windows is open."""
+        return self.windows is None or any(parse_time(start) <= at < parse_time(end) for start, end in self.windows)
+
+    def notes_tag(self, language: str) -> str:
+        """Return which notes there are for `language`: its own, its base language's, English or any; "" for none."""
+        tags = (language, language.partition("-")[0], "en", *sorted(self.notes))
+        return next((tag for tag in tags if tag in self.notes), "")
+
     def notes_in(self, language: str) -> str:
         """Return the release notes in `language`, in its base language, in English, or any (in this order)."""
-        for tag in (language, language.partition("-")[0], "en", *sorted(self.notes)):
-            if tag in self.notes:
-                return self.notes[tag]
-        return ""
+        return self.notes.get(self.notes_tag(language), "")
 
     def as_document(self) -> dict[str, Any]:
         return asdict(self)
@@ -64,7 +72,13 @@ class Order:
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> "Order":
         packages = tuple(Package(**{**package, "image": Image(**package["image"])}) for package in document["packages"])
-        return cls(**{**document, "packages": packages, "preconditions": tuple(document["preconditions"])})
+        listed = document.get("windows")
+        changes = {
+            "packages": packages,
+            "preconditions": tuple(document["preconditions"]),
+            "windows": None if listed is None else tuple((start, end) for start, end in listed),
+        }
+        return cls(**{**document, **changes})
 
 
 def read_order(targets: Targets) -> Order | None:
@@ -88,6 +102,7 @@ def read_order(targets: Targets) -> Order | None:
             packages=tuple(sorted(packages, key=lambda package: (package.position, package.ecu))),
             grace_hours=_optional_hours(order.get("grace_hours")),
             not_before=_optional_time(order.get("not_before")),
+            windows=_optional_windows(order.get("windows")),
             preconditions=tuple(dict(condition) for condition in order.get("preconditions") or ()),
             consent=dict(order["consent"]) if order.get("consent") is not None else None,
             notes={tag: base64.b64decode(text).decode("utf-8") for tag, text in (order.get("notes") or {}).items()},
@@ -127,3 +142,12 @@ def _optional_hours(hours: Any) -> int | None:
 
 def _optional_time(text: str | None) -> str | None:
     return None if text is None else format_time(parse_time(text))
+
+
+def _optional_windows(listed: Any) -> tuple[tuple[str, str], ...] | None:
+    if listed is None:
+        return None
+    windows = tuple((format_time(parse_time(start)), format_time(parse_time(end))) for start, end in listed)
+    if any(parse_time(start) >= parse_time(end) for start, end in windows):
+        raise ValueError("a window that ends before it starts")
+    return windows

@@ -73,14 +73,30 @@ class Reporter:
         )
         self._log.info(phase, attempt=attempt, outcome=outcome, code=code, detail=message)
 
-    def finish(self, attempt: str, outcome: str, *, at: datetime, code: str = "", message: str = "") -> None:
+    def consent(self, attempt: str, record: Mapping[str, Any], *, at: datetime) -> None:
+        """Note what the owner answered, durably, for the next `flush`."""
+        identity = {"id": str(uuid.uuid4()), "attempt": attempt, "device_time": format_time(at)}
+        self._state.memory.consents.append({**record, **identity})
+        self._state.save()
+        self._log.info("consent", attempt=attempt, decision=record["decision"], language=record["language"])
+
+    def finish(
+        self,
+        attempt: str,
+        outcome: str,
+        *,
+        at: datetime,
+        code: str = "",
+        message: str = "",
+        measured: Mapping[str, Any] | None = None,
+    ) -> None:
         """Note, once, how an attempt ended: an event, the report of the next manifest, and with a failure the log."""
         memory = self._state.memory
         if attempt not in memory.finished:
             memory.finished.append(attempt)
             memory.report = {"attempt": attempt, "outcome": outcome, "code": code, "message": printable(message)}
             memory.log_due = attempt if outcome == "failure" else memory.log_due
-            self.event(attempt, "finished", at=at, outcome=outcome, code=code, message=message)
+            self.event(attempt, "finished", at=at, outcome=outcome, code=code, message=message, measured=measured)
         self._state.save()
 
     def attack(self, message: str) -> None:
@@ -91,21 +107,24 @@ class Reporter:
             memory.attacks = [*memory.attacks, message][-5:]
 
     def flush(self) -> None:
-        """Send the events. What the server rejects would be rejected again, so it is dropped.
+        """Send the owner's answers and the events. What the server rejects would be rejected again, so it is dropped.
 
         Raises:
             NotNowError: the rest is kept.
         """
-        memory = self._state.memory
-        while memory.events:
-            batch = memory.events[:EVENTS_PER_POST]
+        self._send_all("consents", self._state.memory.consents)
+        self._send_all("events", self._state.memory.events)
+
+    def _send_all(self, name: str, waiting: list[dict[str, Any]]) -> None:
+        while waiting:
+            batch = waiting[:EVENTS_PER_POST]
             try:
-                answer = self._server.post("events", batch)
+                answer = self._server.post(name, batch)
                 for rejected in _listed(answer, "rejected"):
-                    self._log.warning("event rejected", code=rejected.get("code"), detail=rejected.get("detail"))
+                    self._log.warning(f"{name}: one rejected", code=rejected.get("code"), detail=rejected.get("detail"))
             except RejectedError as error:
-                self._log.warning("events rejected", code=error.code, detail=error.message)
-            del memory.events[: len(batch)]
+                self._log.warning(f"{name} rejected", code=error.code, detail=error.message)
+            del waiting[: len(batch)]
             self._state.save()
 
     def send_due(self, at: datetime, *, is_wanted: bool) -> None:

@@ -28,6 +28,7 @@ class Memory:
     finished: list[str] = field(default_factory=list)  # attempts that have ended here
     report: dict[str, str] | None = None  # for the next manifest
     events: list[dict[str, Any]] = field(default_factory=list)  # not yet taken by the server
+    consents: list[dict[str, Any]] = field(default_factory=list)  # owners' answers, not yet taken either
     log_due: str = ""  # the failed attempt whose log the server has not got
 
 
@@ -43,7 +44,9 @@ class State:
     def save(self) -> None:
         """Write the memory, if it has changed."""
         memory = self.memory
-        memory.finished, memory.events = memory.finished[-KEPT_ATTEMPTS:], memory.events[-KEPT_EVENTS:]
+        # In place: whoever sends them holds the lists.
+        for kept, limit in ((memory.finished, KEPT_ATTEMPTS), (memory.events, KEPT_EVENTS), (memory.consents, 100)):
+            del kept[: max(0, len(kept) - limit)]
         text = self._text()
         if text != self._saved:
             self._disk.write(self._path, text.encode())

@@ -25,6 +25,26 @@ class MetadataEndsError(RefusedError):
     code = "campaign.metadata_ends"
 
 
+class BlackoutRefusedError(RefusedError):
+    code = "blackout.refused"
+
+
+class BlackoutNameTakenError(ConflictError):
+    code = "blackout.name_taken"
+
+
+class BlackoutLiftedError(ConflictError):
+    code = "blackout.lifted"
+
+
+class ConsentRefusedError(RefusedError):
+    code = "consent.refused"
+
+
+class TooManyConsentsError(RefusedError):
+    code = "consent.too_many"
+
+
 class ReasonMissingError(RefusedError):
     code = "campaign.reason_missing"
 

@@ -15,6 +15,8 @@ from otaserver.campaigns.states import (
     AssignmentState,
     CampaignKind,
     CampaignState,
+    Consent,
+    ConsentDecision,
     ReportOutcome,
     ReportPhase,
     Verdict,
@@ -89,6 +91,20 @@ class Campaign(StatefulModel):
     # Null: online permit; a number: hours for which a vehicle without contact may still install.
     grace_hours = models.PositiveIntegerField(null=True, blank=True)
 
+    # When (`Window` holds the recurring windows). From its end on nothing is offered and what is pending is withdrawn.
+    ends_at = models.DateTimeField(null=True, blank=True)
+    # True: offered at once and only installed inside windows; false: offered inside windows only.
+    downloads_early = models.BooleanField(default=True)
+    # Pace, over sliding spans; null is no limit.
+    offers_per_minute = models.PositiveIntegerField(null=True, blank=True)
+    bytes_per_hour = models.PositiveBigIntegerField(null=True, blank=True)
+    # What a vehicle must measure before it installs: [{name, operator, value}], from `rules.preconditions`.
+    preconditions = models.JSONField(default=list)
+    consent = models.CharField(max_length=20, choices=Consent.choices, default=Consent.NONE)
+    # With a deadline: it goes ahead after so many postponements, or so long after the first question.
+    consent_postponements = models.PositiveSmallIntegerField(null=True, blank=True)
+    consent_deadline_seconds = models.PositiveIntegerField(null=True, blank=True)
+
     objects = CampaignQuerySet.as_manager()
 
     class Meta:
@@ -109,6 +125,26 @@ class Campaign(StatefulModel):
                 condition=(
                     Q(kind=CampaignKind.ROLLOUT, group__isnull=False, rolls_back=None)
                     | Q(kind=CampaignKind.ROLLBACK, rolls_back__isnull=False)
+                ),
+            ),
+            models.CheckConstraint(
+                name="campaign_starts_before_end",
+                condition=Q(ends_at=None) | Q(starts_at=None) | Q(starts_at__lt=F("ends_at")),
+            ),
+            models.CheckConstraint(
+                name="campaign_pace_lets_something_through",
+                condition=(Q(offers_per_minute=None) | Q(offers_per_minute__gte=1))
+                & (Q(bytes_per_hour=None) | Q(bytes_per_hour__gte=1)),
+            ),
+            models.CheckConstraint(
+                name="campaign_consent_deadline_only_where_asked",
+                condition=(
+                    Q(consent=Consent.ASK_WITH_DEADLINE)
+                    & (Q(consent_postponements__isnull=False) | Q(consent_deadline_seconds__gte=1))
+                )
+                | (
+                    Q(consent__in=[Consent.NONE, Consent.ASK])
+                    & Q(consent_postponements=None, consent_deadline_seconds=None)
                 ),
             ),
         ]
@@ -173,6 +209,8 @@ class Assignment(StatefulModel):
     settled_at = models.DateTimeField(null=True, blank=True)
     # The last manifest of its soak left out an ECU of the release: so it cannot end in success.
     is_partly_proved = models.BooleanField(default=False)
+    # When a tick makes the order anew whose list of windows would run out or no longer holds; null: it lasts.
+    renew_at = models.DateTimeField(null=True, blank=True)
     code = models.CharField(max_length=80, blank=True)
     message = models.TextField(blank=True)
 
@@ -195,6 +233,7 @@ class Assignment(StatefulModel):
             models.Index("campaign", "state", "rank", name="assignment_by_state"),
             models.Index("wave", "state", name="assignment_by_wave"),
             models.Index("due_at", name="assignment_due", condition=Q(due_at__isnull=False)),
+            models.Index("campaign", "renew_at", name="assignment_renewal", condition=Q(renew_at__isnull=False)),
             models.Index(
                 "campaign",
                 "installing_at",
@@ -217,6 +256,8 @@ class Attempt(models.Model):
     number = models.PositiveIntegerField()
     # What was asked of the vehicle: {ecu serial: package id}.
     packages = models.JSONField(default=dict)
+    # What it makes the vehicle fetch at most, in bytes: each package once, however many ECUs take it.
+    length = models.PositiveBigIntegerField(default=0)
     opened_at = models.DateTimeField()
     closed_at = models.DateTimeField(null=True, blank=True)
     outcome = models.CharField(max_length=10, choices=ReportOutcome.choices, default=ReportOutcome.NONE)
@@ -228,6 +269,7 @@ class Attempt(models.Model):
             models.UniqueConstraint("assignment", name="attempt_one_open", condition=Q(closed_at=None)),
             models.CheckConstraint(name="attempt_number_positive_int32", condition=Q(number__range=(1, 2**31 - 1))),
         ]
+        indexes = [models.Index("opened_at", name="attempt_by_time")]
 
     def __str__(self) -> str:
         return f"attempt {self.number} of {self.vehicle}"
@@ -307,3 +349,97 @@ class Decision(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} at {self.at:%Y-%m-%d %H:%M:%S}"
+
+
+class Window(models.Model):
+    """A recurring time in which a campaign's vehicles may install, by the clock in each vehicle's own time zone."""
+
+    campaign = models.ForeignKey(Campaign, models.CASCADE, related_name="windows")
+    # Bit 0 is Monday; a window that reaches over midnight belongs to the day on which it opens.
+    weekdays = models.PositiveSmallIntegerField()
+    start_minute = models.PositiveSmallIntegerField()
+    length_minutes = models.PositiveSmallIntegerField()
+
+    class Meta:
+        ordering = ["pk"]
+        constraints = [
+            models.UniqueConstraint(
+                "campaign", "weekdays", "start_minute", "length_minutes", name="window_once_per_campaign"
+            ),
+            models.CheckConstraint(name="window_on_some_weekday", condition=Q(weekdays__range=(1, 127))),
+            models.CheckConstraint(name="window_starts_in_a_day", condition=Q(start_minute__range=(0, 1439))),
+            models.CheckConstraint(name="window_at_most_a_day", condition=Q(length_minutes__range=(1, 1440))),
+        ]
+
+    def __str__(self) -> str:
+        return f"window of {self.campaign} at minute {self.start_minute}"
+
+
+class Blackout(models.Model):
+    """A time in which a tenant's vehicles, or those of one group, are offered nothing and install nothing pending."""
+
+    tenant = models.ForeignKey(Tenant, models.CASCADE, related_name="blackouts")
+    name = models.CharField(max_length=100)
+    reason = models.TextField()
+    starts_at = models.DateTimeField()
+    # Null: until it is lifted.
+    ends_at = models.DateTimeField(null=True, blank=True)
+    # Null: the whole fleet.
+    group = models.ForeignKey(Group, models.PROTECT, related_name="blackouts", null=True, blank=True)
+    created_by = models.CharField(max_length=200)
+    created_at = models.DateTimeField()
+    lifted_at = models.DateTimeField(null=True, blank=True)
+    lifted_by = models.CharField(max_length=200, blank=True)
+    lifted_reason = models.TextField(blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                "tenant", "name", name="blackout_name_once_until_lifted", condition=Q(lifted_at=None)
+            ),
+            models.CheckConstraint(
+                name="blackout_ends_after_it_starts", condition=Q(ends_at=None) | Q(ends_at__gt=F("starts_at"))
+            ),
+            models.CheckConstraint(
+                name="blackout_lifted_by_somebody",
+                condition=Q(lifted_at=None, lifted_by="") | (Q(lifted_at__isnull=False) & ~Q(lifted_by="")),
+            ),
+        ]
+        indexes = [models.Index("tenant", "ends_at", name="blackout_in_force", condition=Q(lifted_at=None))]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ConsentRecord(models.Model):
+    """What an owner answered, by whose word and to which text; append-only.
+
+    `attempt` is null where somebody recorded it before anything was offered, on behalf of a vehicle that cannot ask.
+    """
+
+    assignment = models.ForeignKey(Assignment, models.CASCADE, related_name="consents")
+    attempt = models.ForeignKey(Attempt, models.CASCADE, related_name="consents", null=True, blank=True)
+    record_id = models.CharField(max_length=64)
+    decision = models.CharField(max_length=10, choices=ConsentDecision.choices)
+    # Whoever answered, in the vehicle's words; and who recorded it, empty for the vehicle itself.
+    by = models.CharField(max_length=200)
+    recorded_by = models.CharField(max_length=200, blank=True)
+    language = models.CharField(max_length=35)
+    text_sha256 = models.CharField(max_length=64)
+    # Whether that is a text which the order carried.
+    is_text_known = models.BooleanField()
+    device_time = models.DateTimeField(null=True, blank=True)
+    received_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint("assignment", "record_id", name="consent_record_once"),
+            models.CheckConstraint(
+                name="consent_record_from_vehicle_names_attempt",
+                condition=~Q(recorded_by="") | Q(attempt__isnull=False),
+            ),
+        ]
+        indexes = [models.Index("assignment", "received_at", name="consent_record_by_time")]
+
+    def __str__(self) -> str:
+        return f"{self.decision} of {self.by} for {self.assignment}"

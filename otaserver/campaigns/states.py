@@ -32,7 +32,10 @@ CAMPAIGN_TRANSITIONS: Mapping[str, frozenset[str]] = {
     CampaignState.RUNNING: frozenset(
         {CampaignState.PAUSED, CampaignState.HALTED, CampaignState.COMPLETED, CampaignState.CANCELLED}
     ),
-    CampaignState.PAUSED: frozenset({CampaignState.RUNNING, CampaignState.HALTED, CampaignState.CANCELLED}),
+    # Completed: its end came while it was paused.
+    CampaignState.PAUSED: frozenset(
+        {CampaignState.RUNNING, CampaignState.HALTED, CampaignState.CANCELLED, CampaignState.COMPLETED}
+    ),
     CampaignState.HALTED: frozenset({CampaignState.RUNNING, CampaignState.CANCELLED}),
     CampaignState.COMPLETED: frozenset(),
     CampaignState.CANCELLED: frozenset(),
@@ -102,14 +105,17 @@ _LATE = frozenset({AssignmentState.INSTALLING, AssignmentState.SOAKING, Assignme
 
 ASSIGNMENT_TRANSITIONS: Mapping[str, frozenset[str]] = {
     AssignmentState.EXCLUDED: frozenset(),
-    AssignmentState.WAITING: _LATE | {AssignmentState.OFFERED, AssignmentState.WITHDRAWN, AssignmentState.SUPERSEDED},
+    # Lapsed: the campaign's end came first.
+    AssignmentState.WAITING: _LATE
+    | {AssignmentState.OFFERED, AssignmentState.WITHDRAWN, AssignmentState.SUPERSEDED, AssignmentState.LAPSED},
     # Back to waiting: an attempt ended for now, and the next one has its turn later.
     AssignmentState.OFFERED: _BEFORE_INSTALL,
     AssignmentState.DOWNLOADING: _BEFORE_INSTALL - {AssignmentState.DOWNLOADING},
     AssignmentState.DOWNLOADED: _BEFORE_INSTALL - {AssignmentState.DOWNLOADED},
     AssignmentState.HELD: _BEFORE_INSTALL - {AssignmentState.HELD},
-    # `installing` is never interrupted: it ends by evidence, by a report, or in silence, which is a failure.
-    AssignmentState.INSTALLING: frozenset({AssignmentState.SOAKING, AssignmentState.FAILED}),
+    # `installing` is never interrupted: it ends by evidence, by a report, or in silence, which is a failure. Held: the
+    # vehicle says itself that its window shut before it had switched to the new software.
+    AssignmentState.INSTALLING: frozenset({AssignmentState.SOAKING, AssignmentState.FAILED, AssignmentState.HELD}),
     AssignmentState.SOAKING: frozenset({AssignmentState.SUCCEEDED, AssignmentState.FAILED, AssignmentState.SUPERSEDED}),
     AssignmentState.WITHDRAWING: _LATE | {AssignmentState.WITHDRAWN, AssignmentState.REFUSED},
     # A person resumes a stopped campaign: what was withdrawn waits again.
@@ -172,6 +178,21 @@ class Verdict(TextChoices):
     ROLLBACK_BARRED = "rollback_barred"  # a release counter on the vehicle is higher
     NOT_ENROLLED = "not_enrolled"
     BLOCKED = "blocked"
+
+
+class Consent(TextChoices):
+    """Whether owners are asked before a release is installed."""
+
+    NONE = "none"
+    ASK = "ask"
+    ASK_WITH_DEADLINE = "ask_with_deadline"  # it goes ahead in the end, and the last question says so
+
+
+class ConsentDecision(TextChoices):
+    YES = "yes"
+    NO = "no"
+    POSTPONE = "postpone"
+    DEADLINE = "deadline"  # asked for the last time and told so, the owner did not agree: it goes ahead
 
 
 class ReportPhase(TextChoices):

@@ -32,6 +32,7 @@ def order_content(order: Order | None) -> dict[str, Any] | None:
         "release": order.release,
         "grace_hours": order.grace_hours,
         "not_before": reading.utc_text(order.not_before) if order.not_before else None,
+        "windows": None if order.windows is None else [[reading.utc_text(at) for at in each] for each in order.windows],
         "preconditions": [dict(condition) for condition in order.preconditions],
         "consent": dict(order.consent) if order.consent is not None else None,
         # Notes are in the owner's language; signed bodies are ASCII.

@@ -35,6 +35,8 @@ class Order:
     packages: Sequence[OrderedPackage]
     grace_hours: int | None = None  # None: online permit
     not_before: datetime | None = None
+    # When it may be installed, start and end of each opening; None: at any time, and empty: not until it is renewed.
+    windows: Sequence[tuple[datetime, datetime]] | None = None
     preconditions: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
     consent: Mapping[str, Any] | None = None
     notes: Mapping[str, str] = field(default_factory=dict)  # language tag -> text (UTF-8; signed as base64)

@@ -24,6 +24,10 @@ class VehicleIdRefusedError(RefusedError):
     code = "vehicle.id_refused"
 
 
+class TimeZoneUnknownError(RefusedError):
+    code = "vehicle.time_zone_unknown"
+
+
 class VehicleNotFoundError(NotFoundError):
     code = "vehicle.not_found"
 

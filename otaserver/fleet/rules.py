@@ -4,15 +4,18 @@ import hashlib
 import ipaddress
 import math
 import re
+import zoneinfo
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 from otaserver.fleet.errors import (
     AttributeTypeRefusedError,
     AttributeValueRefusedError,
     EcusRefusedError,
+    TimeZoneUnknownError,
     VehicleIdRefusedError,
 )
 from otaserver.fleet.states import AttributeType
@@ -48,6 +51,27 @@ class EnrolmentRequest:
     claim_code: str
     ecus: tuple[EcuDeclaration, ...]
     certificate_request: str | None = None
+
+
+@cache
+def time_zones() -> frozenset[str]:
+    """Return the names of all time zones of the IANA database that a vehicle may be in."""
+    # Not zones, but files that systems keep beside them.
+    return frozenset(zoneinfo.available_timezones() - {"Factory", "localtime", "posixrules"})
+
+
+def zone_of(name: str) -> zoneinfo.ZoneInfo | None:
+    """Return the time zone of that name, or None: there is none, and nobody knows what the vehicle's clock shows."""
+    return zoneinfo.ZoneInfo(name) if name in time_zones() else None
+
+
+def check_time_zone(name: str) -> None:
+    """Raise TimeZoneUnknownError unless `name` is a time zone of the IANA database, written as there."""
+    if name not in time_zones():
+        raise TimeZoneUnknownError(
+            f"A time zone is a name of the IANA database, like Europe/Berlin; {name[:64]!r} is none.",
+            time_zone=name[:64],
+        )
 
 
 def check_vehicle_id(vehicle_id: str) -> None:

@@ -3,7 +3,7 @@
 from django.urls import URLPattern, URLResolver, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
-from otaserver.operator_api.views import campaigns, fleet, packages, releases, tenant, trust
+from otaserver.operator_api.views import campaigns, fleet, packages, releases, tenant, timing, trust
 from otaserver.operator_api.views.actions import CAMPAIGN_ACTIONS
 
 app_name = "operator_api"
@@ -40,5 +40,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("campaigns/<int:pk>/assignments", campaigns.CampaignAssignments.as_view()),
     path("campaigns/<int:pk>/decisions", campaigns.CampaignDecisions.as_view()),
     *(path(f"campaigns/<int:pk>/{name}", view.as_view()) for name, view in CAMPAIGN_ACTIONS.items()),
+    path("assignments/<int:pk>/consents", timing.AssignmentConsents.as_view()),
+    path("blackouts", timing.BlackoutList.as_view()),
+    path("blackouts/<int:pk>", timing.BlackoutDetail.as_view()),
+    path("blackouts/<int:pk>/lift", timing.BlackoutLift.as_view()),
+    path("vehicles/<str:vehicle_id>/time-zone", timing.VehicleTimeZone.as_view()),
     path("waves/<int:pk>/decide", campaigns.WaveDecide.as_view()),
 ]

@@ -7,6 +7,7 @@ from rich.table import Table
 
 from clients.publisher.cli.context import Answer, AsJson, Token, Url, open_campaigns
 from clients.publisher.errors import InputError, PublisherError
+from clients.publisher.timing import read_precondition, read_window
 
 app = typer.Typer(no_args_is_help=True, help="Campaigns: make, move, watch.")
 Reason = Annotated[str, typer.Option("--reason", help="Why; it stands in the audit record")]
@@ -26,6 +27,9 @@ def create(
     fallback: Annotated[tuple[str, str] | None, typer.Option("--fallback", help="the release to return to")] = None,
     no_way_back: Annotated[str, typer.Option("--no-way-back", help="why there is no release to return to")] = "",
     soak_seconds: Annotated[int | None, typer.Option("--soak-seconds")] = None,
+    window: Annotated[list[str], typer.Option("--window", help="When to install, like 'mon-fri 22:00-06:00'")] = [],  # noqa: B006
+    ends_at: Annotated[str | None, typer.Option("--ends-at", help="like 2026-06-30T12:00:00Z")] = None,
+    precondition: Annotated[list[str], typer.Option("--precondition", help="like 'state_of_charge >= 40'")] = [],  # noqa: B006
     setting: Annotated[list[str], typer.Option("--set", help="A further field of the plan: field=JSON value")] = [],  # noqa: B006 - typer copies it
     as_json: AsJson = False,
 ) -> None:
@@ -33,6 +37,12 @@ def create(
     settings = dict(_setting(text) for text in setting)
     if soak_seconds is not None:
         settings["soak_seconds"] = soak_seconds
+    if window:
+        settings["windows"] = [read_window(text) for text in window]
+    if ends_at is not None:
+        settings["ends_at"] = ends_at
+    if precondition:
+        settings["preconditions"] = [read_precondition(text) for text in precondition]
     if no_way_back:
         settings["no_way_back_reason"] = no_way_back
     made = open_campaigns(context, url, token).create(

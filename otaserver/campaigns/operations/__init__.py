@@ -1,4 +1,5 @@
 from otaserver.campaigns.operations.assignments import lapse_due
+from otaserver.campaigns.operations.blackouts import declare_blackout, lift_blackout
 from otaserver.campaigns.operations.campaigns import (
     CampaignPlan,
     WavePlan,
@@ -8,6 +9,7 @@ from otaserver.campaigns.operations.campaigns import (
     schedule_campaign,
     submit_campaign,
 )
+from otaserver.campaigns.operations.consents import ConsentAnswer, record_consent, record_consent_on_behalf
 from otaserver.campaigns.operations.engine import advance_campaign
 from otaserver.campaigns.operations.evidence import EvidenceReport, record_evidence
 from otaserver.campaigns.operations.reports import VehicleReport, confirm_withdrawal, record_log, record_report
@@ -22,9 +24,11 @@ from otaserver.campaigns.operations.stops import (
     stop_tenant,
 )
 from otaserver.campaigns.operations.waves import decide_wave
+from otaserver.campaigns.operations.zones import set_time_zone
 
 __all__ = [
     "CampaignPlan",
+    "ConsentAnswer",
     "EvidenceReport",
     "VehicleReport",
     "WavePlan",
@@ -35,8 +39,12 @@ __all__ = [
     "create_campaign",
     "create_rollback",
     "decide_wave",
+    "declare_blackout",
     "lapse_due",
+    "lift_blackout",
     "pause_campaign",
+    "record_consent",
+    "record_consent_on_behalf",
     "record_evidence",
     "record_log",
     "record_report",
@@ -44,6 +52,7 @@ __all__ = [
     "resume_campaign",
     "resume_tenant",
     "schedule_campaign",
+    "set_time_zone",
     "start_campaign",
     "stop_campaign",
     "stop_tenant",

@@ -83,6 +83,9 @@ def move(
     installing_at = assignment.installing_at
     if state in (AssignmentState.INSTALLING, AssignmentState.SOAKING, AssignmentState.FAILED):
         installing_at = installing_at or at
+    if state == AssignmentState.HELD:
+        # It begins anew when its window opens; the gate reads outcomes by when they began.
+        installing_at = None
     due_at = deadlines.due_at(
         state,
         timeouts_of(assignment.campaign),

@@ -1,21 +1,29 @@
 """A campaign's life before it runs: drafted, reviewed, approved, scheduled."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from django.db import IntegrityError, transaction
 
 from firmware_store.models import Release
+from otaserver.campaigns import models
 from otaserver.campaigns.errors import CampaignNameTakenError, NoVehicleFitsError, PlanRefusedError
 from otaserver.campaigns.models import Campaign, Wave
 from otaserver.campaigns.operations import checks, decisions, starts, stops
 from otaserver.campaigns.queries import bundles
 from otaserver.campaigns.rules import plans
-from otaserver.campaigns.states import CampaignState, WaveRule
+from otaserver.campaigns.rules.consent import Terms
+from otaserver.campaigns.rules.timing import Timing, timing_problem
+from otaserver.campaigns.rules.windows import Window
+from otaserver.campaigns.states import CampaignState, Consent, WaveRule
 from otaserver.fleet.models import Group
 from otaserver.tenants.models import Tenant
+
+# Fields of a plan that are rows of their own.
+_ROWS = frozenset({"waves", "windows"})
 
 
 @dataclass(frozen=True)
@@ -54,6 +62,15 @@ class CampaignPlan:
     max_attempts: int = 3
     retry_seconds: int = 3600
     grace_hours: int | None = None
+    ends_at: datetime | None = None
+    windows: Sequence[Window] = ()
+    downloads_early: bool = True
+    offers_per_minute: int | None = None
+    bytes_per_hour: int | None = None
+    preconditions: Sequence[Mapping[str, Any]] = ()
+    consent: str = Consent.NONE
+    consent_postponements: int | None = None
+    consent_deadline_seconds: int | None = None
 
 
 @transaction.atomic
@@ -68,10 +85,15 @@ def create_campaign(tenant: Tenant, plan: CampaignPlan, *, by: str, at: datetime
     problem = _problem(tenant, plan)
     if problem is not None:
         raise PlanRefusedError(problem)
-    values = {field.name: getattr(plan, field.name) for field in fields(plan) if field.name != "waves"}
+    values = {field.name: getattr(plan, field.name) for field in fields(plan) if field.name not in _ROWS}
     values["halt_codes"] = sorted(plan.halt_codes)
+    values["preconditions"] = [dict(condition) for condition in plan.preconditions]
     campaign = Campaign(tenant=tenant, created_by=by, created_at=at, **values)
-    checks.require_way_back(campaign, checks.require_published(plan.release))
+    release = checks.require_published(plan.release)
+    checks.require_way_back(campaign, release)
+    _require_possible(plan, release, at=at)
+    if plan.ends_at is not None:
+        checks.require_lasting_metadata(campaign, release, starts_at=at)
     try:
         with transaction.atomic():
             campaign.save(force_insert=True)
@@ -81,10 +103,26 @@ def create_campaign(tenant: Tenant, plan: CampaignPlan, *, by: str, at: datetime
         Wave(campaign=campaign, number=number, percent=wave.percent, max_failed=wave.max_failed)
         for number, wave in enumerate(plan.waves, start=1)
     )
+    models.Window.objects.bulk_create(models.Window(campaign=campaign, **asdict(each)) for each in plan.windows)
     sentence = f"Drafted: {plan.release} for {plan.group} in {len(plan.waves)} waves."
     decided = decisions.draft(campaign, "campaign.created", sentence, by=by, at=at)
     decisions.record(campaign, [decided])
     return campaign
+
+
+def _require_possible(plan: CampaignPlan, release: bundles.ReleaseView, *, at: datetime) -> None:
+    timing = Timing(
+        ends_at=plan.ends_at,
+        windows=plan.windows,
+        offers_per_minute=plan.offers_per_minute,
+        bytes_per_hour=plan.bytes_per_hour,
+        preconditions=plan.preconditions,
+        consent=Terms(plan.consent, plan.consent_postponements, plan.consent_deadline_seconds),
+    )
+    length = sum(package.length for package in release.packages.values())
+    problem = timing_problem(timing, release_length=length, at=at)
+    if problem is not None:
+        raise PlanRefusedError(problem)
 
 
 def _problem(tenant: Tenant, plan: CampaignPlan) -> str | None:

@@ -6,10 +6,10 @@ from django.db.models import Exists, OuterRef, Q
 
 from firmware_store.models import Release, RoleMetadata
 from firmware_store.states import Repository
-from otaserver.campaigns.errors import MetadataEndsError, NoWayBackError, ReleaseNotPublishedError
+from otaserver.campaigns.errors import MetadataEndsError, NoWayBackError, PlanRefusedError, ReleaseNotPublishedError
 from otaserver.campaigns.models import Campaign
-from otaserver.campaigns.queries import bundles
-from otaserver.campaigns.rules import matching
+from otaserver.campaigns.queries import bundles, schedules
+from otaserver.campaigns.rules import matching, timing
 from otaserver.campaigns.states import CampaignState
 from otaserver.statemachine import InvalidTransitionError
 
@@ -63,12 +63,16 @@ def require_lasting_metadata(campaign: Campaign, release: bundles.ReleaseView, *
     """Check that no offline metadata ends while a vehicle of a campaign that starts then may still need it.
 
     Raises:
+        PlanRefusedError: it would end before it starts, or before a window of it opens.
         MetadataEndsError: it must be signed anew first.
     """
+    problem = timing.end_problem(campaign.ends_at, schedules.windows_of(campaign), starts_at=starts_at)
+    if problem is not None:
+        raise PlanRefusedError(problem)
     patience = timedelta(
         seconds=campaign.offer_timeout_seconds + campaign.download_timeout_seconds + campaign.install_timeout_seconds
     )
-    needed_until = starts_at + patience
+    needed_until = campaign.ends_at or starts_at + patience
     roles = {package.role for package in release.packages.values()} | {"root", "targets"}
     newer = RoleMetadata.objects.filter(
         tenant=OuterRef("tenant"),

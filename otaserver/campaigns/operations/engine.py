@@ -5,7 +5,18 @@ from datetime import datetime
 from django.db import transaction
 
 from otaserver.campaigns.models import Campaign, Decision
-from otaserver.campaigns.operations import assignments, decisions, gates, offers, rollbacks, starts, stops, waves
+from otaserver.campaigns.operations import (
+    assignments,
+    decisions,
+    endings,
+    gates,
+    offers,
+    renewals,
+    rollbacks,
+    starts,
+    stops,
+    waves,
+)
 from otaserver.campaigns.operations.decisions import ENGINE, draft
 from otaserver.campaigns.states import CampaignKind, CampaignState
 from otaserver.errors import OtaError
@@ -32,6 +43,8 @@ def advance_campaign(campaign_id: int, *, at: datetime) -> bool:
     has_more = False
     if halt is not None:
         drafts += stops.halt_in_wave(campaign, halt, at=at)
+    elif endings.is_over(campaign, at=at):
+        drafts += endings.end(campaign, at=at)
     elif campaign.state == CampaignState.RUNNING:
         offers.rejoin(campaign)
         drafts += _take_in_late(campaign, at=at)
@@ -39,6 +52,8 @@ def advance_campaign(campaign_id: int, *, at: datetime) -> bool:
         if campaign.kind == CampaignKind.ROLLBACK:
             drafts += rollbacks.clear_the_way(campaign, at=at)
         has_more = campaign.state == CampaignState.RUNNING and offers.offer(campaign, at=at)
+    if campaign.state in (CampaignState.RUNNING, CampaignState.PAUSED) and renewals.renew(campaign, at=at):
+        has_more = True
     decisions.record(campaign, drafts)
     return has_more
 

@@ -1,14 +1,16 @@
 """Offering: the vehicles whose turn it is get an attempt and an order."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from otaserver.campaigns.models import Assignment, Attempt, Campaign
-from otaserver.campaigns.queries import build_order, bundles
-from otaserver.campaigns.rules import matching, waves
+from otaserver.campaigns.operations import withholding
+from otaserver.campaigns.queries import build_order, bundles, schedules
+from otaserver.campaigns.rules import matching, pace, waves
+from otaserver.campaigns.rules.windows import Listing
 from otaserver.campaigns.states import (
     ACTIVE_STATES,
     IN_FLIGHT_STATES,
@@ -56,11 +58,16 @@ def offer(campaign: Campaign, *, at: datetime) -> bool:
 
     Each is judged again on what it has confirmed by now; one that does not fit any more is settled as superseded.
     """
+    condition, allowed = schedules.may_be_offered(campaign, at=at), schedules.allowance(campaign, at=at)
+    if condition is None or allowed.is_used_up:
+        return False
     in_flight = 0
     if campaign.max_in_flight is not None:
         in_flight = campaign.assignments.filter(state__in=IN_FLIGHT_STATES).count()
     room = waves.room(max_in_flight=campaign.max_in_flight, in_flight=in_flight, chunk=OFFER_CHUNK)
-    rows = list(_next_in_turn(campaign, at=at)[:room])
+    if allowed.offers is not None:
+        room = min(room, allowed.offers)
+    rows = list(_next_in_turn(campaign, at=at).filter(condition)[:room])
     if not rows:
         return False
     release = bundles.release_view(campaign.release)
@@ -72,9 +79,16 @@ def offer(campaign: Campaign, *, at: datetime) -> bool:
             fitting.append((view, match))
         else:
             _supersede(assignments[view.pk], match, at=at)
-    if fitting:
-        _order(campaign, release, assignments, fitting, at=at)
-    return len(rows) == OFFER_CHUNK
+    fitting = withholding.keep_back(campaign, assignments, fitting, at=at)
+    chosen = fitting[: pace.fitting([_length(release, match) for _, match in fitting], allowed)]
+    if chosen:
+        _order(campaign, release, assignments, chosen, at=at)
+    return len(rows) == OFFER_CHUNK and len(chosen) == len(fitting)
+
+
+def _length(release: bundles.ReleaseView, match: matching.Match) -> int:
+    # A vehicle fetches a package once, however many of its ECUs take it.
+    return sum(release.packages[pk].length for pk in {item.package_id for _, item in match.packages})
 
 
 def is_due(at: datetime) -> Q:
@@ -135,6 +149,8 @@ def _order(
     )
     if moved != len(chosen):
         raise StaleStateError(f"{len(chosen) - moved} vehicles of {campaign} moved meanwhile.")
+    listings = schedules.Schedules(campaign, at=at).of(vehicles)
+    _set_renewals(assignments, listings)
     numbers = _next_numbers(vehicles)
     attempts, orders = [], {}
     for view, match in fitting:
@@ -145,12 +161,25 @@ def _order(
             vehicle_id=view.pk,
             number=numbers[view.pk],
             packages=packages,
+            length=_length(release, match),
             opened_at=at,
         )
         attempts.append(attempt)
-        orders[view.pk] = _order_of(campaign, release, attempt, view)
+        orders[view.pk] = _order_of(campaign, release, attempt, view, listings[view.pk])
     Attempt.objects.bulk_create(attempts)
     director.direct(orders, at=at)
+
+
+def _set_renewals(assignments: dict[int, int], listings: Mapping[int, Listing]) -> None:
+    by_time: dict[datetime, list[int]] = {}
+    for vehicle, listing in listings.items():
+        if listing.renew_at is not None:
+            by_time.setdefault(listing.renew_at, []).append(assignments[vehicle])
+    Assignment.objects.filter(pk__in=[assignments[vehicle] for vehicle in listings]).exclude(renew_at=None).update(
+        renew_at=None
+    )
+    for renew_at, pks in by_time.items():
+        Assignment.objects.filter(pk__in=pks).update(renew_at=renew_at)
 
 
 def _next_numbers(vehicles: Sequence[int]) -> dict[int, int]:
@@ -160,7 +189,9 @@ def _next_numbers(vehicles: Sequence[int]) -> dict[int, int]:
     return numbers
 
 
-def _order_of(campaign: Campaign, release: bundles.ReleaseView, attempt: Attempt, view: bundles.VehicleView) -> Order:
+def _order_of(
+    campaign: Campaign, release: bundles.ReleaseView, attempt: Attempt, view: bundles.VehicleView, listing: Listing
+) -> Order:
     return build_order(
         campaign,
         release,
@@ -168,4 +199,5 @@ def _order_of(campaign: Campaign, release: bundles.ReleaseView, attempt: Attempt
         number=attempt.number,
         packages=attempt.packages,
         hardware={computer.serial: computer.hardware_id for computer in view.candidate.computers},
+        windows=listing.intervals,
     )

@@ -12,7 +12,7 @@ from django.db.models import Count, Q
 from otaserver.campaigns.errors import AttemptNotFoundError, TooManyLogsError, TooManyReportsError
 from otaserver.campaigns.models import Assignment, Attempt, LogTail, Report
 from otaserver.campaigns.operations import assignments
-from otaserver.campaigns.rules import deadlines
+from otaserver.campaigns.rules import deadlines, preconditions
 from otaserver.campaigns.rules.reports import Claim, Move, after_claim
 from otaserver.campaigns.states import STOPPABLE_STATES, AssignmentState, ReportOutcome, ReportPhase
 from otaserver.fleet.models import Vehicle
@@ -65,7 +65,7 @@ def record_report(vehicle: Vehicle, report: VehicleReport, *, can_prove: bool, a
         AttemptNotFoundError: the vehicle has no such attempt.
         TooManyReportsError: of this attempt as many are stored as the server keeps.
     """
-    attempt = _attempt_of(vehicle, report.attempt)
+    attempt = attempt_of(vehicle, report.attempt)
     if _store(attempt, report, at=at):
         _believe(attempt, report, can_prove=can_prove, at=at)
 
@@ -78,7 +78,7 @@ def record_log(vehicle: Vehicle, *, attempt: UUID | int, text: str, at: datetime
         AttemptNotFoundError: the vehicle has no such attempt.
         TooManyLogsError: of this attempt as many are stored as the server keeps.
     """
-    found = _attempt_of(vehicle, attempt)
+    found = attempt_of(vehicle, attempt)
     if found.logs.count() >= MAX_LOGS:
         raise TooManyLogsError(f"Of {found} {MAX_LOGS} logs are kept; no more are taken.", limit=MAX_LOGS)
     LogTail.objects.create(attempt=found, text=_clean(text)[-MAX_LOG_LENGTH:], received_at=at)
@@ -94,7 +94,12 @@ def confirm_withdrawal(vehicle: Vehicle, *, at: datetime) -> None:
         )
 
 
-def _attempt_of(vehicle: Vehicle, attempt: UUID | int) -> Attempt:
+def attempt_of(vehicle: Vehicle, attempt: UUID | int) -> Attempt:
+    """Return an attempt of the vehicle, by UUID or number.
+
+    Raises:
+        AttemptNotFoundError: it has no such attempt.
+    """
     key = {"number": attempt} if isinstance(attempt, int) else {"pk": attempt}
     found = Attempt.objects.filter(vehicle=vehicle, **key).select_related("vehicle").first()
     if found is None:
@@ -125,7 +130,7 @@ def _store(attempt: Attempt, report: VehicleReport, *, at: datetime) -> bool:
         code=_clean(report.code)[:80],
         message=_clean(report.message)[:MAX_MESSAGE_LENGTH],
         progress=report.progress,
-        measured=dict(report.measured),
+        measured=preconditions.bounded(report.measured),
         device_time=report.device_time,
         received_at=at,
     )

@@ -34,6 +34,8 @@ _INHERITED = (
     "max_attempts",
     "retry_seconds",
     "grace_hours",
+    # Taking software back is an installation like any other. Windows and consent are not: it must not wait for them.
+    "preconditions",
 )
 _GIVEN_UP = [AssignmentState.LAPSED, AssignmentState.REFUSED, AssignmentState.SUPERSEDED]
 _OPEN = [CampaignState.RUNNING, CampaignState.PAUSED]

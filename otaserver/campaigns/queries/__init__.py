@@ -3,6 +3,7 @@ from otaserver.campaigns.queries.counts import Progress, decisions, failures_by_
 from otaserver.campaigns.queries.explanations import explain, explain_all
 from otaserver.campaigns.queries.gates import GateView, StratumView, gate_tests, gate_view
 from otaserver.campaigns.queries.orders import build_order, order_for
+from otaserver.campaigns.queries.reasons import measurements
 
 __all__ = [
     "GateView",
@@ -17,6 +18,7 @@ __all__ = [
     "failures_by_code",
     "gate_tests",
     "gate_view",
+    "measurements",
     "order_for",
     "progress",
     "release_view",

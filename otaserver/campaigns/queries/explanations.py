@@ -6,6 +6,8 @@ from datetime import datetime
 from django.db.models import Q
 
 from otaserver.campaigns.models import Assignment
+from otaserver.campaigns.queries.reasons import timing_reasons
+from otaserver.campaigns.rules.deadlines import CAMPAIGN_ENDED
 from otaserver.campaigns.states import (
     ACTIVE_STATES,
     NEUTRAL_STATES,
@@ -42,13 +44,17 @@ _ENDED = {
 }
 
 
-def explain(assignment: Assignment) -> str:
-    """Return one sentence that says why this vehicle is, or is not, being updated by this campaign."""
-    return explain_all([assignment])[assignment.pk]
+def explain(assignment: Assignment, *, at: datetime | None = None) -> str:
+    """Return one sentence that says why this vehicle is, or is not, being updated by this campaign.
+
+    Given the time, it also says which window, blackout, condition or pace holds the vehicle up then.
+    """
+    return explain_all([assignment], at=at)[assignment.pk]
 
 
-def explain_all(assignments: Sequence[Assignment]) -> dict[int, str]:
-    """Return the sentence of each of these assignments, by its id, in one query for all (given their campaigns)."""
+def explain_all(assignments: Sequence[Assignment], *, at: datetime | None = None) -> dict[int, str]:
+    """Return the sentence of each of these assignments, by its id, in a few queries for all (given their campaigns)."""
+    timing = {} if at is None else timing_reasons(assignments, at=at)
     waiting = [each.vehicle_id for each in assignments if each.state == AssignmentState.WAITING]
     goes_first = Q(state=AssignmentState.WAITING, campaign__kind=CampaignKind.ROLLBACK)
     goes_first &= Q(campaign__state=CampaignState.RUNNING)
@@ -59,20 +65,25 @@ def explain_all(assignments: Sequence[Assignment]) -> dict[int, str]:
     for other in busy.select_related("campaign").order_by("pk"):
         others.setdefault(other.vehicle_id, []).append(other)
     return {
-        each.pk: _explain(each, next((other for other in others.get(each.vehicle_id, []) if other.pk != each.pk), None))
+        each.pk: _explain(
+            each,
+            next((other for other in others.get(each.vehicle_id, []) if other.pk != each.pk), None),
+            timing.get(each.pk),
+        )
         for each in assignments
     }
 
 
-def _explain(assignment: Assignment, other: Assignment | None) -> str:
+def _explain(assignment: Assignment, other: Assignment | None, timing: str | None) -> str:
     state = AssignmentState(assignment.state)
     if state == AssignmentState.EXCLUDED:
         why = _lower(assignment.verdict_detail) or Verdict(assignment.verdict).label
         return f"The vehicle takes no part: {why}{_may_yet(assignment)}"
     if state == AssignmentState.WAITING:
-        return _explain_waiting(assignment, other)
+        return _explain_waiting(assignment, other, timing)
     if state in ACTIVE_STATES:
-        return f"{_UNDER_WAY[state]}{_why(assignment)}; this ends at {_time(assignment.due_at)} at the latest."
+        why = _why(assignment) if timing is None else f" ({timing})"
+        return f"{_UNDER_WAY[state]}{why}; this ends at {_time(assignment.due_at)} at the latest."
     if state == AssignmentState.SOAKING:
         return f"The new software runs and must stay healthy until {_time(assignment.due_at)}."
     if state == AssignmentState.SUCCEEDED:
@@ -81,6 +92,8 @@ def _explain(assignment: Assignment, other: Assignment | None) -> str:
     ended = _ENDED[state]
     if state == AssignmentState.SUPERSEDED and assignment.code in (Verdict.BLOCKED, Verdict.NOT_ENROLLED):
         ended = "The vehicle could take no part when its turn came"
+    if state == AssignmentState.LAPSED and assignment.code == CAMPAIGN_ENDED:
+        ended = "The vehicle had not been offered the release when time was up"
     return f"{ended}{_why(assignment)}.{counts}{_may_yet(assignment)}"
 
 
@@ -92,18 +105,26 @@ def _may_yet(assignment: Assignment) -> str:
     return " As long as it runs what is taken back, it is taken in once it can be."
 
 
-def _explain_waiting(assignment: Assignment, other: Assignment | None) -> str:
+def _explain_waiting(assignment: Assignment, other: Assignment | None, timing: str | None) -> str:
     campaign = assignment.campaign
     if campaign.state in _NOT_RUNNING:
         why = f": {_lower(campaign.reason)}" if campaign.reason else "."
         return f"The vehicle waits, and {_NOT_RUNNING[CampaignState(campaign.state)]}{why}"
     if assignment.wave_id is None:
         return "The vehicle waits for its wave; earlier waves have not passed yet."
+    if timing is not None and assignment.next_attempt_at is None:
+        return f"The vehicle's turn has come, but {timing}."
+    if assignment.code.startswith("withheld_"):
+        return f"The server keeps the order back: {assignment.message}; it is looked at again at {_next(assignment)}."
     if assignment.next_attempt_at is not None:
         return f"The last attempt ended{_why(assignment)}; the next one follows at {_time(assignment.next_attempt_at)}."
     if other is not None:
         return f"The vehicle waits until it is done with {other.campaign}: one order at a time."
     return "The vehicle's turn has come and it waits for room among the vehicles in flight, or for the next tick."
+
+
+def _next(assignment: Assignment) -> str:
+    return _time(assignment.next_attempt_at) if assignment.next_attempt_at else "the next tick"
 
 
 def _why(assignment: Assignment) -> str:

@@ -5,6 +5,8 @@ from datetime import datetime, timedelta
 
 from otaserver.campaigns.states import ACTIVE_STATES, AssignmentState
 
+# The code of what was still pending when its campaign came to its end.
+CAMPAIGN_ENDED = "campaign_ended"
 MAX_RETRY_DELAY = timedelta(days=1)
 
 

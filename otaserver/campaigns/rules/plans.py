@@ -12,10 +12,10 @@ MIN_RATE_RATIO = 1.01
 MIN_ERROR = 1e-9
 
 
-def name_problem(name: str) -> str | None:
+def name_problem(name: str, *, noun: str = "campaign") -> str | None:
     """Return why this cannot name a campaign, or None. It stands in signed metadata: printable ASCII."""
     if not 1 <= len(name) <= NAME_MAX_LENGTH or not name.isascii() or not name.isprintable() or name != name.strip():
-        return f"A campaign's name is 1 to {NAME_MAX_LENGTH} printable ASCII characters; {name!r} is not."
+        return f"A {noun}'s name is 1 to {NAME_MAX_LENGTH} printable ASCII characters; {name!r} is not."
     return None
 
 

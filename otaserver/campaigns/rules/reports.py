@@ -46,6 +46,8 @@ class Move:
 
 
 _STAY = Move()
+# A vehicle that had begun says that it switched nothing before its window shut: it has not begun then.
+WINDOW_SHUT = Claim(ReportPhase.HELD, ReportOutcome.NONE, "window")
 
 
 def after_claim(state: AssignmentState, claim: Claim, *, can_prove: bool) -> Move:
@@ -56,6 +58,8 @@ def after_claim(state: AssignmentState, claim: Claim, *, can_prove: bool) -> Mov
     if claim.phase in (ReportPhase.INSTALLING, ReportPhase.INSTALLED):
         begins = state in _BEFORE_INSTALL | _GIVEN_UP
         return Move(AssignmentState.INSTALLING) if begins else _STAY
+    if state == AssignmentState.INSTALLING and claim == WINDOW_SHUT:
+        return Move(AssignmentState.HELD)
     if claim.phase != ReportPhase.FINISHED:
         target = _PROGRESS[ReportPhase(claim.phase)]
         return Move(target) if state in STOPPABLE_STATES and state != target else _STAY

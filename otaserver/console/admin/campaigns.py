@@ -6,6 +6,7 @@ from django.contrib.admin.views.main import ChangeList
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
+from otaserver import clock
 from otaserver.campaigns import queries as campaign_queries
 from otaserver.campaigns.models import Assignment, Campaign
 from otaserver.console import queries
@@ -33,7 +34,7 @@ class CampaignAdmin(ReadOnlyAdmin):
                     ("fallback_release", "no_way_back_reason"),
                     "reason",
                     ("created_by", "approved_by"),
-                    ("created_at", "starts_at"),
+                    "created_at",
                     ("started_at", "finished_at"),
                 ]
             },
@@ -58,6 +59,18 @@ class CampaignAdmin(ReadOnlyAdmin):
                 "fields": [
                     ("offer_timeout_seconds", "download_timeout_seconds", "install_timeout_seconds"),
                     ("max_attempts", "retry_seconds", "grace_hours"),
+                ],
+            },
+        ),
+        (
+            "When",
+            {
+                "classes": ["tab"],
+                "fields": [
+                    ("starts_at", "ends_at", "downloads_early"),
+                    ("offers_per_minute", "bytes_per_hour"),
+                    "preconditions",
+                    ("consent", "consent_postponements", "consent_deadline_seconds"),
                 ],
             },
         ),
@@ -121,7 +134,7 @@ class AssignmentAdmin(ReadOnlyAdmin):
 
     @admin.display(description="why")
     def explanation(self, assignment: Assignment) -> str:
-        return campaign_queries.explain(assignment)
+        return campaign_queries.explain(assignment, at=clock.now())
 
     @admin.display(description="wave", ordering="wave__number")
     def wave_number(self, assignment: Assignment) -> str:

@@ -12,7 +12,13 @@ from otaserver.fleet.operations.identity import (
     renew,
     revoke_credentials,
 )
-from otaserver.fleet.operations.vehicles import block_vehicle, create_vehicles, record_contact, unblock_vehicle
+from otaserver.fleet.operations.vehicles import (
+    block_vehicle,
+    create_vehicles,
+    record_contact,
+    set_time_zone,
+    unblock_vehicle,
+)
 from otaserver.fleet.rules import EcuDeclaration, EnrolmentRequest
 
 __all__ = [
@@ -37,5 +43,6 @@ __all__ = [
     "revoke_credentials",
     "set_attributes",
     "set_fleet_attributes",
+    "set_time_zone",
     "unblock_vehicle",
 ]

@@ -76,3 +76,27 @@ def unblock_vehicle(vehicle: Vehicle, *, reason: str, by: str, at: datetime) -> 
 def _require(reason: str) -> None:
     if not reason.strip():
         raise ReasonMissingError("Blocking and unblocking a vehicle need a reason.")
+
+
+@transaction.atomic
+def set_time_zone(vehicles: Sequence[Vehicle], time_zone: str, *, by: str, at: datetime) -> int:
+    """Say in which time zone (IANA) vehicles of one tenant are, and return for how many that is new.
+
+    Raises:
+        TimeZoneUnknownError: there is no such zone; none is changed.
+    """
+    rules.check_time_zone(time_zone)
+    others = [vehicle for vehicle in vehicles if vehicle.time_zone != time_zone]
+    for start in range(0, len(others), _BATCH):
+        chunk = [vehicle.pk for vehicle in others[start : start + _BATCH]]
+        Vehicle.objects.filter(pk__in=chunk).update(time_zone=time_zone)
+    for vehicle in others:
+        vehicle.time_zone = time_zone
+    if others:
+        subject = str(others[0]) if len(others) == 1 else f"{len(others)} vehicles"
+        ids = sorted(vehicle.vehicle_id for vehicle in others)
+        tenant = others[0].tenant
+        audit.record(
+            "vehicle.time_zone_set", subject, tenant=tenant, by=by, at=at, time_zone=time_zone, vehicle_ids=ids
+        )
+    return len(others)

@@ -5,9 +5,16 @@ from rest_framework import serializers
 from firmware_store.models import Release
 from otaserver.campaigns import queries
 from otaserver.campaigns.models import Assignment, Attempt, Campaign, Decision, Wave
-from otaserver.campaigns.states import WaveRule
+from otaserver.campaigns.rules.windows import MAX_WINDOWS
+from otaserver.campaigns.states import Consent, WaveRule
 from otaserver.fleet.models import Group
 from otaserver.operator_api.serializers.fields import ExactField
+from otaserver.operator_api.serializers.timing import (
+    ConsentSerializer,
+    MeasuredSerializer,
+    WindowDeclaration,
+    WindowSerializer,
+)
 
 MAX_COUNT = 2**31 - 1
 MAX_SECONDS = 366 * 86400
@@ -32,6 +39,14 @@ SETTINGS = (
     "max_attempts",
     "retry_seconds",
     "grace_hours",
+    "ends_at",
+    "downloads_early",
+    "offers_per_minute",
+    "bytes_per_hour",
+    "preconditions",
+    "consent",
+    "consent_postponements",
+    "consent_deadline_seconds",
 )
 
 
@@ -69,6 +84,21 @@ class PlanDeclaration(serializers.Serializer[Any]):
     max_attempts = serializers.IntegerField(min_value=1, max_value=1000, required=False)
     retry_seconds = serializers.IntegerField(min_value=0, max_value=MAX_SECONDS, required=False)
     grace_hours = serializers.IntegerField(min_value=0, max_value=24 * 366, required=False, allow_null=True)
+    ends_at = serializers.DateTimeField(required=False, allow_null=True)
+    windows = serializers.ListField(child=WindowDeclaration(), max_length=MAX_WINDOWS, required=False)
+    downloads_early = serializers.BooleanField(
+        required=False, help_text="false: offered inside windows only, not just installed there"
+    )
+    offers_per_minute = serializers.IntegerField(max_value=MAX_COUNT, required=False, allow_null=True)
+    bytes_per_hour = serializers.IntegerField(max_value=2**62, required=False, allow_null=True)
+    preconditions = serializers.ListField(
+        child=serializers.DictField(), required=False, help_text="name, operator and value; docs/when.md lists them"
+    )
+    consent = serializers.ChoiceField(choices=Consent.choices, required=False)
+    consent_postponements = serializers.IntegerField(required=False, allow_null=True)
+    consent_deadline_seconds = serializers.IntegerField(
+        required=False, allow_null=True, help_text="after the first question"
+    )
 
 
 class RollbackDeclaration(serializers.Serializer[Any]):
@@ -120,6 +150,7 @@ class CampaignSerializer(serializers.ModelSerializer[Campaign]):
     release = NamedRelease()
     group = NamedGroup(allow_null=True)
     fallback_release = NamedRelease(allow_null=True)
+    windows = WindowSerializer(many=True)
 
     class Meta:
         model = Campaign
@@ -140,6 +171,7 @@ class CampaignSerializer(serializers.ModelSerializer[Campaign]):
             "started_at",
             "finished_at",
             *SETTINGS,
+            "windows",
         ]
 
 
@@ -190,15 +222,21 @@ class CampaignDetailSerializer(CampaignSerializer):
 
 
 class AttemptSerializer(serializers.ModelSerializer[Attempt]):
+    measured = serializers.SerializerMethodField(help_text="what the vehicle measured when it held back or refused")
+
     class Meta:
         model = Attempt
-        fields = ["id", "number", "opened_at", "closed_at", "outcome", "code"]
+        fields = ["id", "number", "length", "opened_at", "closed_at", "outcome", "code", "measured"]
+
+    def get_measured(self, attempt: Attempt) -> list[dict[str, Any]]:
+        return list(MeasuredSerializer(self.context["measured"].get(attempt.pk, []), many=True).data)
 
 
 class AssignmentSerializer(serializers.ModelSerializer[Assignment]):
     vehicle = serializers.CharField(source="vehicle.vehicle_id")
     wave = serializers.IntegerField(source="wave.number", allow_null=True, default=None)
     attempts = AttemptSerializer(many=True)
+    consents = ConsentSerializer(many=True)
     explanation = serializers.SerializerMethodField(help_text="why this vehicle is, or is not, being updated")
 
     class Meta:
@@ -219,6 +257,7 @@ class AssignmentSerializer(serializers.ModelSerializer[Assignment]):
             "code",
             "message",
             "attempts",
+            "consents",
             "explanation",
         ]
 

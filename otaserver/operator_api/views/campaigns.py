@@ -23,6 +23,7 @@ from otaserver.operator_api.serializers.campaigns import (
     WaveDecision,
     WaveSerializer,
 )
+from otaserver.operator_api.serializers.timing import window_of
 from otaserver.operator_api.views.base import TenantView
 from otaserver.tenants.states import Permission
 
@@ -30,7 +31,7 @@ from otaserver.tenants.states import Permission
 class CampaignView(TenantView):
     def campaigns(self) -> QuerySet[Campaign]:
         rows = Campaign.objects.filter(tenant=self.caller.tenant)
-        return rows.select_related("tenant", "release", "group", "fallback_release")
+        return rows.select_related("tenant", "release", "group", "fallback_release").prefetch_related("windows")
 
     def release(self, pk: int) -> Release:
         return self.find(Release.objects.filter(tenant=self.caller.tenant), pk)
@@ -60,6 +61,7 @@ class CampaignList(CampaignView):
             group=self.find(Group.objects.filter(tenant=self.caller.tenant), wanted["group"]),
             waves=tuple(WavePlan(wave["percent"], wave["max_failed"]) for wave in wanted["waves"]),
             fallback_release=None if fallback is None else self.release(fallback),
+            windows=tuple(window_of(each) for each in wanted.get("windows", [])),
             **{name: wanted[name] for name in SETTINGS if name in wanted},
         )
         campaign = operations.create_campaign(self.caller.tenant, plan, by=self.caller.actor, at=clock.now())
@@ -110,10 +112,13 @@ class CampaignAssignments(CampaignView):
         parameters=[OpenApiParameter(name, str) for name in ("state", "verdict", "code")],
     )
     def get(self, request: Request, pk: int) -> Response:
-        rows = self.find(self.campaigns(), pk).assignments.select_related("campaign", "vehicle", "wave")
-        rows = self.only(rows, "state", "verdict", "code").prefetch_related("attempts")
+        rows = self.find(self.campaigns(), pk).assignments.select_related("campaign__tenant", "vehicle", "wave")
+        rows = self.only(rows, "state", "verdict", "code").prefetch_related("attempts", "consents")
         page = self.paginate_queryset(rows) or []
-        context = {"explanations": queries.explain_all(page)}
+        context = {
+            "explanations": queries.explain_all(page, at=clock.now()),
+            "measured": queries.measurements(page),
+        }
         return self.get_paginated_response(AssignmentSerializer(page, many=True, context=context).data)
 
 

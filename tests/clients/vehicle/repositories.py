@@ -180,6 +180,7 @@ class Oem:
         self.wants_manifest = False
         self.requests: list[httpx.Request] = []
         self.events: list[dict[str, Any]] = []
+        self.consents: list[dict[str, Any]] = []
         self.manifests: list[dict[str, Any]] = []
         self.logs: list[dict[str, Any]] = []
         self.problems: list[str] = []
@@ -306,6 +307,9 @@ class Oem:
             return self._enrol(body)
         if path == "/events":
             self.events += body
+            return httpx.Response(200, json={"accepted": len(body), "rejected": []})
+        if path == "/consents":
+            self.consents += body
             return httpx.Response(200, json={"accepted": len(body), "rejected": []})
         if path == "/logs":
             self.logs.append(body)

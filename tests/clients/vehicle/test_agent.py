@@ -19,9 +19,9 @@ class Hooks(WillingHooks):
         self.answers = answers
         self.asked = []
 
-    def _answer(self, name, question):
+    def _answer(self, name, question, otherwise=HookResult()):  # noqa: B008 - it is frozen
         self.asked.append((name, question))
-        return self.answers.get(name, HookResult())
+        return self.answers.get(name, otherwise)
 
     def install(self, image):
         return self._answer("install", image)
@@ -30,7 +30,8 @@ class Hooks(WillingHooks):
         return self._answer("health", release)
 
     def preconditions(self, conditions):
-        return self._answer("preconditions", list(conditions))
+        willing = super().preconditions(conditions)
+        return self._answer("preconditions", list(conditions), willing)
 
     def consent(self, question):
         return self._answer("consent", question)
@@ -229,7 +230,7 @@ def test_a_window_holds_an_order_until_it_opens(vehicle, oem, new):
 
 
 def test_preconditions_hold_with_what_was_measured(vehicle, oem, new):
-    conditions = [{"name": "battery", "op": ">=", "value": 50}]
+    conditions = [{"name": "battery", "operator": ">=", "value": 50}]
     attempt = oem.order(new, preconditions=conditions)
     hooks = use(vehicle, preconditions=HookResult(Verdict.NOT_YET, "battery low", {"battery": 30}))
 
@@ -245,7 +246,7 @@ def test_preconditions_hold_with_what_was_measured(vehicle, oem, new):
 @pytest.mark.parametrize(("hook", "code"), [("preconditions", "precondition_failed"), ("consent", "consent_refused")])
 def test_a_final_no_at_the_gate_refuses_the_order(vehicle, oem, new, hook, code):
     old = vehicle.runs()
-    asked = {"preconditions": [{"name": "a", "op": "==", "value": 1}], "consent": {"kind": "owner"}}
+    asked = {"preconditions": [{"name": "a", "operator": "==", "value": True}], "consent": {"kind": "owner"}}
     attempt = oem.order(new, **{hook: asked[hook]})
     use(vehicle, **{hook: HookResult(Verdict.NO, "no")})
 
@@ -270,7 +271,7 @@ def test_notes_are_shown_before_and_after_in_the_owners_language(vehicle, oem, n
 def hold(vehicle, oem, new, **order):
     """Download a release and hold it."""
     hooks = use(vehicle, preconditions=HookResult(Verdict.NOT_YET))
-    attempt = oem.order(new, preconditions=[{"name": "parked", "op": "==", "value": 1}], **order)
+    attempt = oem.order(new, preconditions=[{"name": "parked", "operator": "==", "value": True}], **order)
     assert vehicle.run().status == "held"
     hooks.answers.clear()
     return attempt

@@ -173,7 +173,7 @@ class ParkedHooks(WillingHooks):
     is_parked = False
 
     def preconditions(self, conditions):
-        return HookResult(Verdict.YES if self.is_parked else Verdict.NOT_YET)
+        return HookResult(Verdict.YES if self.is_parked else Verdict.NOT_YET, "", {"parked": self.is_parked})
 
 
 def run_with_a_full_disk(vehicle):
@@ -204,7 +204,7 @@ def test_a29_a_full_ecu_is_not_now_and_keeps_its_slot_empty(vehicle, oem, serial
         other: oem.publish_image(f"fw-{name}", "2.0", name, content=(hardware == name) * b"x" * 60_000 or b"tiny")
         for other, name in oem.hardware.items()
     }
-    oem.order(new, preconditions=[{"name": "parked", "op": "==", "value": 1}])
+    oem.order(new, preconditions=[{"name": "parked", "operator": "==", "value": True}])
     old = vehicle.runs()
     vehicle.hooks = ParkedHooks()
     vehicle.restart()

@@ -31,10 +31,10 @@ def test_a_program_reads_json_and_may_say_what_it_measured(program, tmp_path):
     script = f"""cat > {tmp_path}/asked; echo '{{"message": "low", "measured": {{"battery": 30}}}}'; exit 75"""
     hooks = ExecutableHooks({"preconditions": program(script)})
 
-    result = hooks.preconditions([{"name": "battery", "op": ">=", "value": 50}])
+    result = hooks.preconditions([{"name": "battery", "operator": ">=", "value": 50}])
 
     assert result == HookResult(Verdict.NOT_YET, "low", {"battery": 30})
-    assert (tmp_path / "asked").read_text() == '{"conditions": [{"name": "battery", "op": ">=", "value": 50}]}'
+    assert (tmp_path / "asked").read_text() == '{"conditions": [{"name": "battery", "operator": ">=", "value": 50}]}'
 
 
 @pytest.mark.parametrize("output", ["not json", "[]", '{"measured": 7}'])

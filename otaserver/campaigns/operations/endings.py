@@ -1,0 +1,59 @@
+"""A campaign's own end: nothing is offered any more, what is pending is taken back, and it completes."""
+
+from datetime import datetime
+
+from otaserver.campaigns.models import Campaign, Decision
+from otaserver.campaigns.operations import assignments, decisions
+from otaserver.campaigns.operations.decisions import ENGINE, draft
+from otaserver.campaigns.queries import counts
+from otaserver.campaigns.rules.deadlines import CAMPAIGN_ENDED
+from otaserver.campaigns.states import ACTIVE_STATES, STOPPABLE_STATES, AssignmentState, CampaignState
+
+_KIND = "campaign.ended"
+
+
+def is_over(campaign: Campaign, *, at: datetime) -> bool:
+    """Return whether a campaign has come to its end."""
+    return campaign.ends_at is not None and campaign.ends_at <= at
+
+
+def end(campaign: Campaign, *, at: datetime) -> list[Decision]:
+    """Settle what waits, withdraw what is not being installed, and complete the campaign once the rest is settled.
+
+    What is being installed ends by itself, soaks and counts, and may still halt the campaign. Repeating changes
+    nothing.
+    """
+    message = f"The campaign ended at {campaign.ends_at:%Y-%m-%d %H:%M} UTC."
+    pending = campaign.assignments.filter(state__in=STOPPABLE_STATES)
+    pending.update(code=CAMPAIGN_ENDED, message=message)
+    withdrawn = assignments.withdraw(campaign, at=at)
+    waiting = campaign.assignments.filter(state=AssignmentState.WAITING)
+    lapsed = waiting.update(
+        state=AssignmentState.LAPSED,
+        settled_at=at,
+        next_attempt_at=None,
+        due_at=None,
+        code=CAMPAIGN_ENDED,
+        message=message,
+    )
+    drafts = []
+    if withdrawn or lapsed or not campaign.decisions.filter(kind=_KIND).exists():
+        sentence = (
+            f"{message} {decisions.vehicles(lapsed)} had not been offered the release; "
+            f"orders were withdrawn from {decisions.vehicles(withdrawn)}."
+        )
+        drafts.append(draft(campaign, _KIND, sentence, by=ENGINE, at=at, lapsed=lapsed, withdrawn=withdrawn))
+    return drafts + _complete(campaign, at=at)
+
+
+def _complete(campaign: Campaign, *, at: datetime) -> list[Decision]:
+    unsettled = campaign.assignments.filter(state__in=ACTIVE_STATES | {AssignmentState.SOAKING})
+    unread = campaign.assignments.filter(
+        state__in=[AssignmentState.SUCCEEDED, AssignmentState.FAILED], installing_at__isnull=False, is_judged=False
+    )
+    if unsettled.exists() or unread.exists():
+        return []
+    by_state = counts.progress(campaign).by_state
+    campaign.move_to(CampaignState.COMPLETED, finished_at=at, reason="")
+    sentence = f"Ended with {by_state.get(AssignmentState.SUCCEEDED, 0)} that succeeded."
+    return [draft(campaign, "campaign.completed", sentence, by=ENGINE, at=at, counts=by_state)]

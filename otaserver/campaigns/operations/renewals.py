@@ -1,0 +1,82 @@
+"""Orders whose list of windows would run out, or no longer holds, are made anew."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+from django.db.models import F, Q
+
+from otaserver.campaigns.models import Assignment, Attempt, Campaign
+from otaserver.campaigns.queries import build_order, bundles
+from otaserver.campaigns.queries.schedules import Schedules
+from otaserver.campaigns.rules.windows import Listing
+from otaserver.campaigns.states import STOPPABLE_STATES
+from otaserver.director import operations as director
+from otaserver.fleet.models import Ecu, Vehicle
+from otaserver.tenants.models import Tenant
+
+# How many one transaction makes anew; what is left has its turn in the next one.
+RENEW_CHUNK = 500
+
+
+def mark(tenant: Tenant, condition: Q, *, at: datetime) -> int:
+    """Let the next tick make anew the tenant's orders that are not being installed, and return how many those are."""
+    standing = Assignment.objects.filter(condition, campaign__tenant=tenant, state__in=STOPPABLE_STATES)
+    return Assignment.objects.filter(pk__in=standing.order_by().values("pk")).update(renew_at=at)
+
+
+def renew(campaign: Campaign, *, at: datetime) -> bool:
+    """Make up to a chunk of a campaign's orders anew that are due for it, and return whether more may be.
+
+    The attempt stays, and so does what the vehicle has downloaded; only what its order says of when is new.
+    """
+    due = campaign.assignments.filter(renew_at__lte=at)
+    due.exclude(state__in=STOPPABLE_STATES).update(renew_at=None)
+    # One that enrolled again is not asked for the ECUs that it had: its order is taken back.
+    fresh = due.filter(state__in=STOPPABLE_STATES).exclude(vehicle__enrolled_at__gt=F("offered_at"))
+    locked = fresh.select_for_update(of=("self",), skip_locked=True, no_key=True)
+    rows = list(locked.order_by("renew_at", "pk")[:RENEW_CHUNK])
+    if rows:
+        _direct_anew(campaign, rows, at=at)
+    return len(rows) == RENEW_CHUNK
+
+
+def _direct_anew(campaign: Campaign, rows: Sequence[Assignment], *, at: datetime) -> None:
+    vehicles = [row.vehicle_id for row in rows]
+    listings = Schedules(campaign, at=at).of(vehicles)
+    release = bundles.release_view(campaign.release)
+    hardware: dict[int, dict[str, str]] = {vehicle: {} for vehicle in vehicles}
+    ecus = Ecu.objects.filter(vehicle__in=vehicles).values_list("vehicle_id", "serial", "hardware_id")
+    for vehicle, serial, hardware_id in ecus:
+        hardware[vehicle][serial] = hardware_id
+    orders = {
+        attempt.vehicle_id: build_order(
+            campaign,
+            release,
+            attempt_id=attempt.pk,
+            number=attempt.number,
+            packages=attempt.packages,
+            hardware=hardware[attempt.vehicle_id],
+            windows=listings[attempt.vehicle_id].intervals,
+        )
+        for attempt in Attempt.objects.filter(assignment__in=rows, closed_at=None)
+    }
+    # Locks: assignments first, then vehicles, then directions.
+    list(Vehicle.objects.filter(pk__in=vehicles).select_for_update(no_key=True).order_by("pk").values_list("pk"))
+    _set_times(campaign, rows, listings, at=at)
+    director.direct(orders, at=at)
+
+
+def _set_times(
+    campaign: Campaign, rows: Sequence[Assignment], listings: Mapping[int, Listing], *, at: datetime
+) -> None:
+    """Write when each is due for renewal, and give the time that a blackout takes from it back to the vehicle.
+
+    Without that a vehicle which waits for the end of a freeze would be given up as silent.
+    """
+    patience = timedelta(seconds=campaign.download_timeout_seconds)
+    for row in rows:
+        listing = listings[row.vehicle_id]
+        row.renew_at = listing.renew_at
+        if listing.barred_until is not None:
+            row.due_at = max(row.due_at or at, listing.barred_until + patience)
+    Assignment.objects.bulk_update(rows, ["renew_at", "due_at"])

@@ -1,0 +1,89 @@
+"""Orders that the server keeps back itself, for vehicles whose protocol cannot hold them at the install gate."""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from otaserver.campaigns.models import Assignment, Campaign, ConsentRecord
+from otaserver.campaigns.queries import bundles
+from otaserver.campaigns.queries.schedules import Schedules
+from otaserver.campaigns.rules import matching, withholding
+from otaserver.campaigns.rules.withholding import Abilities, Withheld
+from otaserver.campaigns.states import AssignmentState, Consent, ConsentDecision
+from otaserver.fleet.models import AttributeValue
+
+# How long until a vehicle whose order is kept back has its turn again.
+LOOK_AGAIN = timedelta(minutes=5)
+Fitting = tuple[bundles.VehicleView, matching.Match]
+
+
+def keep_back(
+    campaign: Campaign, assignments: Mapping[int, int], fitting: Sequence[Fitting], *, at: datetime
+) -> list[Fitting]:
+    """Return those that may be given their order now; the others wait on, with the reason on their assignments.
+
+    One whose order is kept back for longer than the campaign waits for any vehicle is given up.
+    """
+    abilities = abilities_of([view.pk for view, _ in fitting])
+    unable = [vehicle for vehicle, able in abilities.items() if not (able.can_hold and able.echoes_preconditions)]
+    if not unable:
+        return list(fitting)
+    reasons = _reasons(campaign, {vehicle: abilities[vehicle] for vehicle in unable}, assignments, at=at)
+    for vehicle, withheld in reasons.items():
+        _put_off(campaign, assignments[vehicle], withheld, at=at)
+    return [each for each in fitting if each[0].pk not in reasons]
+
+
+def abilities_of(vehicles: Collection[int]) -> dict[int, Abilities]:
+    """Return what each of these vehicles' protocols can do. The only one so far is Uptane."""
+    return dict.fromkeys(vehicles, withholding.UPTANE)
+
+
+def _reasons(
+    campaign: Campaign, abilities: Mapping[int, Abilities], assignments: Mapping[int, int], *, at: datetime
+) -> dict[int, Withheld]:
+    listings = Schedules(campaign, at=at).of(abilities)
+    consented = _consented([assignments[vehicle] for vehicle in abilities])
+    attributes = _attributes(abilities)
+    found = {
+        vehicle: withholding.reason(
+            able,
+            is_window_open=listings[vehicle].is_open(at),
+            needs_consent=campaign.consent != Consent.NONE,
+            has_consent=assignments[vehicle] in consented,
+            conditions=campaign.preconditions,
+            attributes=attributes[vehicle],
+        )
+        for vehicle, able in abilities.items()
+    }
+    return {vehicle: withheld for vehicle, withheld in found.items() if withheld is not None}
+
+
+def _consented(assignments: Collection[int]) -> set[int]:
+    """Return those whose last record is a yes."""
+    rows = ConsentRecord.objects.filter(assignment__in=assignments).order_by("received_at", "pk")
+    last = dict(rows.values_list("assignment_id", "decision"))
+    return {assignment for assignment, decision in last.items() if decision == ConsentDecision.YES}
+
+
+def _attributes(vehicles: Collection[int]) -> dict[int, dict[str, Any]]:
+    found: dict[int, dict[str, Any]] = {vehicle: {} for vehicle in vehicles}
+    rows = AttributeValue.objects.filter(vehicle__in=vehicles)
+    for vehicle, name, *values in rows.values_list("vehicle_id", "attribute__name", "text", "number", "boolean"):
+        found[vehicle][name] = next((value for value in values if value is not None), None)
+    return found
+
+
+def _put_off(campaign: Campaign, assignment: int, withheld: Withheld, *, at: datetime) -> None:
+    patience = timedelta(seconds=campaign.offer_timeout_seconds)
+    rows = Assignment.objects.filter(pk=assignment, state=AssignmentState.WAITING)
+    is_given_up = rows.filter(wave__opened_at__lte=at - patience)
+    if is_given_up.update(
+        state=AssignmentState.LAPSED,
+        settled_at=at,
+        next_attempt_at=None,
+        code=withheld.code,
+        message=withheld.sentence,
+    ):
+        return
+    rows.update(next_attempt_at=at + LOOK_AGAIN, code=withheld.code, message=withheld.sentence)

@@ -1,0 +1,113 @@
+"""What windows, blackouts, pace, conditions and the end have to do with where vehicles stand, in sentences."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from django.db.models import Max
+
+from otaserver.campaigns.models import Assignment, Blackout, Campaign, Report
+from otaserver.campaigns.queries import blackouts, schedules
+from otaserver.campaigns.rules import preconditions, windows
+from otaserver.campaigns.states import STOPPABLE_STATES, AssignmentState, ReportPhase
+from otaserver.fleet.rules import zone_of
+
+MEASUREMENTS_SHOWN = 10
+
+
+def timing_reasons(assignments: Sequence[Assignment], *, at: datetime) -> dict[int, str]:
+    """Return, for those that something of this holds up now, what it is, by the assignment's id.
+
+    Some queries for all of them together; given their campaigns, tenants and vehicles.
+    """
+    pending = [each for each in assignments if each.state in STOPPABLE_STATES | {AssignmentState.WAITING}]
+    found: dict[int, str] = {}
+    for campaign in {each.campaign_id: each.campaign for each in pending}.values():
+        own = [each for each in pending if each.campaign_id == campaign.pk]
+        found |= _in_campaign(campaign, own, at=at)
+    return found
+
+
+def _in_campaign(campaign: Campaign, own: Sequence[Assignment], *, at: datetime) -> dict[int, str]:
+    standing = list(blackouts.in_force(campaign.tenant, at=at))
+    barred = blackouts.by_vehicle(standing, [each.vehicle_id for each in own]) if standing else {}
+    listed = schedules.windows_of(campaign)
+    lacking = _lacking(campaign, own)
+    is_paced_out = schedules.allowance(campaign, at=at).is_used_up
+    reasons = {
+        each.pk: _reason(each, barred.get(each.vehicle_id, []), listed, lacking, is_paced_out=is_paced_out, at=at)
+        for each in own
+    }
+    return {pk: reason for pk, reason in reasons.items() if reason is not None}
+
+
+def _reason(
+    assignment: Assignment,
+    barred: Sequence[Blackout],
+    listed: Sequence[windows.Window],
+    lacking: Mapping[int, str],
+    *,
+    is_paced_out: bool,
+    at: datetime,
+) -> str | None:
+    campaign = assignment.campaign
+    if barred:
+        # The one that lasts longest is the one that counts.
+        last = max(barred, key=lambda blackout: blackouts.interval(blackout).end)
+        until = f"until {last.ends_at:%Y-%m-%d %H:%M} UTC" if last.ends_at else "until it is lifted"
+        return f"blackout {last.name} is in force {until}: {last.reason.rstrip('.')}"
+    is_waiting = assignment.state == AssignmentState.WAITING
+    if listed and (not is_waiting or not campaign.downloads_early):
+        shut = _shut(assignment, listed, at=at)
+        if shut is not None:
+            return shut
+    if assignment.pk in lacking:
+        return lacking[assignment.pk]
+    if is_waiting and is_paced_out:
+        return f"the pace of {_pace(campaign)} is used up for the moment"
+    return None
+
+
+def _shut(assignment: Assignment, listed: Sequence[windows.Window], *, at: datetime) -> str | None:
+    name = assignment.vehicle.time_zone
+    zone = zone_of(name)
+    if zone is None:
+        return f"its time zone {name!r} is unknown, so that no window opens"
+    if windows.is_open(listed, zone, at):
+        return None
+    opening = windows.next_opening(listed, zone, at)
+    if opening is None or (assignment.campaign.ends_at is not None and opening.start >= assignment.campaign.ends_at):
+        return "no window opens any more before the campaign ends"
+    return f"the next window opens at {opening.start.astimezone(zone):%Y-%m-%d %H:%M} ({name})"
+
+
+def _lacking(campaign: Campaign, own: Sequence[Assignment]) -> dict[int, str]:
+    """Return what vehicles that hold for a precondition measured last, against what it must be."""
+    held = [each.pk for each in own if each.state == AssignmentState.HELD and each.code == "precondition"]
+    if not held or not campaign.preconditions:
+        return {}
+    said = Report.objects.filter(attempt__assignment__in=held, phase=ReportPhase.HELD, code="precondition")
+    latest = said.order_by().values("attempt__assignment").annotate(last=Max("pk")).values("last")
+    rows = Report.objects.filter(pk__in=latest).values_list("attempt__assignment", "measured")
+    found = {pk: "; ".join(preconditions.unmet(campaign.preconditions, measured)) for pk, measured in rows}
+    return {pk: sentence for pk, sentence in found.items() if sentence}
+
+
+def _pace(campaign: Campaign) -> str:
+    parts = []
+    if campaign.offers_per_minute is not None:
+        parts.append(f"{campaign.offers_per_minute} offers a minute")
+    if campaign.bytes_per_hour is not None:
+        parts.append(f"{campaign.bytes_per_hour} bytes an hour")
+    return " and ".join(parts)
+
+
+def measurements(assignments: Sequence[Assignment]) -> dict[UUID, list[Report]]:
+    """Return by attempt what vehicles measured when they held back or refused, the last first, in one query."""
+    said = Report.objects.filter(attempt__assignment__in=[each.pk for each in assignments]).exclude(measured={})
+    found: dict[UUID, list[Report]] = {}
+    for report in said.order_by("-received_at", "-pk"):
+        kept = found.setdefault(report.attempt_id, [])
+        if len(kept) < MEASUREMENTS_SHOWN:
+            kept.append(report)
+    return found

@@ -1,0 +1,79 @@
+"""Consent: whether an owner is asked, how often an answer may be put off, and what an order says of it."""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from otaserver.campaigns.states import Consent, ConsentDecision
+
+MAX_POSTPONEMENTS = 100
+MAX_DEADLINE_SECONDS = 366 * 86400
+MAX_BY_LENGTH = 200
+# An owner who puts it off is asked again a day later; a vehicle that asks at every poll would count him out in minutes.
+ASK_AGAIN_SECONDS = 86400
+WITHHELD_FOR_CONSENT = "withheld_consent"
+_SHA256 = re.compile(r"[0-9a-f]{64}\Z")
+_LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*\Z")
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a campaign asks of owners; of the two limits the first one reached counts."""
+
+    consent: str
+    postponements: int | None
+    deadline_seconds: int | None
+
+
+def terms_problem(terms: Terms) -> str | None:
+    """Return why a campaign cannot ask owners so, or None."""
+    if terms.consent not in Consent.values:
+        return f"Consent is one of {', '.join(Consent.values)}; {terms.consent!r} is not."
+    limits = (terms.postponements, terms.deadline_seconds)
+    if terms.consent != Consent.ASK_WITH_DEADLINE:
+        given = next((limit for limit in limits if limit is not None), None)
+        if given is not None:
+            return f"Only consent ask_with_deadline has postponements or a deadline; {terms.consent} has {given}."
+        return None
+    if limits == (None, None):
+        return "Consent ask_with_deadline needs a number of postponements, a deadline in seconds, or both."
+    if terms.postponements is not None and not 0 <= terms.postponements <= MAX_POSTPONEMENTS:
+        return f"An owner may postpone 0 to {MAX_POSTPONEMENTS} times, not {terms.postponements}."
+    if terms.deadline_seconds is not None and not 1 <= terms.deadline_seconds <= MAX_DEADLINE_SECONDS:
+        return (
+            f"The deadline is 1 to {MAX_DEADLINE_SECONDS} seconds after the first question, "
+            f"not {terms.deadline_seconds}."
+        )
+    return None
+
+
+def signed(terms: Terms) -> dict[str, Any] | None:
+    """Return what orders say of consent, or None: nobody is asked."""
+    if terms.consent == Consent.NONE:
+        return None
+    return {
+        "kind": str(terms.consent),
+        "postponements": terms.postponements,
+        "deadline_seconds": terms.deadline_seconds,
+        "again_seconds": ASK_AGAIN_SECONDS,
+    }
+
+
+def record_problem(*, decision: str, by: str, language: str, text_sha256: str) -> str | None:
+    """Return why this cannot be the record of an owner's answer, or None."""
+    if decision not in ConsentDecision.values:
+        return f"A decision is one of {', '.join(ConsentDecision.values)}; {decision[:40]!r} is not."
+    if not 1 <= len(by) <= MAX_BY_LENGTH or not by.isprintable():
+        return f"Who decided is named in 1 to {MAX_BY_LENGTH} printable characters; {by[:40]!r} is not."
+    if len(language) > 35 or not _LANGUAGE.match(language):
+        return f"The language is a tag like en or de-AT; {language[:40]!r} is none."
+    if not _SHA256.match(text_sha256):
+        return f"The text shown is named by its SHA-256 in 64 lower-case hex digits; {text_sha256[:80]!r} is not."
+    return None
+
+
+def has_text(notes: Mapping[str, str], text_sha256: str) -> bool:
+    """Return whether the text shown is one of the release notes that the order carried, or empty if it had none."""
+    return text_sha256 in {hashlib.sha256(text.encode()).hexdigest() for text in (notes.values() or [""])}

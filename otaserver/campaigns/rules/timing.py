@@ -1,0 +1,50 @@
+"""All that a plan says of when: refused as a whole where it could never let a vehicle install."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from otaserver.campaigns.rules import consent, pace, preconditions, windows
+
+
+@dataclass(frozen=True)
+class Timing:
+    """The part of a plan that this is about; the fields are those of `Campaign`."""
+
+    ends_at: datetime | None
+    windows: Sequence[windows.Window]
+    offers_per_minute: int | None
+    bytes_per_hour: int | None
+    preconditions: Sequence[Mapping[str, Any]]
+    consent: consent.Terms
+
+
+def timing_problem(timing: Timing, *, release_length: int, at: datetime) -> str | None:
+    """Return why a plan made at `at` cannot be, with the value at fault, or None."""
+    return (
+        windows.windows_problem(timing.windows)
+        or end_problem(timing.ends_at, timing.windows, starts_at=at)
+        or pace.pace_problem(
+            offers_per_minute=timing.offers_per_minute,
+            bytes_per_hour=timing.bytes_per_hour,
+            release_length=release_length,
+        )
+        or preconditions.preconditions_problem(timing.preconditions)
+        or consent.terms_problem(timing.consent)
+    )
+
+
+def end_problem(ends_at: datetime | None, listed: Sequence[windows.Window], *, starts_at: datetime) -> str | None:
+    """Return why a campaign that starts then cannot end at `ends_at`, or None."""
+    if ends_at is None:
+        return None
+    if ends_at <= starts_at:
+        return f"The end, {_time(ends_at)}, must come after the start; that is {_time(starts_at)} at the earliest."
+    if listed and not windows.ever_open(listed, starts_at, ends_at):
+        return f"No window opens between {_time(starts_at)} and the end, {_time(ends_at)}, in any time zone."
+    return None
+
+
+def _time(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC"

@@ -1,0 +1,52 @@
+"""Which orders the server keeps back itself, because a vehicle's protocol cannot hold them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from otaserver.campaigns.rules import preconditions
+from otaserver.campaigns.rules.consent import WITHHELD_FOR_CONSENT
+
+
+@dataclass(frozen=True)
+class Abilities:
+    """What a protocol can do: hold an order until it may be installed, and judge preconditions and say what it saw."""
+
+    can_hold: bool
+    echoes_preconditions: bool
+
+
+UPTANE = Abilities(can_hold=True, echoes_preconditions=True)
+
+
+@dataclass(frozen=True)
+class Withheld:
+    """Why an order is kept back: a stable code, and a sentence with the values."""
+
+    code: str
+    sentence: str
+
+
+def reason(
+    abilities: Abilities,
+    *,
+    is_window_open: bool,
+    needs_consent: bool,
+    has_consent: bool,
+    conditions: Sequence[Mapping[str, Any]],
+    attributes: Mapping[str, Any],
+) -> Withheld | None:
+    """Return why a vehicle's order is kept back now, or None: it may be given out.
+
+    A client that cannot hold installs what it gets, at once: it gets it inside a window, and where the owner agreed.
+    What it cannot echo is judged by its declared attributes; one that it never declared is not met.
+    """
+    if not abilities.can_hold and not is_window_open:
+        return Withheld("withheld_window", "its client cannot wait for a window, and none is open")
+    if not abilities.can_hold and needs_consent and not has_consent:
+        return Withheld(WITHHELD_FOR_CONSENT, "its client cannot ask the owner, and no consent is recorded")
+    if not (abilities.can_hold and abilities.echoes_preconditions):
+        lacking = preconditions.unmet(conditions, attributes)
+        if lacking:
+            return Withheld("withheld_precondition", f"its client cannot judge it itself: {'; '.join(lacking)}")
+    return None
