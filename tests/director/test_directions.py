@@ -32,6 +32,7 @@ def test_a_directed_vehicle_has_the_order_as_signed_targets_will_state_it():
             "release": "autumn 1",
             "grace_hours": 4,
             "not_before": "2026-06-01T12:00:00Z",
+            "windows": None,
             "preconditions": [],
             "consent": None,
             "notes": {"de": "QnJlbXN0IGZyw7xoZXIu"},

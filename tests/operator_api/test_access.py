@@ -61,6 +61,12 @@ NEEDS = {
     ("POST", "campaigns/1/stop"): Permission.STOP,
     ("POST", "campaigns/1/rollback"): Permission.MANAGE_CAMPAIGNS,
     ("POST", "waves/1/decide"): Permission.MANAGE_CAMPAIGNS,
+    ("POST", "assignments/1/consents"): Permission.MANAGE_CAMPAIGNS,
+    ("GET", "blackouts"): Permission.VIEW,
+    ("POST", "blackouts"): Permission.STOP,
+    ("GET", "blackouts/1"): Permission.VIEW,
+    ("POST", "blackouts/1/lift"): Permission.MANAGE_CAMPAIGNS,
+    ("POST", "vehicles/VIN1/time-zone"): Permission.MANAGE_FLEET,
 }
 PATHS = sorted({path for _, path in NEEDS})
 

@@ -3,7 +3,7 @@
 import pytest
 
 from otaserver.audit.models import Entry
-from otaserver.campaigns.models import Campaign, Wave
+from otaserver.campaigns.models import Assignment, Blackout, Campaign, Wave
 from otaserver.fleet.models import Group
 from tests.factories import NOON, make_group, make_package, make_release, make_vehicle
 
@@ -19,7 +19,19 @@ def foreign(tenant):
         tenant=tenant, name="first", release=release, group=group, created_by="test", created_at=NOON
     )
     wave = Wave.objects.create(campaign=campaign, number=1, percent=100, state="undecided")
-    return {"package": package.pk, "release": release.pk, "group": group.pk, "campaign": campaign.pk, "wave": wave.pk}
+    assignment = Assignment.objects.create(campaign=campaign, vehicle=vehicle, rank=1)
+    blackout = Blackout.objects.create(
+        tenant=tenant, name="freeze", reason="x", starts_at=NOON, created_by="test", created_at=NOON
+    )
+    return {
+        "package": package.pk,
+        "release": release.pk,
+        "group": group.pk,
+        "campaign": campaign.pk,
+        "wave": wave.pk,
+        "assignment": assignment.pk,
+        "blackout": blackout.pk,
+    }
 
 
 REASON = {"reason": "because"}
@@ -52,6 +64,15 @@ REQUESTS = [
     ("POST", "/campaigns/{campaign}/stop", REASON),
     ("POST", "/campaigns/{campaign}/rollback", {"name": "back"}),
     ("POST", "/waves/{wave}/decide", REASON | {"passed": True}),
+    ("POST", "/blackouts", REASON | {"name": "a", "group": "{group}"}),
+    ("GET", "/blackouts/{blackout}", None),
+    ("POST", "/blackouts/{blackout}/lift", REASON),
+    ("POST", "/vehicles/VIN1/time-zone", {"time_zone": "Europe/Berlin"}),
+    (
+        "POST",
+        "/assignments/{assignment}/consents",
+        {"decision": "yes", "by": "a", "language": "en", "text_sha256": "0" * 64},
+    ),
 ]
 
 
@@ -80,7 +101,9 @@ def test_another_tenants_object_is_not_found_and_untouched(stranger, foreign, me
     assert not Entry.objects.exists()
 
 
-@pytest.mark.parametrize("path", ["/packages", "/releases", "/vehicles", "/groups", "/campaigns", "/audit"])
+@pytest.mark.parametrize(
+    "path", ["/packages", "/releases", "/vehicles", "/groups", "/campaigns", "/audit", "/blackouts"]
+)
 def test_lists_hold_only_ones_own(stranger, foreign, path):
     assert stranger.get(path).json() == {"next": None, "previous": None, "results": []}
 

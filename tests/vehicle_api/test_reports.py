@@ -151,7 +151,7 @@ def test_a_log_that_is_too_long_is_422(caller):
     check_problem(caller.post("logs", {"attempt": ATTEMPT, "text": "x" * 65537}), 422, "request.fields_invalid")
 
 
-@pytest.mark.parametrize("path", ["events", "logs", "renew", "director/manifest"])
+@pytest.mark.parametrize("path", ["events", "consents", "logs", "renew", "director/manifest"])
 def test_a25_nothing_is_taken_without_a_credential(caller, path):
     caller.token = "wrong"
 

@@ -9,17 +9,29 @@ from otaserver.campaigns.models import Assignment, Attempt, Campaign
 from otaserver.campaigns.queries import build_order, bundles
 from otaserver.campaigns.queries.schedules import Schedules
 from otaserver.campaigns.rules.windows import Listing
-from otaserver.campaigns.states import STOPPABLE_STATES
+from otaserver.campaigns.states import STOPPABLE_STATES, CampaignState
 from otaserver.director import operations as director
 from otaserver.fleet.models import Ecu, Vehicle
 from otaserver.tenants.models import Tenant
 
 # How many one transaction makes anew; what is left has its turn in the next one.
 RENEW_CHUNK = 500
+_MAY_OFFER = [
+    CampaignState.APPROVED,
+    CampaignState.SCHEDULED,
+    CampaignState.RUNNING,
+    CampaignState.PAUSED,
+    CampaignState.HALTED,
+]
 
 
 def mark(tenant: Tenant, condition: Q, *, at: datetime) -> int:
-    """Let the next tick make anew the tenant's orders that are not being installed, and return how many those are."""
+    """Let the next tick make anew the tenant's orders that are not being installed, and return how many those are.
+
+    It waits for ticks that are under way: they may be offering by what held before.
+    """
+    campaigns = Campaign.objects.filter(tenant=tenant, state__in=_MAY_OFFER)
+    list(campaigns.select_for_update(no_key=True).order_by("pk").values_list("pk"))
     standing = Assignment.objects.filter(condition, campaign__tenant=tenant, state__in=STOPPABLE_STATES)
     return Assignment.objects.filter(pk__in=standing.order_by().values("pk")).update(renew_at=at)
 

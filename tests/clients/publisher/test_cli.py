@@ -10,6 +10,7 @@ from clients.publisher.cli.main import run
 from firmware_store.models import Package, Release, RoleMetadata
 from otaserver.campaigns.models import Campaign
 from otaserver.campaigns.states import CampaignState
+from otaserver.fleet.models import Vehicle
 from otaserver.tenants import operations as tenants
 from otaserver.tenants.states import Role
 from tests.factories import NOON, make_group, make_vehicle
@@ -95,13 +96,19 @@ def test_every_command_answers_people_as_well(bench, command, firmware, tmp_path
         ("release", "list"): "autumn",
         (
             *("campaign", "create", "first", "--release", "autumn", "1", "--group", "everyone", "--wave", "100"),
-            *("--no-way-back", "first release", "--soak-seconds", "60"),
+            *("--no-way-back", "first release", "--soak-seconds", "60", "--window", "mon-fri 22:00-06:00"),
+            *("--ends-at", "2026-12-01T00:00:00Z", "--precondition", "link_type in wifi,usb"),
         ): "is a draft with 1 wave(s)",
         ("campaign", "submit", "first"): "in_review",
         ("campaign", "reject", "first", "--reason", "later"): "draft",
         ("campaign", "cancel", "first"): "cancelled",
         ("campaign", "show", "first"): "first: cancelled",
         ("campaign", "decisions", "first"): "campaign.rejected",
+        ("freeze", "holidays", "--reason", "Nobody is there."): "for the whole fleet from",
+        ("blackout", "declare", "summit", "--reason", "x", "--group", "everyone"): "for one group from",
+        ("blackout", "list"): "holidays",
+        ("blackout", "lift", "holidays", "--reason", "Back."): "holidays is lifted",
+        ("vehicle", "time-zone", Vehicle.objects.get().vehicle_id, "Asia/Kolkata"): "is in Asia/Kolkata",
     }
 
     for step, expected in steps.items():

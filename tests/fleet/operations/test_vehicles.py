@@ -6,6 +6,7 @@ from otaserver.audit.models import Entry
 from otaserver.fleet import operations
 from otaserver.fleet.errors import (
     ReasonMissingError,
+    TimeZoneUnknownError,
     VehicleBlockedError,
     VehicleIdRefusedError,
     VehicleNotBlockedError,
@@ -112,3 +113,30 @@ def test_of_two_operators_blocking_at_once_exactly_one_does(at_once):
 
     assert [type(result) for result in results if result is not None] == [VehicleBlockedError]
     assert Entry.objects.count() == 1
+
+
+@pytest.mark.django_db
+def test_a_time_zone_is_set_once_and_audited():
+    first = make_vehicle(vehicle_id="VIN1")
+    second = make_vehicle(first.tenant, "VIN2", time_zone="Europe/Berlin")
+
+    assert operations.set_time_zone([first, second], "Europe/Berlin", by="alice", at=NOON) == 1
+    assert operations.set_time_zone([first, second], "Europe/Berlin", by="alice", at=NOON) == 0
+
+    entry = Entry.objects.get()
+    assert (entry.action, entry.details) == (
+        "vehicle.time_zone_set",
+        {"time_zone": "Europe/Berlin", "vehicle_ids": ["VIN1"]},
+    )
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("zone", ["", "Mars/Olympus", "europe/berlin", "../../etc/passwd", "localtime", "UTC+2"])
+def test_a_time_zone_that_there_is_not_is_refused(zone):
+    vehicle = make_vehicle()
+
+    with pytest.raises(TimeZoneUnknownError):
+        operations.set_time_zone([vehicle], zone, by="alice", at=NOON)
+
+    assert Vehicle.objects.get().time_zone == "UTC"
+    assert not Entry.objects.exists()

@@ -1,0 +1,56 @@
+from itertools import product
+
+import pytest
+
+from otaserver.campaigns.rules.withholding import UPTANE, Abilities, reason
+
+PARKED = [{"name": "parked", "operator": "==", "value": True}]
+
+
+def judge(abilities, **changes):
+    values = {
+        "is_window_open": True,
+        "needs_consent": False,
+        "has_consent": False,
+        "conditions": [],
+        "attributes": {},
+    }
+    found = reason(abilities, **(values | changes))
+    return None if found is None else found.code
+
+
+DUMB = Abilities(can_hold=False, echoes_preconditions=False)
+MUTE = Abilities(can_hold=True, echoes_preconditions=False)
+
+
+def test_a_client_that_holds_and_echoes_gets_its_order_whatever_there_is():
+    for window, needs, has in product([True, False], repeat=3):
+        changes = {"is_window_open": window, "needs_consent": needs, "has_consent": has, "conditions": PARKED}
+        assert judge(UPTANE, **changes) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({}, None),
+        ({"is_window_open": False}, "withheld_window"),
+        ({"needs_consent": True}, "withheld_consent"),
+        ({"needs_consent": True, "has_consent": True}, None),
+        ({"conditions": PARKED}, "withheld_precondition"),
+        ({"conditions": PARKED, "attributes": {"parked": False}}, "withheld_precondition"),
+        ({"conditions": PARKED, "attributes": {"parked": True}}, None),
+    ],
+)
+def test_for_a_client_that_cannot_hold_the_server_waits(changes, code):
+    assert judge(DUMB, **changes) == code
+
+
+def test_a_client_that_holds_but_does_not_echo_is_judged_by_its_attributes_alone():
+    assert judge(MUTE, is_window_open=False, needs_consent=True) is None
+    assert judge(MUTE, conditions=PARKED) == "withheld_precondition"
+
+
+def test_the_sentence_has_the_value_and_the_condition():
+    found = reason(DUMB, is_window_open=True, needs_consent=False, has_consent=False, conditions=PARKED, attributes={})
+
+    assert found.sentence == "its client cannot judge it itself: parked is unknown, must be == true"
