@@ -37,12 +37,17 @@ def prepare(folder: Path, *, at: datetime) -> FirstOperator | None:
     Repeating it after a crash at any point makes what is still missing.
     """
     call_command("migrate", interactive=False, verbosity=0)
-    tenant = Tenant.objects.filter(name=TENANT).first() or tenants.create_tenant(TENANT, at=at)
+    tenant = Tenant.objects.filter(name=TENANT).first() or _make_tenant(at=at)
     trust.create_online_keys(tenant, at=at)
     fleet.create_fleet_authority(tenant, at=at)
     if tenant.service_tokens.filter(name=OPERATOR).exists():
         return None
     return _make_operator(tenant, folder, at=at)
+
+
+def _make_tenant(*, at: datetime) -> Tenant:
+    # There is one operator only, who could not approve anything otherwise; `serve` says so.
+    return tenants.create_tenant(TENANT, at=at, required_approvals=0)
 
 
 @transaction.atomic

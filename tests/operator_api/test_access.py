@@ -47,6 +47,7 @@ NEEDS = {
     ("GET", "campaigns"): Permission.VIEW,
     ("POST", "campaigns"): Permission.MANAGE_CAMPAIGNS,
     ("GET", "campaigns/1"): Permission.VIEW,
+    ("PATCH", "campaigns/1"): Permission.MANAGE_CAMPAIGNS,
     ("GET", "campaigns/1/waves"): Permission.VIEW,
     ("GET", "campaigns/1/assignments"): Permission.VIEW,
     ("GET", "campaigns/1/decisions"): Permission.VIEW,

@@ -38,6 +38,7 @@ REQUESTS = [
     ("POST", "/groups", {"name": "a", "vehicles": ["VIN1"]}),
     ("POST", "/campaigns", {"name": "a", "release": "{release}", "group": "{group}", "waves": [{"percent": 100}]}),
     ("GET", "/campaigns/{campaign}", None),
+    ("PATCH", "/campaigns/{campaign}", {"name": "b"}),
     ("GET", "/campaigns/{campaign}/waves", None),
     ("GET", "/campaigns/{campaign}/assignments", None),
     ("GET", "/campaigns/{campaign}/decisions", None),

@@ -8,6 +8,7 @@ from otaserver.campaigns.operations.campaigns import (
     schedule_campaign,
     submit_campaign,
 )
+from otaserver.campaigns.operations.changes import change_campaign, plan_of
 from otaserver.campaigns.operations.engine import advance_campaign
 from otaserver.campaigns.operations.evidence import EvidenceReport, record_evidence
 from otaserver.campaigns.operations.reports import VehicleReport, confirm_withdrawal, record_log, record_report
@@ -31,12 +32,14 @@ __all__ = [
     "advance_campaign",
     "approve_campaign",
     "cancel_campaign",
+    "change_campaign",
     "confirm_withdrawal",
     "create_campaign",
     "create_rollback",
     "decide_wave",
     "lapse_due",
     "pause_campaign",
+    "plan_of",
     "record_evidence",
     "record_log",
     "record_report",

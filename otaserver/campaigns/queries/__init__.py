@@ -1,3 +1,4 @@
+from otaserver.campaigns.queries.approvals import ApprovalView, approval_view, required_approvals
 from otaserver.campaigns.queries.bundles import ReleaseView, VehicleView, release_view, vehicle_views
 from otaserver.campaigns.queries.counts import Progress, decisions, failures_by_code, progress, wave_counts
 from otaserver.campaigns.queries.explanations import explain, explain_all
@@ -5,11 +6,13 @@ from otaserver.campaigns.queries.gates import GateView, StratumView, gate_tests,
 from otaserver.campaigns.queries.orders import build_order, order_for
 
 __all__ = [
+    "ApprovalView",
     "GateView",
     "Progress",
     "ReleaseView",
     "StratumView",
     "VehicleView",
+    "approval_view",
     "build_order",
     "decisions",
     "explain",
@@ -20,6 +23,7 @@ __all__ = [
     "order_for",
     "progress",
     "release_view",
+    "required_approvals",
     "vehicle_views",
     "wave_counts",
 ]

@@ -1,5 +1,6 @@
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from firmware_store.models import Release
@@ -8,6 +9,7 @@ from otaserver.campaigns.models import Assignment, Attempt, Campaign, Decision, 
 from otaserver.campaigns.states import WaveRule
 from otaserver.fleet.models import Group
 from otaserver.operator_api.serializers.fields import ExactField
+from otaserver.operator_api.serializers.people import ApprovalsSerializer
 
 MAX_COUNT = 2**31 - 1
 MAX_SECONDS = 366 * 86400
@@ -69,6 +71,25 @@ class PlanDeclaration(serializers.Serializer[Any]):
     max_attempts = serializers.IntegerField(min_value=1, max_value=1000, required=False)
     retry_seconds = serializers.IntegerField(min_value=0, max_value=MAX_SECONDS, required=False)
     grace_hours = serializers.IntegerField(min_value=0, max_value=24 * 366, required=False, allow_null=True)
+
+
+class PlanChanges(PlanDeclaration):
+    """What is left out stays as it is. A campaign that has left its review needs a reason."""
+
+    reason = serializers.CharField(max_length=2000, required=False, allow_blank=True)
+
+    def get_fields(self) -> dict[str, Any]:
+        fields = super().get_fields()
+        for field in fields.values():
+            field.required, field.default = False, serializers.empty
+        return fields
+
+    def to_internal_value(self, data: Any) -> Any:
+        # A name with a typo would change nothing, and nobody would notice.
+        unknown = sorted(set(data) - set(self.fields)) if isinstance(data, dict) else []
+        if unknown:
+            raise serializers.ValidationError({name: ["A campaign has no such field."] for name in unknown})
+        return super().to_internal_value(data)
 
 
 class RollbackDeclaration(serializers.Serializer[Any]):
@@ -136,6 +157,7 @@ class CampaignSerializer(serializers.ModelSerializer[Campaign]):
             "created_by",
             "created_at",
             "approved_by",
+            "revision",
             "starts_at",
             "started_at",
             "finished_at",
@@ -176,9 +198,14 @@ class CampaignDetailSerializer(CampaignSerializer):
     waves = CountedWave(many=True)
     counts = serializers.SerializerMethodField()
     gate = serializers.SerializerMethodField()
+    approvals = serializers.SerializerMethodField()
 
     class Meta(CampaignSerializer.Meta):
-        fields = [*CampaignSerializer.Meta.fields, "waves", "counts", "gate"]
+        fields = [*CampaignSerializer.Meta.fields, "waves", "counts", "gate", "approvals"]
+
+    @extend_schema_field(ApprovalsSerializer)
+    def get_approvals(self, campaign: Campaign) -> dict[str, Any]:
+        return dict(ApprovalsSerializer(queries.approval_view(campaign)).data)
 
     def get_counts(self, campaign: Campaign) -> dict[str, int]:
         progress: queries.Progress = self.context["progress"]
