@@ -32,6 +32,7 @@ REQUESTS = [
     ("GET", "/releases/{release}", None),
     ("POST", "/releases", {"name": "a", "version": "1", "packages": [{"package": "{package}"}]}),
     ("GET", "/vehicles/VIN1", None),
+    ("GET", "/vehicles/VIN1/explanation", None),
     ("GET", "/groups/{group}", None),
     ("GET", "/groups/{group}/vehicles", None),
     ("POST", "/groups/{group}/vehicles", {"vehicles": ["VIN1"]}),

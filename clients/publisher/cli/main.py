@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import typer
 
-from clients.publisher.cli import campaigns, groups, keys, packages, people, releases, tenants, trust
+from clients.publisher.cli import campaigns, groups, keys, packages, people, releases, tenants, trust, vehicles
 from clients.publisher.cli.context import Seams
 from clients.publisher.errors import PublisherError
 
@@ -24,6 +24,7 @@ app.add_typer(groups.app, name="group")
 campaigns.app.add_typer(people.app)
 app.add_typer(campaigns.app, name="campaign")
 app.add_typer(tenants.app, name="tenant")
+app.add_typer(vehicles.app, name="vehicle")
 
 
 def run(arguments: Sequence[str], *, seams: Seams | None = None) -> int:

@@ -4,19 +4,23 @@ from otaserver.campaigns.queries.counts import Progress, decisions, failures_by_
 from otaserver.campaigns.queries.explanations import explain, explain_all
 from otaserver.campaigns.queries.gates import GateView, StratumView, gate_tests, gate_view
 from otaserver.campaigns.queries.orders import build_order, order_for
+from otaserver.campaigns.queries.vehicle_explanations import Answer, VehicleExplanation, explain_vehicle
 
 __all__ = [
+    "Answer",
     "ApprovalView",
     "GateView",
     "Progress",
     "ReleaseView",
     "StratumView",
+    "VehicleExplanation",
     "VehicleView",
     "approval_view",
     "build_order",
     "decisions",
     "explain",
     "explain_all",
+    "explain_vehicle",
     "failures_by_code",
     "gate_tests",
     "gate_view",
