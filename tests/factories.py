@@ -15,7 +15,9 @@ _numbers = count(1)
 
 
 def make_tenant(name: str | None = None, **fields: Any) -> Tenant:
-    return Tenant.objects.create(name=name or f"tenant-{next(_numbers)}", created_at=NOON, **fields)
+    """A tenant in which one person may do everything; tests about approval say how many it needs."""
+    values = {"required_approvals": 0} | fields
+    return Tenant.objects.create(name=name or f"tenant-{next(_numbers)}", created_at=NOON, **values)
 
 
 def make_vehicle(

@@ -54,9 +54,9 @@ class Api:
         response = self._send("POST", path, json=dict(body or {}), headers=_if_match(replaces))
         return response.json() if response.content else None
 
-    def patch(self, path: str, changes: Mapping[str, Any]) -> Any:
-        """Change some fields; what is left out stays as it is."""
-        return self._send("PATCH", path, json=dict(changes)).json()
+    def patch(self, path: str, changes: Mapping[str, Any], *, replaces: int | None = None) -> Any:
+        """Change some fields; what is left out stays as it is. `replaces` is the revision that it starts from."""
+        return self._send("PATCH", path, json=dict(changes), headers=_if_match(replaces)).json()
 
     def put_metadata(self, path: str, bodies: Mapping[str, bytes], *, replaces: int | None = None) -> None:
         """Upload signed metadata in its profiles; `replaces` is the version it builds on."""

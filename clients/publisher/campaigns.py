@@ -52,6 +52,29 @@ class Campaigns:
             raise InputError(f"There is no action {action!r}, only {', '.join(ACTIONS)}.", code="campaign.action")
         return self._api.post(f"/campaigns/{self.find(name)['id']}/{action}", fields)
 
+    def change(
+        self,
+        name: str,
+        changes: Mapping[str, Any],
+        *,
+        release: tuple[str, str] | None = None,
+        group: str = "",
+        fallback: tuple[str, str] | None = None,
+        revision: int | None = None,
+        reason: str = "",
+    ) -> Any:
+        """Change fields of a campaign's plan; without `revision`, starting from what it is at this moment."""
+        body = {**changes, "reason": reason}
+        if release is not None:
+            body["release"] = self._releases.find(*release)["id"]
+        if fallback is not None:
+            body["fallback_release"] = self._releases.find(*fallback)["id"]
+        if group:
+            body["group"] = self._group(group)
+        found = self.find(name)
+        replaces = found["revision"] if revision is None else revision
+        return self._api.patch(f"/campaigns/{found['id']}", body, replaces=replaces)
+
     def roll_back(self, name: str, *, new_name: str, release: tuple[str, str] | None = None) -> Any:
         """Draft the campaign that brings the vehicles that run the campaign's release back to `release`.
 

@@ -1,4 +1,4 @@
-from otaserver.errors import ConflictError, NotFoundError, RefusedError
+from otaserver.errors import ConflictError, ForbiddenError, NotFoundError, RefusedError
 
 
 class PlanRefusedError(RefusedError):
@@ -47,6 +47,24 @@ class TooManyConsentsError(RefusedError):
 
 class ReasonMissingError(RefusedError):
     code = "campaign.reason_missing"
+
+
+class OwnApprovalError(ForbiddenError):
+    code = "campaign.own_approval"
+
+
+class AlreadyApprovedError(ConflictError):
+    code = "campaign.already_approved"
+
+
+class CampaignMovedError(ConflictError):
+    code = "campaign.moved"
+
+
+class ChangeRefusedError(RefusedError):
+    """A change that the campaign's state does not allow; the details say the field, its value and the rule."""
+
+    code = "campaign.change_refused"
 
 
 class RollbackUnfinishedError(ConflictError):

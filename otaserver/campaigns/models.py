@@ -2,11 +2,13 @@
 
 import uuid
 from datetime import datetime
+from typing import Any
 
 from django.db import models
 from django.db.models import F, Q
 
 from firmware_store.models import Release
+from otaserver.campaigns import records  # noqa: F401 - its models belong to this app too
 from otaserver.campaigns.states import (
     ACTIVE_STATES,
     ASSIGNMENT_TRANSITIONS,
@@ -60,6 +62,8 @@ class Campaign(StatefulModel):
     finished_at = models.DateTimeField(null=True, blank=True)
     # Why it stands where it stands: the last halt, pause or cancellation, in a sentence.
     reason = models.TextField(blank=True)
+    # Rises with every change of the plan and every move: what a change starts from, and what an approval is for.
+    revision = models.PositiveIntegerField(default=1)
     # A person resumed it after a halt: hard limits count what failed since then.
     judged_from = models.DateTimeField(null=True, blank=True)
 
@@ -151,6 +155,10 @@ class Campaign(StatefulModel):
 
     def __str__(self) -> str:
         return self.name
+
+    def move_to(self, state: str, **changes: Any) -> None:
+        super().move_to(state, revision=F("revision") + 1, **changes)
+        self.refresh_from_db(fields=["revision"])
 
 
 class Wave(StatefulModel):

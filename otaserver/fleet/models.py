@@ -41,7 +41,13 @@ class Vehicle(models.Model):
             models.UniqueConstraint("tenant", "vehicle_id", name="vehicle_id_once_per_tenant"),
             models.CheckConstraint(name="vehicle_id_not_empty", condition=~Q(vehicle_id="")),
         ]
-        indexes = [models.Index("tenant", "last_contact_at", name="vehicle_last_contact")]
+        indexes = [
+            models.Index("tenant", "last_contact_at", name="vehicle_last_contact"),
+            models.Index("tenant", "enrolled_at", name="vehicle_enrolled"),
+            models.Index("tenant", "confirmed_at", name="vehicle_confirmed"),
+            models.Index("tenant", "time_zone", name="vehicle_time_zone"),
+            models.Index("tenant", name="vehicle_blocked", condition=Q(blocked_at__isnull=False)),
+        ]
 
     def __str__(self) -> str:
         return self.vehicle_id
@@ -50,7 +56,8 @@ class Vehicle(models.Model):
 class Ecu(models.Model):
     """One computer in a vehicle, with the key it signs its reports with and the software it last proved to run."""
 
-    vehicle = models.ForeignKey(Vehicle, models.CASCADE, related_name="ecus")
+    # The constraints below begin with it, so that it needs no index of its own.
+    vehicle = models.ForeignKey(Vehicle, models.CASCADE, related_name="ecus", db_index=False)
     serial = models.CharField(max_length=64)
     hardware_id = models.CharField(max_length=64)
     is_primary = models.BooleanField(default=False)
@@ -64,6 +71,9 @@ class Ecu(models.Model):
     installed_sha256 = models.CharField(max_length=64, blank=True)
     installed_length = models.BigIntegerField(null=True, blank=True)
     installed_at = models.DateTimeField(null=True, blank=True)
+    # Name and version of that software, where it is a package of the tenant; a target name alone does not tell them.
+    installed_name = models.CharField(max_length=80, blank=True)
+    installed_version = models.CharField(max_length=60, blank=True)
 
     class Meta:
         constraints = [
@@ -77,6 +87,8 @@ class Ecu(models.Model):
             models.Index("hardware_id", "vehicle", name="ecu_hardware"),
             models.Index("installed_target", "vehicle", name="ecu_installed_target"),
             models.Index("installed_sha256", "vehicle", name="ecu_installed"),
+            models.Index("installed_name", "installed_version", "vehicle", name="ecu_installed_software"),
+            models.Index("installed_version", "vehicle", name="ecu_installed_version"),
         ]
 
     def __str__(self) -> str:
@@ -166,8 +178,10 @@ class Attribute(models.Model):
 class AttributeValue(models.Model):
     """One vehicle's value of one attribute, in the column of its type."""
 
-    vehicle = models.ForeignKey(Vehicle, models.CASCADE, related_name="attribute_values")
-    attribute = models.ForeignKey(Attribute, models.CASCADE, related_name="values")
+    # A constraint below begins with it, so that it needs no index of its own.
+    vehicle = models.ForeignKey(Vehicle, models.CASCADE, related_name="attribute_values", db_index=False)
+    # Nor this one: the indexes below begin with it.
+    attribute = models.ForeignKey(Attribute, models.CASCADE, related_name="values", db_index=False)
     text = models.CharField(max_length=255, null=True, blank=True)  # noqa: DJ001 - null means "not of this type"
     number = models.FloatField(null=True, blank=True)
     boolean = models.BooleanField(null=True, blank=True)
@@ -189,9 +203,14 @@ class AttributeValue(models.Model):
         ]
         indexes = [
             models.Index("attribute", "text", "vehicle", name="attribute_value_text"),
-            models.Index("attribute", "number", "vehicle", name="attribute_value_number"),
-            models.Index("attribute", "boolean", "vehicle", name="attribute_value_boolean"),
-            models.Index("attribute", "time", "vehicle", name="attribute_value_time"),
+            # Each value is of one type: only the first holds all of them.
+            models.Index(
+                "attribute", "number", "vehicle", name="attribute_value_number", condition=Q(number__isnull=False)
+            ),
+            models.Index(
+                "attribute", "boolean", "vehicle", name="attribute_value_boolean", condition=Q(boolean__isnull=False)
+            ),
+            models.Index("attribute", "time", "vehicle", name="attribute_value_time", condition=Q(time__isnull=False)),
         ]
 
     def __str__(self) -> str:
@@ -223,7 +242,8 @@ class Group(models.Model):
 class Membership(models.Model):
     """One vehicle in one static group."""
 
-    group = models.ForeignKey(Group, models.CASCADE, related_name="memberships")
+    # The constraint below begins with it, so that it needs no index of its own.
+    group = models.ForeignKey(Group, models.CASCADE, related_name="memberships", db_index=False)
     vehicle = models.ForeignKey(Vehicle, models.CASCADE, related_name="memberships")
 
     class Meta:

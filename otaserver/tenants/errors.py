@@ -17,5 +17,13 @@ class TenantExistsError(ConflictError):
     code = "tenant.exists"
 
 
+class ApprovalsRefusedError(RefusedError):
+    code = "tenant.approvals_refused"
+
+
+class ReasonMissingError(RefusedError):
+    code = "tenant.reason_missing"
+
+
 class TokenNameTakenError(ConflictError):
     code = "token.name_taken"

@@ -24,9 +24,14 @@ class Tenant(models.Model):
     # The emergency stop for everything that this tenant runs.
     stopped_at = models.DateTimeField(null=True, blank=True)
     stopped_reason = models.TextField(blank=True)
+    # How many people other than its authors must approve a campaign; 0: whoever drafts one may approve it alone.
+    required_approvals = models.PositiveSmallIntegerField(default=1)
+    # Whether roll-backs need as many; if not, one person drafts, approves and starts one.
+    rollbacks_need_approval = models.BooleanField(default=False)
 
     class Meta:
         constraints = [
+            models.CheckConstraint(name="tenant_required_approvals_in_range", condition=Q(required_approvals__lte=10)),
             models.CheckConstraint(name="tenant_name_lower_case", condition=Q(name=Lower("name"))),
             models.CheckConstraint(name="tenant_polling_in_range", condition=Q(polling_seconds__range=(1, 86400))),
         ]

@@ -5,7 +5,13 @@ from datetime import datetime, timedelta
 from django.db import IntegrityError, transaction
 
 from otaserver.tenants import rules
-from otaserver.tenants.errors import TenantExistsError, TenantNameRefusedError, TokenInvalidError, TokenNameTakenError
+from otaserver.tenants.errors import (
+    ApprovalsRefusedError,
+    TenantExistsError,
+    TenantNameRefusedError,
+    TokenInvalidError,
+    TokenNameTakenError,
+)
 from otaserver.tenants.models import ServiceToken, Tenant
 
 TOKEN_PREFIX = "ota_"
@@ -13,10 +19,11 @@ TOKEN_PREFIX = "ota_"
 LAST_USED_RESOLUTION = timedelta(minutes=1)
 
 
-def create_tenant(name: str, *, at: datetime, title: str = "") -> Tenant:
+def create_tenant(name: str, *, at: datetime, title: str = "", required_approvals: int = 1) -> Tenant:
     """Create a tenant; its name is folded to lower case.
 
     Raises:
+        ApprovalsRefusedError: so many people cannot be required.
         TenantNameRefusedError: the name has other characters or is reserved.
         TenantExistsError: there is one already.
     """
@@ -24,11 +31,23 @@ def create_tenant(name: str, *, at: datetime, title: str = "") -> Tenant:
     problem = rules.tenant_name_problem(name)
     if problem:
         raise TenantNameRefusedError(problem, name=name)
+    refuse_approvals(required_approvals)
     try:
         with transaction.atomic():
-            return Tenant.objects.create(name=name, title=title, created_at=at)
+            return Tenant.objects.create(name=name, title=title, created_at=at, required_approvals=required_approvals)
     except IntegrityError as error:
         raise TenantExistsError(f"There is a tenant {name!r} already.", name=name) from error
+
+
+def refuse_approvals(required: int) -> None:
+    """Refuse a number of approvals that no tenant can require.
+
+    Raises:
+        ApprovalsRefusedError: it is out of range.
+    """
+    problem = rules.approvals_problem(required)
+    if problem:
+        raise ApprovalsRefusedError(problem, required_approvals=required)
 
 
 def issue_service_token(

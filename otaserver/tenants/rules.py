@@ -17,6 +17,7 @@ RESERVED_NAMES = frozenset(
         "webhooks",
     }
 )
+MAX_APPROVALS = 10
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\Z")
 
 
@@ -27,6 +28,18 @@ def tenant_name_problem(name: str) -> str | None:
     if name in RESERVED_NAMES:
         return f"{name!r} is the beginning of other addresses of this server and cannot name a tenant."
     return None
+
+
+def approvals_problem(required: int) -> str | None:
+    """Return why a tenant cannot require so many approvals, as a sentence, or None if it can."""
+    if not 0 <= required <= MAX_APPROVALS:
+        return f"A tenant requires 0 to {MAX_APPROVALS} approvals; {required} is not."
+    return None
+
+
+def is_lowered(*, before: tuple[int, bool], after: tuple[int, bool]) -> bool:
+    """Return whether fewer people have to agree than before: (approvals required, whether roll-backs need them)."""
+    return after[0] < before[0] or after[1] < before[1]
 
 
 def may(role: str, permission: Permission) -> bool:

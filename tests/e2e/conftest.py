@@ -85,7 +85,7 @@ def in_production(server, more):
         return done.stdout
 
     manage("migrate", "--verbosity", "0")
-    manage("create_tenant", "default")
+    manage("create_tenant", "default", "--required-approvals", "0")
     return manage("create_token", "default", "first", "administrator").split()[-1]
 
 

@@ -37,9 +37,23 @@ def test_a_preview_counts_all_and_names_the_first_few():
     assert preview == FilterPreview(25, tuple(f"A{number:02}" for number in range(20)))
 
 
-def test_a_preview_costs_two_queries(django_assert_num_queries):
+def test_a_preview_beyond_its_cap_says_at_least(monkeypatch):
+    monkeypatch.setattr(queries, "PREVIEW_CAP", 3)
+    tenant = make_tenant()
+    for number in range(3):
+        make_vehicle(tenant, f"A{number}")
+    exact = queries.preview(tenant, "blocked = False")
+    make_vehicle(tenant, "A3")
+
+    capped = queries.preview(tenant, "blocked = False")
+
+    assert exact == FilterPreview(3, ("A0", "A1", "A2"))
+    assert (capped.count, capped.is_exact, len(capped.sample)) == (3, False, 3)
+
+
+def test_a_preview_costs_one_query(django_assert_num_queries):
     tenant = make_tenant()
     make_vehicle(tenant)
 
-    with django_assert_num_queries(2):
+    with django_assert_num_queries(1):
         queries.preview(tenant, 'ecu.serial = "x" or blocked = True')

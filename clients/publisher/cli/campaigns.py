@@ -68,9 +68,18 @@ def submit(context: typer.Context, *, name: Name, url: Url, token: Token, as_jso
 
 
 @app.command()
-def approve(context: typer.Context, *, name: Name, url: Url, token: Token, as_json: AsJson = False) -> None:
+def approve(
+    context: typer.Context,
+    *,
+    name: Name,
+    url: Url,
+    token: Token,
+    revision: Annotated[int | None, typer.Option("--revision", help="What was read; refused if it has moved")] = None,
+    as_json: AsJson = False,
+) -> None:
     """Approve a campaign that another has submitted."""
-    _act(context, "approve", url=url, token=token, name=name, as_json=as_json)
+    fields = {} if revision is None else {"revision": revision}
+    _act(context, "approve", url=url, token=token, name=name, as_json=as_json, **fields)
 
 
 @app.command()

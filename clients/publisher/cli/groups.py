@@ -23,6 +23,22 @@ def create(
     Answer(as_json).say(f"Group {name} is there.", made)
 
 
+@app.command()
+def preview(
+    context: typer.Context,
+    *,
+    url: Url,
+    token: Token,
+    filter_: Annotated[str, typer.Option("--filter", help="The filter to try")],
+    as_json: AsJson = False,
+) -> None:
+    """Show how many vehicles match a filter, and a few of them, before there is a group."""
+    found = open_api(context, url, token).post("/groups/preview", {"filter": filter_})
+    few = ", ".join(found["sample"]) or "none"
+    at_least = "" if found["is_exact"] else "At least "
+    Answer(as_json).say(f"{at_least}{found['count']} vehicle(s), among them {few}.", found)
+
+
 @app.command("list")
 def show(context: typer.Context, *, url: Url, token: Token, as_json: AsJson = False) -> None:
     """Show the groups."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import typer
 
-from clients.publisher.cli import campaigns, groups, keys, packages, releases, timing, trust
+from clients.publisher.cli import campaigns, groups, keys, packages, people, releases, tenants, timing, trust, vehicles
 from clients.publisher.cli.context import Seams
 from clients.publisher.errors import PublisherError
 
@@ -21,10 +21,12 @@ app.add_typer(trust.root_app, name="root")
 app.add_typer(packages.app)
 app.add_typer(releases.app, name="release")
 app.add_typer(groups.app, name="group")
+campaigns.app.add_typer(people.app)
 app.add_typer(campaigns.app, name="campaign")
 app.add_typer(timing.app, name="blackout")
-app.add_typer(timing.vehicles_app, name="vehicle")
 app.command()(timing.freeze)
+app.add_typer(tenants.app, name="tenant")
+app.add_typer(vehicles.app, name="vehicle")
 
 
 def run(arguments: Sequence[str], *, seams: Seams | None = None) -> int:

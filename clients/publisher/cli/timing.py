@@ -1,4 +1,4 @@
-"""When nothing may be offered or installed, and in which time zone vehicles are."""
+"""When nothing may be offered or installed, in the whole fleet or a group."""
 
 from typing import Annotated, Any
 
@@ -9,7 +9,6 @@ from clients.publisher.cli.context import Answer, AsJson, Token, Url, open_api
 from clients.publisher.errors import InputError
 
 app = typer.Typer(no_args_is_help=True, help="Blackouts: times in which nothing is offered or installed.")
-vehicles_app = typer.Typer(no_args_is_help=True, help="Vehicles.")
 Name = Annotated[str, typer.Argument(help="The blackout's name")]
 Reason = Annotated[str, typer.Option("--reason", help="Why; it stands in the audit record")]
 
@@ -68,21 +67,6 @@ def freeze(
     """Freeze the whole fleet from now on, until `blackout lift`."""
     made = open_api(context, url, token).post("/blackouts", {"name": name, "reason": reason})
     Answer(as_json).say(_line(made), made)
-
-
-@vehicles_app.command("time-zone")
-def time_zone(
-    context: typer.Context,
-    *,
-    vehicle: Annotated[str, typer.Argument(help="The vehicle's id")],
-    zone: Annotated[str, typer.Argument(help="A name of the IANA database, like Europe/Berlin")],
-    url: Url,
-    token: Token,
-    as_json: AsJson = False,
-) -> None:
-    """Say in which time zone a vehicle is; the windows of its orders go by it."""
-    changed = open_api(context, url, token).post(f"/vehicles/{vehicle}/time-zone", {"time_zone": zone})
-    Answer(as_json).say(f"Vehicle {vehicle} is in {zone}.", changed)
 
 
 def _one(api: Api, noun: str, *, name: str) -> Any:

@@ -9,6 +9,7 @@ from otaserver.campaigns.operations.campaigns import (
     schedule_campaign,
     submit_campaign,
 )
+from otaserver.campaigns.operations.changes import change_campaign, plan_of
 from otaserver.campaigns.operations.consents import ConsentAnswer, record_consent, record_consent_on_behalf
 from otaserver.campaigns.operations.engine import advance_campaign
 from otaserver.campaigns.operations.evidence import EvidenceReport, record_evidence
@@ -35,6 +36,7 @@ __all__ = [
     "advance_campaign",
     "approve_campaign",
     "cancel_campaign",
+    "change_campaign",
     "confirm_withdrawal",
     "create_campaign",
     "create_rollback",
@@ -45,6 +47,7 @@ __all__ = [
     "pause_campaign",
     "record_consent",
     "record_consent_on_behalf",
+    "plan_of",
     "record_evidence",
     "record_log",
     "record_report",

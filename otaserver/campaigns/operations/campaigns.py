@@ -12,7 +12,7 @@ from firmware_store.models import Release
 from otaserver.campaigns import models
 from otaserver.campaigns.errors import CampaignNameTakenError, NoVehicleFitsError, PlanRefusedError
 from otaserver.campaigns.models import Campaign, Wave
-from otaserver.campaigns.operations import checks, decisions, starts, stops
+from otaserver.campaigns.operations import approvals, checks, decisions, starts, stops
 from otaserver.campaigns.queries import bundles
 from otaserver.campaigns.rules import plans
 from otaserver.campaigns.rules.consent import Terms
@@ -23,7 +23,7 @@ from otaserver.fleet.models import Group
 from otaserver.tenants.models import Tenant
 
 # Fields of a plan that are rows of their own.
-_ROWS = frozenset({"waves", "windows"})
+ROWS = frozenset({"waves", "windows"})
 
 
 @dataclass(frozen=True)
@@ -82,16 +82,14 @@ def create_campaign(tenant: Tenant, plan: CampaignPlan, *, by: str, at: datetime
         ReleaseNotPublishedError, NoWayBackError: see `checks`.
         CampaignNameTakenError: the tenant has a campaign of that name.
     """
-    problem = _problem(tenant, plan)
-    if problem is not None:
-        raise PlanRefusedError(problem)
-    values = {field.name: getattr(plan, field.name) for field in fields(plan) if field.name not in _ROWS}
+    refuse_unsound(tenant, plan)
+    values = {field.name: getattr(plan, field.name) for field in fields(plan) if field.name not in ROWS}
     values["halt_codes"] = sorted(plan.halt_codes)
     values["preconditions"] = [dict(condition) for condition in plan.preconditions]
     campaign = Campaign(tenant=tenant, created_by=by, created_at=at, **values)
     release = checks.require_published(plan.release)
     checks.require_way_back(campaign, release)
-    _require_possible(plan, release, at=at)
+    require_possible(plan, release, at=at)
     if plan.ends_at is not None:
         checks.require_lasting_metadata(campaign, release, starts_at=at)
     try:
@@ -99,18 +97,31 @@ def create_campaign(tenant: Tenant, plan: CampaignPlan, *, by: str, at: datetime
             campaign.save(force_insert=True)
     except IntegrityError as error:
         raise CampaignNameTakenError(f"There is a campaign {plan.name!r} already.", name=plan.name) from error
-    Wave.objects.bulk_create(
-        Wave(campaign=campaign, number=number, percent=wave.percent, max_failed=wave.max_failed)
-        for number, wave in enumerate(plan.waves, start=1)
-    )
-    models.Window.objects.bulk_create(models.Window(campaign=campaign, **asdict(each)) for each in plan.windows)
+    store_waves(campaign, plan.waves)
+    store_windows(campaign, plan.windows)
     sentence = f"Drafted: {plan.release} for {plan.group} in {len(plan.waves)} waves."
     decided = decisions.draft(campaign, "campaign.created", sentence, by=by, at=at)
     decisions.record(campaign, [decided])
     return campaign
 
 
-def _require_possible(plan: CampaignPlan, release: bundles.ReleaseView, *, at: datetime) -> None:
+def refuse_unsound(tenant: Tenant, plan: CampaignPlan) -> None:
+    """Refuse a plan that no campaign of the tenant can have.
+
+    Raises:
+        PlanRefusedError: the sentence says what of it cannot be.
+    """
+    problem = _problem(tenant, plan)
+    if problem is not None:
+        raise PlanRefusedError(problem)
+
+
+def require_possible(plan: CampaignPlan, release: bundles.ReleaseView, *, at: datetime) -> None:
+    """Check that a plan's times, pace, preconditions and consent can be kept to.
+
+    Raises:
+        PlanRefusedError: the sentence says which cannot, and why.
+    """
     timing = Timing(
         ends_at=plan.ends_at,
         windows=plan.windows,
@@ -125,10 +136,23 @@ def _require_possible(plan: CampaignPlan, release: bundles.ReleaseView, *, at: d
         raise PlanRefusedError(problem)
 
 
+def store_waves(campaign: Campaign, waves: Sequence[WavePlan]) -> None:
+    """Store the waves of a campaign that has none."""
+    Wave.objects.bulk_create(
+        Wave(campaign=campaign, number=number, percent=wave.percent, max_failed=wave.max_failed)
+        for number, wave in enumerate(waves, start=1)
+    )
+
+
+def store_windows(campaign: Campaign, windows: Sequence[Window]) -> None:
+    """Store the windows of a campaign that has none."""
+    models.Window.objects.bulk_create(models.Window(campaign=campaign, **asdict(each)) for each in windows)
+
+
 def _problem(tenant: Tenant, plan: CampaignPlan) -> str | None:
-    owners = {plan.release.tenant_id, plan.group.tenant_id}
-    if plan.fallback_release is not None:
-        owners.add(plan.fallback_release.tenant_id)
+    # A roll-back, whose plan is changed, has no group.
+    owned = (plan.release, plan.group, plan.fallback_release)
+    owners = {each.tenant_id for each in owned if each is not None}
     if owners != {tenant.pk}:
         return "Release, fallback release and group must belong to the campaign's own tenant."
     if plan.soak_seconds < 1 or plan.max_attempts < 1:
@@ -167,18 +191,25 @@ def submit_campaign(campaign: Campaign, *, by: str, at: datetime) -> None:
 
 
 @transaction.atomic
-def approve_campaign(campaign: Campaign, *, by: str, at: datetime) -> None:
+def approve_campaign(campaign: Campaign, *, by: str, at: datetime, revision: int | None = None) -> None:
     """Approve a campaign in review, checking it again: much may have changed since.
+
+    It is approved once as many people have as its tenant requires, at least one.
 
     Raises:
         InvalidTransitionError: it is not in review.
+        CampaignMovedError, OwnApprovalError, AlreadyApprovedError: see `approvals`.
         NoVehicleFitsError: no vehicle could take part.
         MetadataEndsError: it would outlive metadata that vehicles need.
         ReleaseNotPublishedError, NoWayBackError: see `checks`.
     """
     checks.require_state(campaign, CampaignState.IN_REVIEW)
-    campaign.move_to(CampaignState.APPROVED, approved_by=by, reason="")
+    given = approvals.give_approval(campaign, by=by, at=at, revision=revision)
     checks.require_lasting_metadata(campaign, _require_feasible(campaign), starts_at=at)
+    if given.missing:
+        _decide(campaign, "campaign.approval_given", f"Approved; {given.missing} more must approve.", by=by, at=at)
+        return
+    campaign.move_to(CampaignState.APPROVED, approved_by=by, reason="")
     _decide(campaign, "campaign.approved", "Approved.", by=by, at=at)
 
 

@@ -36,6 +36,11 @@ def mark(tenant: Tenant, condition: Q, *, at: datetime) -> int:
     return Assignment.objects.filter(pk__in=standing.order_by().values("pk")).update(renew_at=at)
 
 
+def mark_all(campaign: Campaign, *, at: datetime) -> int:
+    """Let the next tick make anew all of a campaign's orders that are not being installed; the caller holds its row."""
+    return campaign.assignments.filter(state__in=STOPPABLE_STATES).update(renew_at=at)
+
+
 def renew(campaign: Campaign, *, at: datetime) -> bool:
     """Make up to a chunk of a campaign's orders anew that are due for it, and return whether more may be.
 

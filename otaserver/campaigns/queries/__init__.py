@@ -1,20 +1,27 @@
+from otaserver.campaigns.queries.approvals import ApprovalView, approval_view, required_approvals
 from otaserver.campaigns.queries.bundles import ReleaseView, VehicleView, release_view, vehicle_views
 from otaserver.campaigns.queries.counts import Progress, decisions, failures_by_code, progress, wave_counts
 from otaserver.campaigns.queries.explanations import explain, explain_all
 from otaserver.campaigns.queries.gates import GateView, StratumView, gate_tests, gate_view
 from otaserver.campaigns.queries.orders import build_order, order_for
 from otaserver.campaigns.queries.reasons import measurements
+from otaserver.campaigns.queries.vehicle_explanations import Answer, VehicleExplanation, explain_vehicle
 
 __all__ = [
+    "Answer",
+    "ApprovalView",
     "GateView",
     "Progress",
     "ReleaseView",
     "StratumView",
+    "VehicleExplanation",
     "VehicleView",
+    "approval_view",
     "build_order",
     "decisions",
     "explain",
     "explain_all",
+    "explain_vehicle",
     "failures_by_code",
     "gate_tests",
     "gate_view",
@@ -22,6 +29,7 @@ __all__ = [
     "order_for",
     "progress",
     "release_view",
+    "required_approvals",
     "vehicle_views",
     "wave_counts",
 ]

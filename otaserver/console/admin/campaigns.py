@@ -33,7 +33,7 @@ class CampaignAdmin(ReadOnlyAdmin):
                     ("release", "group", "rolls_back"),
                     ("fallback_release", "no_way_back_reason"),
                     "reason",
-                    ("created_by", "approved_by"),
+                    ("created_by", "approved_by", "revision"),
                     "created_at",
                     ("started_at", "finished_at"),
                 ]
@@ -96,7 +96,7 @@ class CampaignAdmin(ReadOnlyAdmin):
         return str(campaign.shown_progress.sentence)
 
     def tables(self, row: Campaign) -> Sequence[Table]:
-        return [_waves(row), _gate(row), _failures(row), _decisions(row)]
+        return [_waves(row), _people(row), _gate(row), _failures(row), _decisions(row)]
 
 
 @admin.register(Assignment, site=site)
@@ -177,6 +177,15 @@ def _waves(campaign: Campaign) -> Table:
 
 def _all_vehicles(campaign: Campaign) -> str:
     return link_to_list(Assignment, "All vehicles of this campaign", campaign__id__exact=campaign.pk)
+
+
+def _people(campaign: Campaign) -> Table:
+    """Who has approved this round of it, and how many people are missing."""
+    view = campaign_queries.approval_view(campaign)
+    rows = [[approval.by, moment(approval.at), approval.revision] for approval in view.given]
+    others = "one person, who may be an author" if view.required == 0 else f"{view.required} other than the authors"
+    note = f"Needs {others}; {view.missing} missing. Authors: {', '.join(view.authors)}."
+    return Table("Approvals", ["by", "at", "revision"], rows, note=note)
 
 
 def _gate(campaign: Campaign) -> Table:

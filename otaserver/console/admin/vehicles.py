@@ -3,7 +3,9 @@ from collections.abc import Sequence
 from django.contrib import admin
 from django.utils.safestring import SafeString
 
+from otaserver import clock
 from otaserver.campaigns.models import Attempt
+from otaserver.campaigns.queries import explain_vehicle
 from otaserver.console import queries
 from otaserver.console.admin.base import ReadOnlyAdmin
 from otaserver.console.site import site
@@ -40,6 +42,7 @@ class VehicleAdmin(ReadOnlyAdmin):
             :ATTEMPTS_SHOWN
         ]
         return [
+            _explanation(row),
             _ecus(row),
             Table(
                 "Attempts",
@@ -60,6 +63,13 @@ class VehicleAdmin(ReadOnlyAdmin):
             _manifests(row),
             _attributes(row),
         ]
+
+
+def _explanation(vehicle: Vehicle) -> Table:
+    found = explain_vehicle(vehicle, at=clock.now())
+    rows = [[a.campaign or NOTHING, a.sentence, a.rule, a.limit, a.value, a.remedy] for a in found.answers]
+    headers = ["campaign", "why", "rule", "its value", "the vehicle's", "what would change it"]
+    return Table("Is it being updated?", headers, rows, note="Yes." if found.is_being_updated else "No.")
 
 
 def _ecus(vehicle: Vehicle) -> Table:

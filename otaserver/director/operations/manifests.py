@@ -27,6 +27,7 @@ from otaserver.director.manifests import (
     read_reference,
 )
 from otaserver.director.models import Direction, InstalledImage, Manifest
+from otaserver.director.operations.software import NOTHING_KNOWN, known_software
 from otaserver.errors import OtaError
 from otaserver.fleet.models import Ecu, Vehicle
 
@@ -87,8 +88,9 @@ def _accept(vehicle: Vehicle, body: bytes, digest: str, at: datetime, read: Mani
     stored = Manifest.objects.create(
         vehicle=vehicle, received_at=at, sha256=digest, body=body, is_accepted=True, findings=found
     )
+    software = known_software(vehicle.tenant_id, known)
     for report in sorted(known, key=lambda report: ecus[report.serial].pk):
-        _write_down(report, ecus[report.serial], stored, at)
+        _write_down(report, ecus[report.serial], stored, at, software.get(report.serial, NOTHING_KNOWN))
     Vehicle.objects.filter(pk=vehicle.pk).update(confirmed_at=at, is_manifest_wanted=False)
     vehicle.confirmed_at, vehicle.is_manifest_wanted = at, False
     return ReceivedManifest(is_new=True, proved=proved, findings=tuple(found), report=manifest.report)
@@ -176,7 +178,7 @@ def _unassigned(changed: Sequence[EcuReport], vehicle: Vehicle) -> list[str]:
     ]
 
 
-def _write_down(report: EcuReport, ecu: Ecu, manifest: Manifest, at: datetime) -> None:
+def _write_down(report: EcuReport, ecu: Ecu, manifest: Manifest, at: datetime, software: tuple[str, str]) -> None:
     is_changed = (ecu.installed_target, ecu.installed_sha256) != (report.target_name, report.sha256)
     rows = Ecu.objects.filter(pk=ecu.pk, report_counter=ecu.report_counter)
     if not rows.update(
@@ -184,6 +186,8 @@ def _write_down(report: EcuReport, ecu: Ecu, manifest: Manifest, at: datetime) -
         installed_target=report.target_name,
         installed_sha256=report.sha256,
         installed_length=report.length,
+        installed_name=software[0],
+        installed_version=software[1],
         installed_at=at if is_changed else ecu.installed_at,
     ):
         raise ManifestReplayedError(f"ECU {ecu.serial} has reported meanwhile.", ecu_serial=ecu.serial)

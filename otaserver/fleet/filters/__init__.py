@@ -5,8 +5,9 @@
 
 Fields: `vehicle_id`, `time_zone` (text); `enrolled`, `last_contact`, `confirmed` (time; None: never); `blocked`
 (boolean); `attribute.<name>` (of its declared type; None: no value); `group` (a static group's name); `ecu.serial`,
-`ecu.hardware_id`, `ecu.installed` (text; each says "some ECU of the vehicle …"; `installed` is a target name, None
-until the first manifest), and `ecu(…)`, in which `serial`, `hardware_id` and `installed` speak of one and the same ECU.
+`ecu.hardware_id`, `ecu.installed`, `ecu.package`, `ecu.version` (text; each says "some ECU of the vehicle …";
+`installed` is a target name, None until the first manifest; `package` and `version` are those of the tenant's package
+that it is, None where it is none), and `ecu(…)`, in which all of these speak of one and the same ECU.
 
 Operators: `=`, `!=`, `in (…)`, `not in (…)` on all but booleans, which have the first two; `~` (contains), `!~`,
 `startswith`, `endswith` and their `not` forms on text, without regard to case; `<`, `<=`, `>`, `>=` on numbers and
@@ -17,6 +18,6 @@ A negative operator is exactly the complement of its positive one: a vehicle wit
 `attribute.x != "a"`.
 """
 
-from otaserver.fleet.filters.compiler import compile_filter
+from otaserver.fleet.filters.compiler import compile_filter, filters_met
 
-__all__ = ["compile_filter"]
+__all__ = ["compile_filter", "filters_met"]

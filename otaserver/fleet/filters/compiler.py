@@ -1,18 +1,18 @@
 """Turns a filter into a Q over the vehicles of one tenant. What it names is looked up within that tenant only."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import and_, or_
 from typing import Any
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import BooleanField, Exists, ExpressionWrapper, OuterRef, Q, QuerySet
 
-from otaserver.fleet.errors import FilterUnknownGroupError
+from otaserver.fleet.errors import FilterRefusedError, FilterUnknownGroupError
 from otaserver.fleet.filters import grammar
 from otaserver.fleet.filters.fields import ECU_FIELDS, VEHICLE_FIELDS, Field, is_negative, positive, refuse_unknown
 from otaserver.fleet.filters.syntax import Block, Combination, Condition, Expression, Not, conditions
-from otaserver.fleet.models import Attribute, AttributeValue, Ecu, Group, Membership
+from otaserver.fleet.models import Attribute, AttributeValue, Ecu, Group, Membership, Vehicle
 from otaserver.fleet.states import AttributeType, GroupKind
 from otaserver.tenants.models import Tenant
 
@@ -28,13 +28,46 @@ def compile_filter(tenant: Tenant, text: str) -> Q:
     expression = grammar.parse(text)
     names = {condition.field for condition in conditions(expression)}
     attributes = Attribute.objects.filter(tenant=tenant) if any(name.startswith("attribute.") for name in names) else ()
-    return _walk(expression, _Vehicles(tenant, {f"attribute.{known.name}": known for known in attributes}))
+    vehicles = _Vehicles(tenant, {f"attribute.{known.name}": known for known in attributes})
+    return _walk(expression, vehicles, either=vehicles.either)
 
 
-def _walk(expression: Expression, leaf: Callable[[Condition | Block], Q]) -> Q:
+def filters_met(vehicle: Vehicle, texts: Mapping[int, str]) -> dict[int, bool | None]:
+    """Return which of these filters one vehicle meets, by their keys; None: the filter cannot be answered.
+
+    However many there are, in three queries: each is asked of this vehicle alone, so that no union is needed.
+    """
+    leaf = _OneVehicle(
+        vehicle.tenant,
+        {f"attribute.{known.name}": known for known in Attribute.objects.filter(tenant=vehicle.tenant_id)},
+        {group.name: group for group in Group.objects.filter(tenant=vehicle.tenant_id, kind=GroupKind.STATIC)},
+    )
+    compiled = {key: found for key, text in texts.items() if (found := _compiled(text, leaf)) is not None}
+    asked = [ExpressionWrapper(found, BooleanField()) for found in compiled.values()]
+    row: tuple[Any, ...] = Vehicle.objects.filter(pk=vehicle.pk).values_list(*asked).get() if asked else ()
+    met = dict(zip(compiled, map(bool, row), strict=True))
+    return {key: met.get(key) for key in texts}
+
+
+def _compiled(text: str, leaf: "_OneVehicle") -> Q | None:
+    try:
+        return _walk(grammar.parse(text), leaf)
+    except FilterRefusedError:
+        return None
+
+
+def _any_of(found: Sequence[Q]) -> Q:
+    return reduce(or_, found)
+
+
+def _walk(
+    expression: Expression, leaf: Callable[[Condition | Block], Q], *, either: Callable[[Sequence[Q]], Q] = _any_of
+) -> Q:
     if isinstance(expression, Combination):
-        return reduce(and_ if expression.operator == "and" else or_, (_walk(part, leaf) for part in expression.parts))
+        parts = [_walk(part, leaf, either=either) for part in expression.parts]
+        return reduce(and_, parts) if expression.operator == "and" else either(parts)
     if isinstance(expression, Not):
+        # NOT IN of a union would be answered by comparing every vehicle with every one of it.
         return ~_walk(expression.part, leaf)
     found = leaf(expression)
     return ~found if isinstance(expression, Condition) and is_negative(expression) else found
@@ -69,6 +102,15 @@ class _Vehicles:
             refuse_unknown(leaf.field, [*VEHICLE_FIELDS, *self.attributes, *ecu_fields, "group"], leaf.place)
         return _exists(Ecu.objects.filter(positive(leaf, ecu_fields[leaf.field])))
 
+    def either(self, found: Sequence[Q]) -> Q:
+        """Return the vehicles of any of these as a union.
+
+        Joined by OR in one WHERE, conditions on other tables are asked of every vehicle in turn; of a union each part
+        is answered from its own index.
+        """
+        first, *others = (Vehicle.objects.filter(part, tenant=self.tenant).order_by().values("pk") for part in found)
+        return Q(pk__in=first.union(*others, all=True))
+
     def _with_attribute(self, condition: Condition, attribute: Attribute) -> Q:
         values = AttributeValue.objects.filter(attribute=attribute)
         if condition.value is None and condition.operator in {"=", "!="}:
@@ -79,7 +121,7 @@ class _Vehicles:
         # Never run: `positive` checks operator and values as for every other text.
         positive(condition, _GROUP)
         names = condition.value if isinstance(condition.value, tuple) else (condition.value,)
-        groups = {group.name: group for group in Group.objects.filter(tenant=self.tenant, name__in=names)}
+        groups = self._groups(names)
         for name in names:
             group = groups.get(str(name))
             if group is None or group.kind != GroupKind.STATIC:
@@ -92,6 +134,19 @@ class _Vehicles:
                     rule=rule,
                 )
         return _exists(Membership.objects.filter(group__in=[group.pk for group in groups.values()]))
+
+    def _groups(self, names: Sequence[Any]) -> Mapping[str, Group]:
+        return {group.name: group for group in Group.objects.filter(tenant=self.tenant, name__in=names)}
+
+
+@dataclass(frozen=True)
+class _OneVehicle(_Vehicles):
+    """Compiles many filters for one vehicle, whose tenant's groups are read once."""
+
+    groups: Mapping[str, Group]
+
+    def _groups(self, names: Sequence[Any]) -> Mapping[str, Group]:
+        return {name: self.groups[name] for name in names if name in self.groups}
 
 
 def _exists(rows: QuerySet[Any]) -> Q:

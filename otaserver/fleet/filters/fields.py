@@ -46,6 +46,8 @@ ECU_FIELDS: Mapping[str, Field] = {
     "serial": Field(AttributeType.TEXT, "serial"),
     "hardware_id": Field(AttributeType.TEXT, "hardware_id"),
     "installed": Field(AttributeType.TEXT, "installed_target", Q(installed_target="")),
+    "package": Field(AttributeType.TEXT, "installed_name", Q(installed_name="")),
+    "version": Field(AttributeType.TEXT, "installed_version", Q(installed_version="")),
 }
 
 

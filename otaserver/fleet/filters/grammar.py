@@ -16,6 +16,28 @@ from otaserver.fleet.filters.syntax import Block, Condition, Constant, Expressio
 MAX_LENGTH = 4000
 MAX_DEPTH = 20
 MAX_CONDITIONS = 50
+# What the parser's tokens are to whoever writes a filter, in the order in which they are told.
+_TOKENS = {
+    "NAME": "a field",
+    "STRING_VALUE": "a text in quotes",
+    "INT_VALUE": "a number",
+    "FLOAT_VALUE": "a number",
+    "TRUE": "True or False",
+    "FALSE": "True or False",
+    "NONE": "None",
+    **dict.fromkeys(
+        ["EQUALS", "NOT_EQUALS", "GREATER", "GREATER_EQUAL", "LESS", "LESS_EQUAL", "CONTAINS", "NOT_CONTAINS"],
+        "an operator",
+    ),
+    **dict.fromkeys(["STARTSWITH", "ENDSWITH", "IN"], "an operator"),
+    "NOT": "not",
+    "AND": "and",
+    "OR": "or",
+    "PAREN_L": "an opening parenthesis",
+    "PAREN_R": "a closing parenthesis",
+    "COMMA": "a comma",
+    "$end": "the end",
+}
 _LINE_END = re.compile("\r\n|[\n\r\u2028\u2029]")
 
 
@@ -110,9 +132,16 @@ class _Parser(DjangoQLParser):  # type: ignore[misc] # djangoql has no types
 
     def raise_syntax_error(self, message: str, token: Any = None) -> NoReturn:
         if token is None:
-            _refuse_syntax("The filter ends where more is expected.", self._text, len(self._text), "")
+            rule = f"The filter ends where more is expected: {self._expected()}."
+            _refuse_syntax(rule, self._text, len(self._text), "")
         shown = str(token.value)[:20]
-        _refuse_syntax(f"{shown!r} is not expected here.", self._text, token.lexpos, shown)
+        rule = f"{shown!r} is not expected here, but {self._expected()}."
+        _refuse_syntax(rule, self._text, token.lexpos, shown)
+
+    def _expected(self) -> str:
+        """Return what could stand where the text stops making sense, by the parser's own table."""
+        possible = {_TOKENS.get(token) for token in self.yacc.action[self.yacc.state]} - {None}
+        return " or ".join(name for name in dict.fromkeys(_TOKENS.values()) if name in possible)
 
     def _bounded(self, expression: Expression, position: int) -> Expression:
         if expression.depth > MAX_DEPTH:

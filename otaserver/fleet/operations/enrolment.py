@@ -13,7 +13,15 @@ from otaserver.fleet.rules import EcuDeclaration, EnrolmentRequest
 from otaserver.tenants.models import Tenant
 
 # What an ECU has proved stays with it through a re-enrolment, as long as its key does.
-_PROVED = ("report_counter", "installed_target", "installed_sha256", "installed_length", "installed_at")
+_PROVED = (
+    "report_counter",
+    "installed_target",
+    "installed_sha256",
+    "installed_length",
+    "installed_at",
+    "installed_name",
+    "installed_version",
+)
 
 
 def enrol(tenant: Tenant, request: EnrolmentRequest, *, address: str, at: datetime) -> identity.Enrolment:

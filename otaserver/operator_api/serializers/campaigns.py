@@ -1,5 +1,6 @@
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from firmware_store.models import Release
@@ -9,6 +10,7 @@ from otaserver.campaigns.rules.windows import MAX_WINDOWS
 from otaserver.campaigns.states import Consent, WaveRule
 from otaserver.fleet.models import Group
 from otaserver.operator_api.serializers.fields import ExactField
+from otaserver.operator_api.serializers.people import ApprovalsSerializer
 from otaserver.operator_api.serializers.timing import (
     ConsentSerializer,
     MeasuredSerializer,
@@ -101,6 +103,25 @@ class PlanDeclaration(serializers.Serializer[Any]):
     )
 
 
+class PlanChanges(PlanDeclaration):
+    """What is left out stays as it is. A campaign that has left its review needs a reason."""
+
+    reason = serializers.CharField(max_length=2000, required=False, allow_blank=True)
+
+    def get_fields(self) -> dict[str, Any]:
+        fields = super().get_fields()
+        for field in fields.values():
+            field.required, field.default = False, serializers.empty
+        return fields
+
+    def to_internal_value(self, data: Any) -> Any:
+        # A name with a typo would change nothing, and nobody would notice.
+        unknown = sorted(set(data) - set(self.fields)) if isinstance(data, dict) else []
+        if unknown:
+            raise serializers.ValidationError({name: ["A campaign has no such field."] for name in unknown})
+        return super().to_internal_value(data)
+
+
 class RollbackDeclaration(serializers.Serializer[Any]):
     """Without a release it is the way back that the campaign was approved with."""
 
@@ -167,6 +188,7 @@ class CampaignSerializer(serializers.ModelSerializer[Campaign]):
             "created_by",
             "created_at",
             "approved_by",
+            "revision",
             "starts_at",
             "started_at",
             "finished_at",
@@ -208,9 +230,14 @@ class CampaignDetailSerializer(CampaignSerializer):
     waves = CountedWave(many=True)
     counts = serializers.SerializerMethodField()
     gate = serializers.SerializerMethodField()
+    approvals = serializers.SerializerMethodField()
 
     class Meta(CampaignSerializer.Meta):
-        fields = [*CampaignSerializer.Meta.fields, "waves", "counts", "gate"]
+        fields = [*CampaignSerializer.Meta.fields, "waves", "counts", "gate", "approvals"]
+
+    @extend_schema_field(ApprovalsSerializer)
+    def get_approvals(self, campaign: Campaign) -> dict[str, Any]:
+        return dict(ApprovalsSerializer(queries.approval_view(campaign)).data)
 
     def get_counts(self, campaign: Campaign) -> dict[str, int]:
         progress: queries.Progress = self.context["progress"]

@@ -19,6 +19,8 @@ class EcuSerializer(serializers.ModelSerializer[Ecu]):
             "installed_target",
             "installed_sha256",
             "installed_length",
+            "installed_name",
+            "installed_version",
             "installed_at",
         ]
 
@@ -42,6 +44,26 @@ class VehicleSerializer(serializers.ModelSerializer[Vehicle]):
         ]
 
 
+class AnswerSerializer(serializers.Serializer[Any]):
+    """One reason: the rule with its value (limit), the vehicle's value, and what would change it."""
+
+    code = serializers.CharField()
+    sentence = serializers.CharField()
+    rule = serializers.CharField()
+    limit = serializers.CharField()
+    value = serializers.CharField()
+    remedy = serializers.CharField()
+    campaign = serializers.CharField(help_text="empty: about the vehicle, whatever campaigns say")
+
+
+class ExplanationSerializer(serializers.Serializer[Any]):
+    """Why a vehicle is, or is not, being updated."""
+
+    vehicle_id = serializers.CharField()
+    is_being_updated = serializers.BooleanField()
+    answers = AnswerSerializer(many=True)
+
+
 class GroupSerializer(serializers.ModelSerializer[Group]):
     class Meta:
         model = Group
@@ -59,6 +81,18 @@ class GroupDeclaration(serializers.Serializer[Any]):
         default=list,
         help_text="vehicle ids",
     )
+
+
+class FilterDeclaration(serializers.Serializer[Any]):
+    filter = ExactField(max_length=10_000)
+
+
+class PreviewSerializer(serializers.Serializer[Any]):
+    """How many vehicles match now, and a few of them. Where the count is not exact, there are at least so many."""
+
+    count = serializers.IntegerField()
+    is_exact = serializers.BooleanField()
+    sample = serializers.ListField(child=serializers.CharField())
 
 
 class VehicleIds(serializers.Serializer[Any]):

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 from django.db.models import QuerySet
@@ -10,7 +11,9 @@ from otaserver import clock
 from otaserver.campaigns import operations, queries
 from otaserver.campaigns.models import Campaign, Wave
 from otaserver.campaigns.operations import CampaignPlan, WavePlan
+from otaserver.errors import PreconditionError
 from otaserver.fleet.models import Group
+from otaserver.operator_api.bodies import expected_version
 from otaserver.operator_api.errors import FieldsInvalidError
 from otaserver.operator_api.serializers.campaigns import (
     SETTINGS,
@@ -18,6 +21,7 @@ from otaserver.operator_api.serializers.campaigns import (
     CampaignDetailSerializer,
     CampaignSerializer,
     DecisionSerializer,
+    PlanChanges,
     PlanDeclaration,
     RollbackDeclaration,
     WaveDecision,
@@ -39,7 +43,8 @@ class CampaignView(TenantView):
     def shown(self, pk: int, *, status: int = 200) -> Response:
         campaign = self.find(self.campaigns().prefetch_related("waves"), pk)
         context = {"progress": queries.progress(campaign), "gate": queries.gate_view(campaign)}
-        return Response(CampaignDetailSerializer(campaign, context=context).data, status=status)
+        headers = {"ETag": f'"{campaign.revision}"', "Cache-Control": "no-store"}
+        return Response(CampaignDetailSerializer(campaign, context=context).data, status=status, headers=headers)
 
 
 class CampaignList(CampaignView):
@@ -69,11 +74,44 @@ class CampaignList(CampaignView):
 
 
 class CampaignDetail(CampaignView):
-    permissions = {"GET": Permission.VIEW}
+    permissions = {"GET": Permission.VIEW, "PATCH": Permission.MANAGE_CAMPAIGNS}
 
-    @extend_schema(responses=CampaignDetailSerializer)
+    @extend_schema(responses=CampaignDetailSerializer, description="A campaign; its revision is the ETag.")
     def get(self, request: Request, pk: int) -> Response:
         return self.shown(pk)
+
+    @extend_schema(
+        request=PlanChanges,
+        responses=CampaignDetailSerializer,
+        parameters=[OpenApiParameter("If-Match", str, OpenApiParameter.HEADER, required=True)],
+    )
+    def patch(self, request: Request, pk: int) -> Response:
+        campaign = self.find(self.campaigns(), pk)
+        revision = expected_version(request)
+        wanted = self.received(PlanChanges)
+        if revision != campaign.revision:
+            raise PreconditionError(
+                f"Campaign {campaign} has revision {campaign.revision} by now, not {revision}; read it again.",
+                revision=campaign.revision,
+                state=campaign.state,
+            )
+        reason = wanted.pop("reason", "")
+        plan = replace(operations.plan_of(campaign), **self._changes(wanted))
+        operations.change_campaign(
+            campaign, plan, revision=revision, reason=reason, by=self.caller.actor, at=clock.now()
+        )
+        return self.shown(pk)
+
+    def _changes(self, wanted: dict[str, Any]) -> dict[str, Any]:
+        found = dict(wanted)
+        for name in ("release", "fallback_release"):
+            if found.get(name) is not None:
+                found[name] = self.release(found[name])
+        if "group" in found:
+            found["group"] = self.find(Group.objects.filter(tenant=self.caller.tenant), found["group"])
+        if "waves" in found:
+            found["waves"] = tuple(WavePlan(**wave) for wave in found["waves"])
+        return found
 
 
 class CampaignRollback(CampaignView):

@@ -7,6 +7,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from otaserver import clock
+from otaserver.campaigns.queries import explain_vehicle
 from otaserver.fleet import operations, queries
 from otaserver.fleet.errors import VehicleNotFoundError
 from otaserver.fleet.models import Group, Vehicle
@@ -14,9 +15,12 @@ from otaserver.operator_api.operations import issue_claim_codes
 from otaserver.operator_api.serializers.fleet import (
     ClaimCodeRequest,
     ClaimCodes,
+    ExplanationSerializer,
+    FilterDeclaration,
     GroupDeclaration,
     GroupSerializer,
     MembershipChange,
+    PreviewSerializer,
     VehicleIds,
     VehicleSerializer,
 )
@@ -64,6 +68,15 @@ class VehicleDetail(FleetView):
         return Response(VehicleSerializer(queries.vehicle_by_id(self.caller.tenant, vehicle_id)).data)
 
 
+class VehicleExplanation(FleetView):
+    permissions = {"GET": Permission.VIEW}
+
+    @extend_schema(responses=ExplanationSerializer)
+    def get(self, request: Request, vehicle_id: str) -> Response:
+        vehicle = queries.vehicle_by_id(self.caller.tenant, vehicle_id)
+        return Response(ExplanationSerializer(explain_vehicle(vehicle, at=clock.now())).data)
+
+
 class GroupList(FleetView):
     permissions = {"GET": Permission.VIEW, "POST": Permission.MANAGE_FLEET}
 
@@ -83,6 +96,15 @@ class GroupList(FleetView):
             at=clock.now(),
         )
         return Response(GroupSerializer(group).data, status=201)
+
+
+class GroupPreview(FleetView):
+    permissions = {"POST": Permission.VIEW}
+
+    @extend_schema(request=FilterDeclaration, responses=PreviewSerializer)
+    def post(self, request: Request) -> Response:
+        found = queries.preview(self.caller.tenant, self.received(FilterDeclaration)["filter"])
+        return Response(PreviewSerializer(found).data)
 
 
 class GroupDetail(FleetView):

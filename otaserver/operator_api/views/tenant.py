@@ -14,6 +14,7 @@ from otaserver.operator_api.operations import change_tenant_settings
 from otaserver.operator_api.serializers.campaigns import Reason
 from otaserver.operator_api.views.base import TenantView
 from otaserver.tenants.models import Tenant
+from otaserver.tenants.rules import MAX_APPROVALS
 from otaserver.tenants.states import PERMISSIONS, Permission
 
 
@@ -27,7 +28,16 @@ class MeSerializer(serializers.Serializer[Any]):
 class TenantSerializer(serializers.ModelSerializer[Tenant]):
     class Meta:
         model = Tenant
-        fields = ["name", "title", "polling_seconds", "has_public_targets", "stopped_at", "stopped_reason"]
+        fields = [
+            "name",
+            "title",
+            "polling_seconds",
+            "has_public_targets",
+            "stopped_at",
+            "stopped_reason",
+            "required_approvals",
+            "rollbacks_need_approval",
+        ]
 
 
 class EntrySerializer(serializers.ModelSerializer[Entry]):
@@ -53,11 +63,16 @@ class Me(TenantView):
 
 
 class TenantSettings(serializers.Serializer[Any]):
-    """What is left out stays as it is."""
+    """What is left out stays as it is. A reason is needed where fewer people would have to agree than before."""
 
     title = serializers.CharField(max_length=200, required=False, allow_blank=True)
     polling_seconds = serializers.IntegerField(min_value=1, max_value=86400, required=False)
     has_public_targets = serializers.BooleanField(required=False)
+    required_approvals = serializers.IntegerField(
+        min_value=0, max_value=MAX_APPROVALS, required=False, help_text="people other than a campaign's authors"
+    )
+    rollbacks_need_approval = serializers.BooleanField(required=False)
+    reason = serializers.CharField(max_length=2000, required=False, allow_blank=True)
 
 
 class TenantDetail(TenantView):
@@ -70,7 +85,10 @@ class TenantDetail(TenantView):
     @extend_schema(request=TenantSettings, responses=TenantSerializer)
     def patch(self, request: Request) -> Response:
         changes = self.received(TenantSettings)
-        tenant = change_tenant_settings(self.caller.tenant, changes, by=self.caller.actor, at=clock.now())
+        reason = changes.pop("reason", "")
+        tenant = change_tenant_settings(
+            self.caller.tenant, changes, by=self.caller.actor, at=clock.now(), reason=reason
+        )
         return Response(TenantSerializer(tenant).data)
 
 

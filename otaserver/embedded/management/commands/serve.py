@@ -44,6 +44,10 @@ class Command(BaseCommand):
         connections.close_all()
         if made is not None:
             self._say(f"Operator token: {made.token}  (kept in {made.token_file})")
+            self._say(
+                f"Tenant {first_start.TENANT} requires no second person: who drafts a campaign may approve it alone. "
+                "To change that: python -m clients.publisher tenant approvals 1"
+            )
             self._say(f"Console: user {first_start.CONSOLE_USER}, password {made.password}  (in {made.password_file})")
         self._say(
             f"Keys under {settings.VAR_DIR} are for trying only: whoever can read that folder can sign for your "

@@ -18,11 +18,24 @@ class Command(BaseCommand):
             action="store_true",
             help="anybody may download packages, not only the tenant's vehicles",
         )
+        parser.add_argument(
+            "--required-approvals",
+            type=int,
+            default=1,
+            help="how many people other than its authors must approve a campaign (default 1); 0: nobody else",
+        )
 
-    def handle(self, *, name: str, title: str, public_targets: bool, **options: Any) -> None:
+    def handle(
+        self, *, name: str, title: str, public_targets: bool, required_approvals: int = 1, **options: Any
+    ) -> None:
         try:
             tenant = operations.open_tenant(
-                name, title=title, has_public_targets=public_targets, by="command", at=clock.now()
+                name,
+                title=title,
+                has_public_targets=public_targets,
+                required_approvals=required_approvals,
+                by="command",
+                at=clock.now(),
             )
         except OtaError as error:
             raise CommandError(error.message) from error

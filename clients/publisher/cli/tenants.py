@@ -1,0 +1,38 @@
+from typing import Annotated
+
+import typer
+
+from clients.publisher.cli.context import Answer, AsJson, Token, Url, open_api
+
+app = typer.Typer(no_args_is_help=True, help="The tenant itself.")
+
+
+@app.command()
+def show(context: typer.Context, *, url: Url, token: Token, as_json: AsJson = False) -> None:
+    """Show the tenant's settings."""
+    tenant = open_api(context, url, token).get("/tenant")
+    if as_json:
+        Answer(as_json).say("", tenant)
+    else:
+        Answer(as_json).rows(("setting", "value"), [{"setting": name, "value": tenant[name]} for name in tenant])
+
+
+@app.command()
+def approvals(
+    context: typer.Context,
+    *,
+    people: Annotated[int, typer.Argument(help="How many people other than its authors must approve a campaign")],
+    url: Url,
+    token: Token,
+    rollbacks: Annotated[
+        bool | None, typer.Option("--rollbacks/--no-rollbacks", help="whether roll-backs need as many")
+    ] = None,
+    reason: Annotated[str, typer.Option("--reason", help="Needed where fewer people have to agree than before")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Set how many people must approve a campaign; 0: whoever drafts one may approve it alone."""
+    changes: dict[str, object] = {"required_approvals": people, "reason": reason}
+    if rollbacks is not None:
+        changes["rollbacks_need_approval"] = rollbacks
+    changed = open_api(context, url, token).patch("/tenant", changes)
+    Answer(as_json).say(f"Campaigns of {changed['name']} need {changed['required_approvals']} approval(s).", changed)

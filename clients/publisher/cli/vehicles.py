@@ -1,0 +1,38 @@
+from typing import Annotated
+from urllib.parse import quote
+
+import typer
+
+from clients.publisher.cli.context import Answer, AsJson, Token, Url, open_api
+
+app = typer.Typer(no_args_is_help=True, help="Vehicles.")
+VehicleId = Annotated[str, typer.Argument(help="The vehicle's id")]
+
+
+@app.command()
+def explain(context: typer.Context, *, vehicle_id: VehicleId, url: Url, token: Token, as_json: AsJson = False) -> None:
+    """Show why a vehicle is, or is not, being updated, and what would change it."""
+    found = open_api(context, url, token).get(f"/vehicles/{quote(vehicle_id, safe='')}/explanation")
+    answer = Answer(as_json)
+    if as_json:
+        answer.say("", found)
+        return
+    answer.say(f"{vehicle_id} is {'' if found['is_being_updated'] else 'not '}being updated.", found)
+    answer.rows(("campaign", "code", "sentence", "limit", "value", "remedy"), found["answers"])
+
+
+@app.command("time-zone")
+def time_zone(
+    context: typer.Context,
+    *,
+    vehicle_id: VehicleId,
+    zone: Annotated[str, typer.Argument(help="A name of the IANA database, like Europe/Berlin")],
+    url: Url,
+    token: Token,
+    as_json: AsJson = False,
+) -> None:
+    """Say in which time zone a vehicle is; the windows of its orders go by it."""
+    changed = open_api(context, url, token).post(
+        f"/vehicles/{quote(vehicle_id, safe='')}/time-zone", {"time_zone": zone}
+    )
+    Answer(as_json).say(f"Vehicle {vehicle_id} is in {zone}.", changed)

@@ -1,0 +1,42 @@
+import pytest
+
+from otaserver.campaigns.rules import approvals
+
+
+@pytest.mark.parametrize(
+    ("is_rollback", "by_tenant", "rollbacks_need_approval", "expected"),
+    [
+        (False, 0, False, 0),
+        (False, 2, False, 2),
+        (False, 2, True, 2),
+        (True, 2, False, 0),
+        (True, 2, True, 2),
+        (True, 0, True, 0),
+    ],
+)
+def test_a_tenant_says_how_many_people_and_whether_roll_backs_need_them(
+    is_rollback, by_tenant, rollbacks_need_approval, expected
+):
+    found = approvals.required(
+        is_rollback=is_rollback, by_tenant=by_tenant, rollbacks_need_approval=rollbacks_need_approval
+    )
+
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("required", "given", "expected"), [(0, 0, 1), (0, 1, 0), (1, 0, 1), (1, 1, 0), (2, 1, 1), (1, 2, 0)]
+)
+def test_somebody_approves_in_any_case(required, given, expected):
+    assert approvals.missing(required=required, given=given) == expected
+
+
+def test_authors_approve_only_where_nobody_else_is_required():
+    authors = ["alice", "carol"]
+
+    assert approvals.own_approval_problem("alice", authors=authors, required=0) is None
+    assert approvals.own_approval_problem("bob", authors=authors, required=1) is None
+    assert approvals.own_approval_problem("carol", authors=authors, required=1) == (
+        "carol has drafted or changed this campaign; 1 person other than its authors must approve it."
+    )
+    assert "2 people other" in approvals.own_approval_problem("alice", authors=authors, required=2)
