@@ -272,6 +272,7 @@ UNFOLD = {
                     {"title": "Overview", "icon": "dashboard", "link": reverse_lazy("console:index")},
                     {"title": "Campaigns", "icon": "stairs", "link": _list_of("campaigns_campaign")},
                     {"title": "Assignments", "icon": "checklist", "link": _list_of("campaigns_assignment")},
+                    {"title": "Blackouts", "icon": "ac_unit", "link": _list_of("campaigns_blackout")},
                     {"title": "Vehicles", "icon": "directions_car", "link": _list_of("fleet_vehicle")},
                     {"title": "Releases", "icon": "inventory", "link": _list_of("firmware_store_release")},
                     {"title": "Packages", "icon": "package_2", "link": _list_of("firmware_store_package")},

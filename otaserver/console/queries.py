@@ -15,7 +15,7 @@ from otaserver.director.models import Direction
 from otaserver.fleet.models import Vehicle
 
 REPORTS_SHOWN = 100
-REPORT_HEADERS = ["received", "attempt", "ECU", "phase", "outcome", "code", "message", "progress"]
+REPORT_HEADERS = ["received", "attempt", "ECU", "phase", "outcome", "code", "message", "measured", "progress"]
 _COLUMNS: Mapping[str, frozenset[str]] = {
     "waiting": frozenset({AssignmentState.WAITING}),
     "under way": ACTIVE_STATES,
@@ -91,6 +91,7 @@ def reports_of(attempts: Iterable[Attempt]) -> Sequence[Sequence[Any]]:
             NOTHING if report.outcome == "none" else badge(report.outcome),
             report.code or NOTHING,
             report.message or NOTHING,
+            ", ".join(f"{name} {value}" for name, value in report.measured.items()) or NOTHING,
             NOTHING if report.progress is None else f"{report.progress} %",
         ]
         for report in found.order_by("-received_at", "-pk")[:REPORTS_SHOWN]

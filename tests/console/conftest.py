@@ -8,7 +8,7 @@ from django.test import Client
 from playwright.sync_api import sync_playwright
 
 from otaserver.audit import operations as audit
-from otaserver.campaigns.models import Assignment, Attempt, Campaign, Decision, GateState, Report, Wave
+from otaserver.campaigns.models import Assignment, Attempt, Blackout, Campaign, Decision, GateState, Report, Wave
 from otaserver.campaigns.states import AssignmentState, CampaignState, ReportOutcome, ReportPhase, Verdict, WaveState
 from otaserver.director.models import Direction, Manifest
 from otaserver.tenants.models import Member, User
@@ -44,6 +44,9 @@ def make_campaign(tenant, *, name="autumn rollout", vehicles=4, state=CampaignSt
         created_by="factory",
         created_at=NOON,
         started_at=NOON,
+    )
+    Blackout.objects.create(
+        tenant=tenant, name=f"{name} freeze", reason="Holidays.", starts_at=NOON, created_by="factory", created_at=NOON
     )
     first = Wave.objects.create(campaign=campaign, number=1, percent=25, state=WaveState.OPEN, opened_at=NOON)
     second = Wave.objects.create(campaign=campaign, number=2, percent=100)

@@ -64,6 +64,7 @@ def test_the_overview_leads_to_a_campaign_and_from_there_to_its_failed_vehicle(c
     [
         "campaigns/campaign/",
         "campaigns/assignment/",
+        "campaigns/blackout/",
         "fleet/vehicle/",
         "firmware_store/package/",
         "firmware_store/release/",

@@ -1,6 +1,15 @@
+from otaserver.console.admin.blackouts import BlackoutAdmin
 from otaserver.console.admin.campaigns import AssignmentAdmin, CampaignAdmin
 from otaserver.console.admin.records import EntryAdmin
 from otaserver.console.admin.software import PackageAdmin, ReleaseAdmin
 from otaserver.console.admin.vehicles import VehicleAdmin
 
-__all__ = ["AssignmentAdmin", "CampaignAdmin", "EntryAdmin", "PackageAdmin", "ReleaseAdmin", "VehicleAdmin"]
+__all__ = [
+    "AssignmentAdmin",
+    "BlackoutAdmin",
+    "CampaignAdmin",
+    "EntryAdmin",
+    "PackageAdmin",
+    "ReleaseAdmin",
+    "VehicleAdmin",
+]

@@ -9,6 +9,7 @@ from django.utils.safestring import SafeString
 from otaserver import clock
 from otaserver.campaigns import queries as campaign_queries
 from otaserver.campaigns.models import Assignment, Campaign
+from otaserver.campaigns.rules.windows import WEEKDAYS
 from otaserver.console import queries
 from otaserver.console.admin.base import ReadOnlyAdmin
 from otaserver.console.site import site
@@ -96,7 +97,7 @@ class CampaignAdmin(ReadOnlyAdmin):
         return str(campaign.shown_progress.sentence)
 
     def tables(self, row: Campaign) -> Sequence[Table]:
-        return [_waves(row), _people(row), _gate(row), _failures(row), _decisions(row)]
+        return [_waves(row), _windows(row), _people(row), _gate(row), _failures(row), _decisions(row)]
 
 
 @admin.register(Assignment, site=site)
@@ -150,7 +151,36 @@ class AssignmentAdmin(ReadOnlyAdmin):
                 [[a.number, moment(a.opened_at), moment(a.closed_at), badge(a.outcome), a.code] for a in attempts],
             ),
             Table("Reports", queries.REPORT_HEADERS, reports),
+            _consents(row),
         ]
+
+
+def _windows(campaign: Campaign) -> Table:
+    rows = [
+        [
+            ", ".join(day for bit, day in enumerate(WEEKDAYS) if window.weekdays >> bit & 1),
+            f"{window.start_minute // 60:02}:{window.start_minute % 60:02}",
+            f"{window.length_minutes} minutes",
+        ]
+        for window in campaign.windows.all()
+    ]
+    return Table("Windows, by each vehicle's own clock", ["weekdays", "from", "for"], rows)
+
+
+def _consents(assignment: Assignment) -> Table:
+    rows = [
+        [
+            moment(each.received_at),
+            badge(each.decision),
+            each.by,
+            each.recorded_by or "the vehicle",
+            each.language,
+            each.text_sha256[:16],
+            "as ordered" if each.is_text_known else "unknown",
+        ]
+        for each in assignment.consents.order_by("-received_at", "-pk")
+    ]
+    return Table("Consent", ["received", "decision", "by", "recorded by", "language", "text", "text is"], rows)
 
 
 def _waves(campaign: Campaign) -> Table:
