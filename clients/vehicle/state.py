@@ -28,6 +28,7 @@ class Memory:
     finished: list[str] = field(default_factory=list)  # attempts that have ended here
     report: dict[str, str] | None = None  # for the next manifest
     events: list[dict[str, Any]] = field(default_factory=list)  # not yet taken by the server
+    health_tried_at: str = ""  # when signals were last asked for and sent
     log_due: str = ""  # the failed attempt whose log the server has not got
 
 

@@ -26,6 +26,7 @@ def create(
     fallback: Annotated[tuple[str, str] | None, typer.Option("--fallback", help="the release to return to")] = None,
     no_way_back: Annotated[str, typer.Option("--no-way-back", help="why there is no release to return to")] = "",
     soak_seconds: Annotated[int | None, typer.Option("--soak-seconds")] = None,
+    control: Annotated[str, typer.Option("--control", help="percent that is held out, to compare with")] = "",
     setting: Annotated[list[str], typer.Option("--set", help="A further field of the plan: field=JSON value")] = [],  # noqa: B006 - typer copies it
     as_json: AsJson = False,
 ) -> None:
@@ -33,6 +34,8 @@ def create(
     settings = dict(_setting(text) for text in setting)
     if soak_seconds is not None:
         settings["soak_seconds"] = soak_seconds
+    if control:
+        settings["control_percent"] = control
     if no_way_back:
         settings["no_way_back_reason"] = no_way_back
     made = open_campaigns(context, url, token).create(

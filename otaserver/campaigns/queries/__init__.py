@@ -3,11 +3,14 @@ from otaserver.campaigns.queries.counts import Progress, decisions, failures_by_
 from otaserver.campaigns.queries.explanations import explain, explain_all
 from otaserver.campaigns.queries.gates import GateView, StratumView, gate_tests, gate_view
 from otaserver.campaigns.queries.orders import build_order, order_for
+from otaserver.campaigns.queries.signals import ComparisonView, SignalView, signal_views, wanted_of
 
 __all__ = [
+    "ComparisonView",
     "GateView",
     "Progress",
     "ReleaseView",
+    "SignalView",
     "StratumView",
     "VehicleView",
     "build_order",
@@ -20,6 +23,8 @@ __all__ = [
     "order_for",
     "progress",
     "release_view",
+    "signal_views",
     "vehicle_views",
+    "wanted_of",
     "wave_counts",
 ]

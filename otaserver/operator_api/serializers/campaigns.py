@@ -26,6 +26,7 @@ SETTINGS = (
     "is_stratified",
     "wave_rule",
     "failure_budget",
+    "control_percent",
     "offer_timeout_seconds",
     "download_timeout_seconds",
     "install_timeout_seconds",
@@ -63,6 +64,14 @@ class PlanDeclaration(serializers.Serializer[Any]):
     is_stratified = serializers.BooleanField(required=False)
     wave_rule = serializers.ChoiceField(choices=WaveRule.choices, required=False)
     failure_budget = serializers.IntegerField(min_value=0, max_value=MAX_COUNT, required=False, allow_null=True)
+    control_percent = serializers.DecimalField(
+        max_digits=5,
+        decimal_places=3,
+        min_value=0,
+        max_value=50,
+        required=False,
+        help_text="of the vehicles that fit: held out and not updated, to compare health signals with",
+    )
     offer_timeout_seconds = serializers.IntegerField(min_value=1, max_value=MAX_SECONDS, required=False)
     download_timeout_seconds = serializers.IntegerField(min_value=1, max_value=MAX_SECONDS, required=False)
     install_timeout_seconds = serializers.IntegerField(min_value=1, max_value=MAX_SECONDS, required=False)

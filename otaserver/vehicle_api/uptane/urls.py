@@ -1,6 +1,6 @@
 from django.urls import re_path
 
-from otaserver.vehicle_api.uptane import director, enrolment, images, reports
+from otaserver.vehicle_api.uptane import director, enrolment, health, images, reports
 
 _TENANT = r"^(?P<tenant>[A-Za-z0-9-]{1,63})/"
 _DIRECTOR = _TENANT + r"director/"
@@ -14,6 +14,7 @@ urlpatterns = [
     re_path(_TENANT + r"renew\Z", enrolment.renew),
     re_path(_TENANT + r"events\Z", reports.events),
     re_path(_TENANT + r"logs\Z", reports.logs),
+    re_path(_TENANT + r"health\Z", health.signals),
     re_path(_DIRECTOR + r"manifest\Z", director.manifest),
     re_path(_DIRECTOR + r"metadata/timestamp\.json\Z", director.timestamp),
     re_path(_DIRECTOR + r"metadata/(?P<role>targets|snapshot)\.json\Z", director.newest),
