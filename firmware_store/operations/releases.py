@@ -83,8 +83,8 @@ def create_release(
         by=by,
         at=at,
         packages=[package.target_name for package, _ in packages],
-        signals=[asdict(one) for one in signals],
-        halt_codes=sorted(halt_codes),
+        **({"signals": [asdict(one) for one in signals]} if signals else {}),
+        **({"halt_codes": sorted(halt_codes)} if halt_codes else {}),
     )
     return release
 

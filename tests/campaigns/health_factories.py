@@ -23,9 +23,7 @@ def start_with_signals(vehicles: int, *, limits: dict[str, float], control: int 
     """A started campaign of a release that states these signals; `control` percent are held out."""
     tenant = make_tenant()
     release = add_signals(make_versions(tenant, "2.0", HARDWARE), **limits)
-    return make_started(
-        vehicles=vehicles, tenant=tenant, release=release, control_percent=Decimal(control), **plan
-    )
+    return make_started(vehicles=vehicles, tenant=tenant, release=release, control_percent=Decimal(control), **plan)
 
 
 def say(assignment: Assignment, *, at: datetime = NOON, **signals: float) -> list[str]:

@@ -59,10 +59,12 @@ def test_what_is_no_table_of_numbers_is_422(soaking, body):
 
 
 @pytest.mark.django_db
-def test_a_number_too_large_for_the_database_is_400(soaking):
+def test_a_number_too_large_for_the_database_is_refused(soaking):
     _, caller = soaking
 
     check_problem(caller.post("health", {"signals": {"boots": 10**400}}), 400, "request.malformed")
+    check_problem(caller.post("health", {"signals": {"boots": 9 * 10**308}}), 422, "request.fields_invalid")
+    assert readings() == []
 
 
 @pytest.mark.django_db

@@ -37,9 +37,7 @@ def first_breach(limits: Limits, failures: Mapping[str, int], reporters: Mapping
     for code in sorted(limits.halt_codes):
         found = max(failures.get(code, 0), reporters.get(code, 0))
         if found > 0:
-            return Breach(
-                "halt_codes", found, 0, f"{found} failed with {code}, which halts the campaign at once."
-            )
+            return Breach("halt_codes", found, 0, f"{found} failed with {code}, which halts the campaign at once.")
     found = failures.get(VERIFICATION_FAILED, 0)
     if found > limits.max_verification_failed:
         allowed = limits.max_verification_failed

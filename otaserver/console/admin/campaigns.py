@@ -10,6 +10,7 @@ from otaserver.campaigns import queries as campaign_queries
 from otaserver.campaigns.models import Assignment, Campaign
 from otaserver.console import queries
 from otaserver.console.admin.base import ReadOnlyAdmin
+from otaserver.console.admin.health import health_tables
 from otaserver.console.site import site
 from otaserver.console.tables import NOTHING, Table, badge, link_to_list, moment
 
@@ -47,7 +48,7 @@ class CampaignAdmin(ReadOnlyAdmin):
                     ("alpha", "beta", "is_stratified"),
                     ("soak_seconds", "wave_rule", "failure_budget"),
                     ("max_failed", "max_verification_failed", "max_in_flight"),
-                    "halt_codes",
+                    ("halt_codes", "control_percent"),
                 ],
             },
         ),
@@ -83,7 +84,7 @@ class CampaignAdmin(ReadOnlyAdmin):
         return str(campaign.shown_progress.sentence)
 
     def tables(self, row: Campaign) -> Sequence[Table]:
-        return [_waves(row), _gate(row), _failures(row), _decisions(row)]
+        return [_waves(row), _gate(row), *health_tables(row), _failures(row), _decisions(row)]
 
 
 @admin.register(Assignment, site=site)

@@ -1,5 +1,6 @@
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from firmware_store.models import Release
@@ -179,15 +180,43 @@ class TestSerializer(serializers.Serializer[Any]):
     highest_rate = serializers.FloatField()
 
 
+class ComparisonSerializer(serializers.Serializer[Any]):
+    """Updated vehicles against those held out: it halts where the logarithm of the evidence reaches the limit."""
+
+    treated = serializers.IntegerField()
+    treated_bad = serializers.IntegerField()
+    control = serializers.IntegerField()
+    control_bad = serializers.IntegerField()
+    verdict = serializers.CharField()
+    log_evidence = serializers.FloatField()
+    limit = serializers.FloatField()
+
+
+class SignalTestSerializer(serializers.Serializer[Any]):
+    """The test of one health signal. `missing` are matured vehicles that reported nothing of it."""
+
+    name = serializers.CharField()
+    signal_limit = serializers.FloatField(help_text="a vehicle above it is bad")
+    good = serializers.IntegerField()
+    bad = serializers.IntegerField()
+    missing = serializers.IntegerField()
+    verdict = serializers.CharField()
+    statistic = serializers.FloatField()
+    limit = serializers.FloatField(help_text="the test halts there")
+    is_guard = serializers.BooleanField()
+    comparison = ComparisonSerializer(allow_null=True)
+
+
 class CampaignDetailSerializer(CampaignSerializer):
-    """A campaign with its waves, its gate, and how many vehicles stand where."""
+    """A campaign with its waves, its gate, its health signals, and how many vehicles stand where."""
 
     waves = CountedWave(many=True)
     counts = serializers.SerializerMethodField()
     gate = serializers.SerializerMethodField()
+    signals = serializers.SerializerMethodField()
 
     class Meta(CampaignSerializer.Meta):
-        fields = [*CampaignSerializer.Meta.fields, "waves", "counts", "gate"]
+        fields = [*CampaignSerializer.Meta.fields, "waves", "counts", "gate", "signals"]
 
     def get_counts(self, campaign: Campaign) -> dict[str, int]:
         progress: queries.Progress = self.context["progress"]
@@ -196,6 +225,11 @@ class CampaignDetailSerializer(CampaignSerializer):
     def get_gate(self, campaign: Campaign) -> list[dict[str, Any]]:
         view: queries.GateView = self.context["gate"]
         return list(TestSerializer(view.tests, many=True).data)
+
+    @extend_schema_field(SignalTestSerializer(many=True))
+    def get_signals(self, campaign: Campaign) -> list[dict[str, Any]]:
+        views: list[queries.SignalView] = self.context["signals"]
+        return list(SignalTestSerializer(views, many=True).data)
 
 
 class AttemptSerializer(serializers.ModelSerializer[Attempt]):

@@ -37,7 +37,11 @@ class CampaignView(TenantView):
 
     def shown(self, pk: int, *, status: int = 200) -> Response:
         campaign = self.find(self.campaigns().prefetch_related("waves"), pk)
-        context = {"progress": queries.progress(campaign), "gate": queries.gate_view(campaign)}
+        context = {
+            "progress": queries.progress(campaign),
+            "gate": queries.gate_view(campaign),
+            "signals": queries.signal_views(campaign),
+        }
         return Response(CampaignDetailSerializer(campaign, context=context).data, status=status)
 
 
