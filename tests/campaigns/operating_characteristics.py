@@ -66,7 +66,7 @@ SCENARIOS = {
     "acceptable_strata": Scenario(
         "0.5 %, acceptable, two strata tested", 2000, Setting(600, strata=TWO_STRATA), lambda _, __: P0
     ),
-    "unacceptable": Scenario("2 %, unacceptable", 1500, Setting(3000), lambda _, __: P1),
+    "unacceptable": Scenario("2 %, unacceptable", 1000, Setting(3000), lambda _, __: P1),
     "unacceptable_small": Scenario("2 %, in a fleet of 1,000", 600, Setting(1000), lambda _, __: P1),
     "five": Scenario("5 %", 500, Setting(3000), lambda _, __: 0.05),
     "twenty": Scenario("20 %", 500, Setting(3000), lambda _, __: 0.2),
@@ -157,7 +157,8 @@ def in_page(text: str) -> str:
 def main() -> None:
     made = table([simulate(scenario) for scenario in SCENARIOS.values()])
     text = PAGE.read_text()
-    PAGE.write_text(text.replace(in_page(text), made))
+    before, after = text[: text.index(BEGIN)], text[text.index(END) :]
+    PAGE.write_text(f"{before}{BEGIN}\n{made}\n{after}")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from otaserver.campaigns.errors import SignalRefusedError
 from otaserver.campaigns.models import ControlBlock, Decision, HealthReading
 from otaserver.campaigns.states import GateVerdict
 from tests.campaigns.campaign_factories import SOAK, at, fail, in_turn, make_running, prove, report, succeed, tick
-from tests.campaigns.health_factories import say, start_with_signals
+from tests.campaigns.health_factories import add_signals, say, start_with_signals
 from tests.factories import NOON
 
 pytestmark = pytest.mark.django_db
@@ -155,6 +155,19 @@ def test_readings_count_from_the_installation_that_brought_the_result():
     assert queries.signal_views(campaign)[0].bad == 0
 
 
+def test_a_roll_back_does_not_wait_for_signals():
+    campaign = make_soaking(1)
+    assignment = in_turn(campaign)[0]
+    add_signals(campaign.fallback_release, boots=3)
+    operations.stop_campaign(campaign, by="alice", at=NOON, reason="Customers call.")
+    back = operations.create_rollback(campaign, release=campaign.fallback_release, name="back", by="alice", at=NOON)
+    for step in (operations.submit_campaign, operations.approve_campaign, operations.start_campaign):
+        step(back, by="bob", at=NOON)
+
+    assert not back.signal_states.exists()
+    assert queries.wanted_of(assignment.vehicle) == ["boots", "crashes"]
+
+
 def test_signals_take_their_part_of_alpha_from_the_outcomes():
     campaign = start_with_signals(2, limits=LIMITS)
     without = make_running(vehicles=2)
@@ -244,7 +257,10 @@ def test_without_readings_of_the_same_hours_nothing_is_compared():
     mature(campaign)
 
     assert not ControlBlock.objects.exists()
-    assert (campaign.state, queries.signal_views(campaign)[0].comparison.treated) == ("completed", 0)
+    assert queries.signal_views(campaign)[0].comparison.treated == 0
+    assert campaign.waves.get().state == "undecided"
+    sentence = "Of 5 groups of vehicles 5 have none held out that reported boots."
+    assert decided(campaign, "wave.undecided").sentence == sentence
 
 
 @pytest.mark.parametrize("moment", ["offered", "downloading", "held", "installing", "soaking"])

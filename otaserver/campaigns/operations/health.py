@@ -7,7 +7,7 @@ from django.db import transaction
 
 from firmware_store.models import ReleaseSignal
 from otaserver.campaigns.errors import SignalRefusedError
-from otaserver.campaigns.models import Assignment, HealthReading
+from otaserver.campaigns.models import Assignment, HealthReading, SignalState
 from otaserver.campaigns.queries import signals as queries
 from otaserver.campaigns.rules import signals
 from otaserver.fleet.models import Vehicle
@@ -29,14 +29,10 @@ def record_health(vehicle: Vehicle, reported: Mapping[str, float], *, at: dateti
         problem = signals.problem(name, value)
         if problem is not None:
             raise SignalRefusedError(problem, signal=name[:80])
-    concerned = list(queries.telling(vehicle).select_related("campaign").order_by("pk"))
-    stated = ReleaseSignal.objects.filter(release__in={each.campaign.release_id for each in concerned})
-    by_release: dict[int, list[ReleaseSignal]] = {}
-    for signal in stated.filter(name__in=list(reported)):
-        by_release.setdefault(signal.release_id, []).append(signal)
     taken: set[str] = set()
-    for assignment in concerned:
-        asked = by_release.get(assignment.campaign.release_id, [])
+    for assignment in queries.telling(vehicle).order_by("pk"):
+        states = SignalState.objects.filter(campaign=assignment.campaign_id, signal__name__in=list(reported))
+        asked = [state.signal for state in states.select_related("signal").order_by("signal__name")]
         _store(assignment, asked, reported, at=at)
         taken |= {signal.name for signal in asked}
     return sorted(taken)

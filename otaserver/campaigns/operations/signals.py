@@ -11,7 +11,7 @@ from otaserver.campaigns.operations import comparisons
 from otaserver.campaigns.operations.decisions import ENGINE, draft
 from otaserver.campaigns.queries import signals as queries
 from otaserver.campaigns.rules import eprocess, gate, signals
-from otaserver.campaigns.states import GateVerdict
+from otaserver.campaigns.states import CampaignKind, GateVerdict
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,12 @@ class HealthResult:
 
 
 def plan_signals(campaign: Campaign, *, fitting: int, held_out: int) -> None:
-    """Plan the tests of the signals that the campaign's release states, and each one's part of its alpha."""
+    """Plan the tests of the signals that the campaign's release states, and each one's part of its alpha.
+
+    A roll-back has none: its way leads to software that is known, and must not wait for vehicles that tell nothing.
+    """
     stated = list(campaign.release.signals.all())
-    if not stated:
+    if not stated or campaign.kind == CampaignKind.ROLLBACK:
         return
     campaign.gate_states.update(outcome_share=signals.outcome_share(len(stated)))
     SignalState.objects.bulk_create(

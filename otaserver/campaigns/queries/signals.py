@@ -6,7 +6,6 @@ from typing import Any
 
 from django.db.models import Count, F, Q, QuerySet
 
-from firmware_store.models import ReleaseSignal
 from otaserver.campaigns.models import Assignment, Campaign, HealthReading, SignalState, Wave
 from otaserver.campaigns.rules import eprocess, gate, signals
 from otaserver.campaigns.states import AssignmentState, CampaignState, GateVerdict, Verdict
@@ -57,10 +56,8 @@ def telling(vehicle: Vehicle) -> QuerySet[Assignment]:
 
 def wanted_of(vehicle: Vehicle) -> list[str]:
     """Return the names of the signals that a vehicle is asked for now, in one query."""
-    asking = telling(vehicle).values("campaign__release")
-    return list(
-        ReleaseSignal.objects.filter(release__in=asking).order_by("name").values_list("name", flat=True).distinct()
-    )
+    asked = SignalState.objects.filter(campaign__in=telling(vehicle).values("campaign"))
+    return list(asked.order_by("signal__name").values_list("signal__name", flat=True).distinct())
 
 
 def test_of(state: SignalState) -> gate.GateTest:
@@ -133,15 +130,24 @@ def _comparison(state: SignalState) -> ComparisonView:
 
 
 def why_not_judged(campaign: Campaign, wave: Wave) -> str | None:
-    """Return why a wave may not pass by itself because too few of its vehicles reported a signal, or None."""
-    names = list(campaign.signal_states.values_list("signal__name", flat=True))
-    if not names:
+    """Return why a wave may not pass by itself because too few vehicles reported a signal, or None."""
+    states = {state.signal.name: state for state in campaign.signal_states.select_related("signal")}
+    if not states:
         return None
+    names = list(states)
     matured = wave.assignments.filter(is_judged=True, state__in=_RESULTS)
-    rows = (
-        readings_of(matured.values("pk"), names).values_list("name").annotate(count=Count("assignment", distinct=True))
+    rows = readings_of(matured.values("pk"), names).values_list("name").annotate(Count("assignment", distinct=True))
+    reported = dict.fromkeys(names, 0) | dict(rows)
+    return signals.lacking(reported, matured=matured.count()) or signals.uncompared(
+        {
+            name: (
+                (state.successes + state.failures) // state.treated_per_block,
+                state.control_good + state.control_bad,
+            )
+            for name, state in states.items()
+            if state.treated_per_block
+        }
     )
-    return signals.lacking(dict.fromkeys(names, 0) | dict(rows), matured=matured.count())
 
 
 def readings_of(assignments: Iterable[Any], names: Sequence[str]) -> QuerySet[HealthReading]:

@@ -87,3 +87,14 @@ def lacking(reported: Mapping[str, int], *, matured: int) -> str | None:
         if 2 * (matured - count) > matured:
             return f"Of {matured} vehicles {matured - count} did not report {name}: its limit cannot be judged."
     return None
+
+
+def uncompared(blocks: Mapping[str, tuple[int, int]]) -> str | None:
+    """Return why a wave may not pass by itself, from how many blocks there could be of each signal and are, or None.
+
+    As for the signals themselves: of more than half there must be a vehicle to compare with.
+    """
+    for name, (possible, found) in sorted(blocks.items()):
+        if 2 * (possible - found) > possible:
+            return f"Of {possible} groups of vehicles {possible - found} have none held out that reported {name}."
+    return None

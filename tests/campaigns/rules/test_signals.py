@@ -83,3 +83,10 @@ def test_one_reading_an_hour_is_kept_and_the_first_above_the_limit(value, recent
 )
 def test_a_wave_of_which_more_than_half_lack_a_signal_asks(reported, matured, asks):
     assert (signals.lacking(reported, matured=matured) is not None) is asks
+
+
+@pytest.mark.parametrize(
+    ("blocks", "asks"), [({"a": (10, 5)}, False), ({"a": (10, 4)}, True), ({"a": (0, 0)}, False), ({}, False)]
+)
+def test_a_wave_of_which_more_than_half_has_nothing_to_compare_with_asks(blocks, asks):
+    assert (signals.uncompared(blocks) is not None) is asks

@@ -8,6 +8,7 @@ from clients.vehicle.agent import Agent
 from clients.vehicle.hooks import ExecutableHooks, WillingHooks
 from otaserver import clock
 from otaserver.campaigns.models import Campaign, HealthReading
+from otaserver.campaigns.operations import signals
 from tests.campaigns.campaign_factories import tick
 from tests.campaigns.health_factories import add_signals
 from tests.clients.vehicle.test_real_server import InProcess, Road
@@ -85,6 +86,7 @@ def soaking(db, tmp_path):
         road.agent.run_once()
         campaign = road.start_campaign()
         add_signals(campaign.release, boots=3, crashes=0)
+        signals.plan_signals(campaign, fitting=1, held_out=0)
         assert road.agent.run_once().status == "installed"
         yield road
 
