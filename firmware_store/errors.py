@@ -111,3 +111,7 @@ class ReleaseHardwareTwiceError(RefusedError):
 
 class ReleaseConditionsError(RefusedError):
     code = "release.conditions"
+
+
+class ReleaseSignalsError(RefusedError):
+    code = "release.signals"

@@ -1,7 +1,7 @@
 """What may be installed, and why it can be trusted."""
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 
 from firmware_store.states import PACKAGE_TRANSITIONS, ConditionKind, PackageState, Profile, Repository
 from otaserver.statemachine import StatefulModel
@@ -60,6 +60,8 @@ class Release(models.Model):
     version = models.CharField(max_length=60)
     # Release notes by language tag (RFC 5646), shown to the owner.
     notes = models.JSONField(default=dict)
+    # Codes of a vehicle's failure that halt every campaign of this release at once.
+    halt_codes = models.JSONField(default=list)
     created_by = models.CharField(max_length=200)
     created_at = models.DateTimeField()
     published_at = models.DateTimeField(null=True, blank=True)
@@ -99,6 +101,33 @@ class ReleaseCondition(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.package_name} {self.versions or 'any'}"
+
+
+class ReleaseSignal(models.Model):
+    """A number that vehicles report in their soak, by which the release is judged beside its installation.
+
+    A vehicle whose worst value in its soak is above the limit counts as bad; the rates say how many may be.
+    """
+
+    release = models.ForeignKey(Release, models.CASCADE, related_name="signals")
+    name = models.CharField(max_length=40)
+    limit = models.FloatField()
+    acceptable_rate = models.FloatField()
+    unacceptable_rate = models.FloatField()
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [
+            models.UniqueConstraint("release", "name", name="release_signal_once_per_release"),
+            models.CheckConstraint(name="release_signal_name_in_form", condition=Q(name__regex=r"^[a-z0-9_-]{1,40}$")),
+            models.CheckConstraint(
+                name="release_signal_rates_ordered",
+                condition=Q(acceptable_rate__gt=0, unacceptable_rate__lt=1, acceptable_rate__lt=F("unacceptable_rate")),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} of {self.release}"
 
 
 class RoleMetadata(models.Model):

@@ -1,7 +1,7 @@
 """Releases: the packages that a vehicle should run together."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from clients.publisher.api import Api
@@ -18,6 +18,16 @@ class Condition:
     versions: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Signal:
+    """A number that vehicles report in their soak: above the limit one is bad; rates are fractions of vehicles."""
+
+    name: str
+    limit: float
+    acceptable_rate: float
+    unacceptable_rate: float
+
+
 class Releases:
     """Releases of one tenant, made from the names of packages."""
 
@@ -31,6 +41,8 @@ class Releases:
         packages: Sequence[tuple[str, int]],
         *,
         conditions: Sequence[Condition] = (),
+        signals: Sequence[Signal] = (),
+        halt_codes: Sequence[str] = (),
         notes: Mapping[str, str] | None = None,
     ) -> Any:
         """Create a release of published packages, given as target name and place in the order of installation."""
@@ -47,6 +59,8 @@ class Releases:
                     {"kind": each.kind, "package_name": each.package_name, "versions": list(each.versions)}
                     for each in conditions
                 ],
+                "signals": [asdict(each) for each in signals],
+                "halt_codes": list(halt_codes),
                 "notes": dict(notes or {}),
             },
         )

@@ -17,6 +17,7 @@ from clients.vehicle.disk import Disk, pass_checkpoint
 from clients.vehicle.downloads import Downloads
 from clients.vehicle.errors import InternalError, NotNowError, RejectedError, VehicleError, VerificationError
 from clients.vehicle.gate import Gate, GateVerdict
+from clients.vehicle.health import Health
 from clients.vehicle.hooks import Hooks
 from clients.vehicle.installation import Installation
 from clients.vehicle.journal import INSTALLING, Entry, Journal, Step
@@ -102,6 +103,7 @@ class Agent:
             server=self._server,
             log=self._log,
         )
+        self._health = Health(hooks, server=self._server, state=self._state, log=self._log)
         self._gate = Gate(hooks, self._journal, self._reporter, config.language)
         self._installation = Installation(
             links=links,
@@ -141,6 +143,7 @@ class Agent:
 
     def _cycle(self) -> tuple[str, str]:
         self._polling.wants_manifest = False
+        self._polling.wanted_signals = ()
         entry = self._journal.entry
         if entry is None or entry.step not in INSTALLING:
             return self._follow_orders(entry)
@@ -346,6 +349,7 @@ class Agent:
             self._state.save()
             if self._credentials.is_enrolled:
                 self._reporter.send_due(self._now(), is_wanted=self._polling.wants_manifest)
+                self._health.send_due(self._polling.wanted_signals, at=self._now())
         except VehicleError as caught:
             return error or caught
         except Exception as caught:

@@ -120,6 +120,9 @@ class Hooks(Protocol):
     def notes(self, notes: OwnerNotes) -> None:
         """Show release notes to the owner."""
 
+    def signals(self, names: Sequence[str]) -> Mapping[str, Any]:
+        """Return those of these numbers (boots, crashes …) that the vehicle can tell; each is its worst of late."""
+
 
 class WillingHooks:
     """Hooks of a vehicle that is always ready and healthy. A base for others."""
@@ -138,6 +141,9 @@ class WillingHooks:
 
     def notes(self, notes: OwnerNotes) -> None:
         return None
+
+    def signals(self, names: Sequence[str]) -> Mapping[str, Any]:
+        return {}
 
 
 class ExecutableHooks:
@@ -167,6 +173,9 @@ class ExecutableHooks:
 
     def notes(self, notes: OwnerNotes) -> None:
         self._ask("notes", asdict(notes), without=Verdict.YES, late=Verdict.NO)
+
+    def signals(self, names: Sequence[str]) -> Mapping[str, Any]:
+        return self._ask("signals", {"signals": list(names)}, without=Verdict.YES, late=Verdict.NO).measured
 
     def _ask(self, name: str, question: Mapping[str, Any], *, without: Verdict, late: Verdict) -> HookResult:
         program = self._programs.get(name)

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from tuf.api.metadata import Metadata, Targets, Timestamp
 
 from clients.vehicle.errors import NotNowError
+from clients.vehicle.health import read_wanted
 from clients.vehicle.order import Order, format_time, parse_time, read_order
 from clients.vehicle.schedule import DAY_SECONDS
 from clients.vehicle.server import PollAnswer, Server
@@ -40,6 +41,7 @@ class Polling:
         self.order: Order | None = None
         self.wants_manifest = False
         self.timestamp_sha256 = ""  # of the Director's timestamp that is trusted
+        self.wanted_signals: tuple[str, ...] = ()
         self._timestamp = b""
         self._expires_at: datetime | None = None
         self._load()
@@ -83,6 +85,7 @@ class Polling:
         if answer.polling_seconds:
             self._state.memory.polling_seconds = answer.polling_seconds
         self.wants_manifest = answer.wants_manifest
+        self.wanted_signals = read_wanted(answer.wanted_signals)
 
     def _load(self) -> None:
         """Take up what earlier runs have verified."""

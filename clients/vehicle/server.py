@@ -32,6 +32,7 @@ class PollAnswer:
     etag: str
     polling_seconds: float | None
     wants_manifest: bool
+    wanted_signals: str = ""  # as the header lists them
 
 
 class Server:
@@ -76,6 +77,7 @@ class Server:
                 etag=etag_of(response),
                 polling_seconds=_seconds(response.headers.get("OTA-Polling-Seconds")),
                 wants_manifest=response.headers.get("OTA-Send-Manifest") == "1",
+                wanted_signals=response.headers.get("OTA-Send-Health", ""),
             )
 
     def metadata(self, repository: str, filename: str, max_length: int) -> bytes | None:

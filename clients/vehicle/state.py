@@ -29,6 +29,7 @@ class Memory:
     report: dict[str, str] | None = None  # for the next manifest
     events: list[dict[str, Any]] = field(default_factory=list)  # not yet taken by the server
     consents: list[dict[str, Any]] = field(default_factory=list)  # owners' answers, not yet taken either
+    health_tried_at: str = ""  # when signals were last asked for and sent
     log_due: str = ""  # the failed attempt whose log the server has not got
 
 

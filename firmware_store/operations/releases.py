@@ -1,9 +1,10 @@
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime
 
 from django.db import IntegrityError, transaction
 
-from firmware_store import rules
+from firmware_store import health, rules
 from firmware_store.errors import (
     PackageNotFoundError,
     ReleaseConditionsError,
@@ -11,8 +12,10 @@ from firmware_store.errors import (
     ReleaseHardwareTwiceError,
     ReleasePackageUnpublishedError,
     ReleaseRefusedError,
+    ReleaseSignalsError,
 )
-from firmware_store.models import Package, Release, ReleaseCondition, ReleaseItem
+from firmware_store.health import Signal
+from firmware_store.models import Package, Release, ReleaseCondition, ReleaseItem, ReleaseSignal
 from firmware_store.rules import Condition, PackageFacts
 from firmware_store.states import PackageState
 from otaserver.audit import operations as audit
@@ -29,6 +32,8 @@ def create_release(
     version: str,
     packages: Sequence[tuple[Package, int]],
     conditions: Sequence[Condition] = (),
+    signals: Sequence[Signal] = (),
+    halt_codes: Sequence[str] = (),
     notes: Mapping[str, str] | None = None,
     by: str,
     at: datetime,
@@ -40,11 +45,15 @@ def create_release(
         ReleasePackageUnpublishedError: vehicles could not verify a package, not published or withdrawn.
         ReleaseHardwareTwiceError: two packages fit the same hardware id.
         ReleaseConditionsError: the conditions contradict the packages or each other.
+        ReleaseSignalsError: a signal, or a code that halts, is out of its form or stated twice.
         ReleaseRefusedError: a value is out of its form.
         ReleaseExistsError: the tenant has a release of this name and version.
     """
     _check_form(name, version, [position for _, position in packages], notes or {})
     _check_packages(tenant, [package for package, _ in packages], conditions)
+    problem = health.signals_problem(signals) or health.halt_codes_problem(halt_codes)
+    if problem:
+        raise ReleaseSignalsError(problem)
     try:
         with transaction.atomic():
             release = Release.objects.create(
@@ -52,6 +61,7 @@ def create_release(
                 name=name,
                 version=version,
                 notes=dict(notes or {}),
+                halt_codes=sorted(halt_codes),
                 created_by=by,
                 created_at=at,
                 published_at=at,
@@ -65,6 +75,7 @@ def create_release(
         ReleaseCondition(release=release, kind=one.kind, package_name=one.package_name, versions=list(one.versions))
         for one in conditions
     )
+    ReleaseSignal.objects.bulk_create(ReleaseSignal(release=release, **asdict(one)) for one in signals)
     audit.record(
         "release.published",
         release,
@@ -72,6 +83,8 @@ def create_release(
         by=by,
         at=at,
         packages=[package.target_name for package, _ in packages],
+        **({"signals": [asdict(one) for one in signals]} if signals else {}),
+        **({"halt_codes": sorted(halt_codes)} if halt_codes else {}),
     )
     return release
 

@@ -93,3 +93,7 @@ class TooManyReportsError(RefusedError):
 
 class TooManyLogsError(RefusedError):
     code = "attempt.too_many_logs"
+
+
+class SignalRefusedError(RefusedError):
+    code = "health.refused"

@@ -2,12 +2,13 @@
 
 import uuid
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from django.db import models
 from django.db.models import F, Q
 
-from firmware_store.models import Release
+from firmware_store.models import Release, ReleaseSignal
 from otaserver.campaigns import records  # noqa: F401 - its models belong to this app too
 from otaserver.campaigns.states import (
     ACTIVE_STATES,
@@ -84,6 +85,9 @@ class Campaign(StatefulModel):
     # Vehicles that may fail in the whole campaign before the next wave asks a person.
     failure_budget = models.PositiveIntegerField(null=True, blank=True)
 
+    # The share of the fitting vehicles that is not updated: the others' health is compared with theirs.
+    control_percent = models.DecimalField(max_digits=5, decimal_places=3, default=Decimal(0))
+
     # How long a vehicle may be silent in each part before its place is given up (or, installing, counts as failed).
     offer_timeout_seconds = models.PositiveIntegerField(default=14 * 86400)
     download_timeout_seconds = models.PositiveIntegerField(default=7 * 86400)
@@ -124,6 +128,9 @@ class Campaign(StatefulModel):
             ),
             # Outcomes are ordered by installation start and read at their maturity: it must lie after the commit.
             models.CheckConstraint(name="campaign_soak_at_least_a_second", condition=Q(soak_seconds__gte=1)),
+            models.CheckConstraint(
+                name="campaign_control_in_range", condition=Q(control_percent__gte=0, control_percent__lte=50)
+            ),
             models.CheckConstraint(
                 name="campaign_group_or_rollback",
                 condition=(
@@ -300,7 +307,10 @@ class Report(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint("attempt", "report_id", name="report_once")]
-        indexes = [models.Index("attempt", "received_at", name="report_by_time")]
+        indexes = [
+            models.Index("attempt", "received_at", name="report_by_time"),
+            models.Index("code", "received_at", name="report_by_code", condition=~Q(code="")),
+        ]
 
     def __str__(self) -> str:
         return f"{self.phase} {self.outcome} of {self.attempt}"
@@ -328,6 +338,8 @@ class GateState(models.Model):
     stratum = models.CharField(max_length=64, blank=True)
     # How many outcomes it may come to read: the guard's limit grows with it.
     planned_results = models.PositiveIntegerField(default=1)
+    # The part of the campaign's alpha that all tests of outcomes share; the rest is the health signals'.
+    outcome_share = models.FloatField(default=1.0)
     successes = models.PositiveIntegerField(default=0)
     failures = models.PositiveIntegerField(default=0)
     statistic = models.FloatField(default=0.0)
@@ -339,6 +351,77 @@ class GateState(models.Model):
 
     def __str__(self) -> str:
         return f"gate of {self.campaign} {self.stratum or '(pool)'}"
+
+
+class HealthReading(models.Model):
+    """One value of one signal that a vehicle reported in its soak, or while it is held out: a claim, append-only."""
+
+    assignment = models.ForeignKey(Assignment, models.CASCADE, related_name="readings")
+    name = models.CharField(max_length=40)
+    value = models.FloatField()
+    at = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index("assignment", "name", "at", name="health_reading_by_time")]
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.value:g} of {self.assignment}"
+
+
+class SignalState(models.Model):
+    """Where the tests of one signal of a campaign stand: against its own rates, and against the control vehicles.
+
+    Derivable like `GateState`: the first from the readings of vehicles that were judged, the second from its blocks.
+    """
+
+    campaign = models.ForeignKey(Campaign, models.CASCADE, related_name="signal_states")
+    signal = models.ForeignKey(ReleaseSignal, models.PROTECT, related_name="+")
+    planned_results = models.PositiveIntegerField()
+    # The part of the campaign's alpha that each of its tests has.
+    alpha_share = models.FloatField()
+    successes = models.PositiveIntegerField(default=0)
+    failures = models.PositiveIntegerField(default=0)
+    # Matured vehicles that reported nothing of it.
+    missing = models.PositiveIntegerField(default=0)
+    statistic = models.FloatField(default=0.0)
+    has_passed = models.BooleanField(default=False)
+    guard_statistic = models.FloatField(default=0.0)
+    # How many treated vehicles stand against one held out; 0: none is held out.
+    treated_per_block = models.PositiveIntegerField(default=0)
+    # Of the block that is not full yet.
+    pending_good = models.PositiveIntegerField(default=0)
+    pending_bad = models.PositiveIntegerField(default=0)
+    treated_good = models.PositiveIntegerField(default=0)
+    treated_bad = models.PositiveIntegerField(default=0)
+    control_good = models.PositiveIntegerField(default=0)
+    control_bad = models.PositiveIntegerField(default=0)
+    log_evidence = models.FloatField(default=0.0)
+
+    class Meta:
+        constraints = [models.UniqueConstraint("campaign", "signal", name="signal_state_once_per_signal")]
+
+    def __str__(self) -> str:
+        return f"{self.signal} in {self.campaign}"
+
+
+class ControlBlock(models.Model):
+    """Some treated vehicles and one that was held out, compared by one signal over the same hours; append-only."""
+
+    state = models.ForeignKey(SignalState, models.CASCADE, related_name="blocks")
+    control = models.ForeignKey(Assignment, models.CASCADE, related_name="+")
+    treated_good = models.PositiveIntegerField()
+    treated_bad = models.PositiveIntegerField()
+    is_control_bad = models.BooleanField()
+    at = models.DateTimeField()
+    # After this block.
+    log_evidence = models.FloatField()
+
+    class Meta:
+        # Twice the same vehicle would be no independent outcome.
+        constraints = [models.UniqueConstraint("state", "control", name="control_block_control_once")]
+
+    def __str__(self) -> str:
+        return f"block of {self.state}"
 
 
 class Decision(models.Model):

@@ -178,6 +178,7 @@ class Verdict(TextChoices):
     ROLLBACK_BARRED = "rollback_barred"  # a release counter on the vehicle is higher
     NOT_ENROLLED = "not_enrolled"
     BLOCKED = "blocked"
+    CONTROL = "control"  # it fits and is held out, to compare the others with
 
 
 class Consent(TextChoices):

@@ -253,6 +253,28 @@ def test_a_release_shows_what_it_holds(tenant, caller):
     assert made["notes"] == {"de-AT": "Jänner"}
 
 
+def test_a_release_states_signals_and_codes_that_halt(tenant, caller):
+    package = make_package(tenant)
+    signal = {"name": "boots", "limit": 3.5, "acceptable_rate": 0.01, "unacceptable_rate": 0.05}
+    body = {"name": "autumn", "version": "1", "packages": [{"package": package.pk}]}
+
+    made = caller.post("/releases", body | {"signals": [signal], "halt_codes": ["brakes_lost"]}).json()
+
+    assert (made["signals"], made["halt_codes"]) == ([signal], ["brakes_lost"])
+    assert caller.get(f"/releases/{made['id']}").json() == made
+
+
+@pytest.mark.parametrize("changes", [{"name": "Boots"}, {"acceptable_rate": 0.05}, {"unacceptable_rate": 1}])
+def test_signals_that_cannot_be_tested_are_refused(tenant, caller, changes):
+    package = make_package(tenant)
+    signal = {"name": "boots", "limit": 3.5, "acceptable_rate": 0.01, "unacceptable_rate": 0.05} | changes
+    body = {"name": "autumn", "version": "1", "packages": [{"package": package.pk}], "signals": [signal]}
+
+    response = caller.post("/releases", body)
+
+    assert (response.status_code, response.json()["code"]) == (422, "release.signals")
+
+
 @pytest.mark.parametrize("notes", [{"not a tag": "x"}, {"en": {}}, {"": "x"}, ["en"], "en"])
 def test_notes_without_a_language_are_refused(tenant, caller, notes):
     package = make_package(tenant)

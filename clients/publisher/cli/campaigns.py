@@ -30,6 +30,7 @@ def create(
     window: Annotated[list[str], typer.Option("--window", help="When to install, like 'mon-fri 22:00-06:00'")] = [],  # noqa: B006
     ends_at: Annotated[str | None, typer.Option("--ends-at", help="like 2026-06-30T12:00:00Z")] = None,
     precondition: Annotated[list[str], typer.Option("--precondition", help="like 'state_of_charge >= 40'")] = [],  # noqa: B006
+    control: Annotated[str, typer.Option("--control", help="percent that is held out, to compare with")] = "",
     setting: Annotated[list[str], typer.Option("--set", help="A further field of the plan: field=JSON value")] = [],  # noqa: B006 - typer copies it
     as_json: AsJson = False,
 ) -> None:
@@ -43,6 +44,8 @@ def create(
         settings["ends_at"] = ends_at
     if precondition:
         settings["preconditions"] = [read_precondition(text) for text in precondition]
+    if control:
+        settings["control_percent"] = control
     if no_way_back:
         settings["no_way_back_reason"] = no_way_back
     made = open_campaigns(context, url, token).create(

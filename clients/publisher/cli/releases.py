@@ -1,10 +1,11 @@
+import math
 from typing import Annotated
 
 import typer
 
 from clients.publisher.cli.context import Answer, AsJson, Token, Url, open_api
 from clients.publisher.errors import InputError
-from clients.publisher.releases import Condition, Releases
+from clients.publisher.releases import Condition, Releases, Signal
 
 app = typer.Typer(no_args_is_help=True, help="Releases.")
 
@@ -21,6 +22,8 @@ def create(
     order: Annotated[bool, typer.Option("--order", help="Install one after the other, as listed")] = False,
     requires: Annotated[list[str], typer.Option("--requires", help="name, or name=version,version")] = [],  # noqa: B006 - typer copies it
     conflicts: Annotated[list[str], typer.Option("--conflicts", help="name, or name=version,version")] = [],  # noqa: B006 - typer copies it
+    signal: Annotated[list[str], typer.Option("--signal", help="name:limit:p0:p1, the rates as fractions")] = [],  # noqa: B006 - typer copies it
+    halt_code: Annotated[list[str], typer.Option("--halt-code", help="A failure with it halts at once")] = [],  # noqa: B006 - typer copies it
     note: Annotated[list[str], typer.Option("--note", help="language=text, like en=…")] = [],  # noqa: B006 - typer copies it
     as_json: AsJson = False,
 ) -> None:
@@ -30,7 +33,15 @@ def create(
         _condition("conflicts", text) for text in conflicts
     ]
     notes = dict(_pair(text, "--note") for text in note)
-    made = Releases(open_api(context, url, token)).create(name, version, placed, conditions=conditions, notes=notes)
+    made = Releases(open_api(context, url, token)).create(
+        name,
+        version,
+        placed,
+        conditions=conditions,
+        signals=[_signal(text) for text in signal],
+        halt_codes=halt_code,
+        notes=notes,
+    )
     Answer(as_json).say(f"Release {name} {version} holds {len(placed)} package(s).", made)
 
 
@@ -53,6 +64,17 @@ def _placed(text: str, position: int) -> tuple[str, int]:
 def _condition(kind: str, text: str) -> Condition:
     name, _, versions = text.partition("=")
     return Condition(kind, name, tuple(version for version in versions.split(",") if version))
+
+
+def _signal(text: str) -> Signal:
+    try:
+        name, limit, acceptable, unacceptable = text.split(":")
+        numbers = float(limit), float(acceptable), float(unacceptable)
+        if not (name and all(map(math.isfinite, numbers))):
+            raise ValueError(text)
+    except ValueError as error:
+        raise InputError(f"--signal takes name:limit:p0:p1; {text!r} is not.", code="input.signal") from error
+    return Signal(name, *numbers)
 
 
 def _pair(text: str, option: str) -> tuple[str, str]:

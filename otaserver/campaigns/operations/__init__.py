@@ -13,6 +13,7 @@ from otaserver.campaigns.operations.changes import change_campaign, plan_of
 from otaserver.campaigns.operations.consents import ConsentAnswer, record_consent, record_consent_on_behalf
 from otaserver.campaigns.operations.engine import advance_campaign
 from otaserver.campaigns.operations.evidence import EvidenceReport, record_evidence
+from otaserver.campaigns.operations.health import record_health
 from otaserver.campaigns.operations.reports import VehicleReport, confirm_withdrawal, record_log, record_report
 from otaserver.campaigns.operations.rollbacks import create_rollback
 from otaserver.campaigns.operations.starts import start_campaign
@@ -49,6 +50,7 @@ __all__ = [
     "record_consent",
     "record_consent_on_behalf",
     "record_evidence",
+    "record_health",
     "record_log",
     "record_report",
     "reject_campaign",

@@ -56,6 +56,7 @@ class CampaignPlan:
     is_stratified: bool = True
     wave_rule: str = WaveRule.PROCEED
     failure_budget: int | None = None
+    control_percent: Decimal = Decimal(0)
     offer_timeout_seconds: int = 14 * 86400
     download_timeout_seconds: int = 7 * 86400
     install_timeout_seconds: int = 4 * 3600
@@ -166,6 +167,7 @@ def _problem(tenant: Tenant, plan: CampaignPlan) -> str | None:
     return (
         plans.name_problem(plan.name)
         or plans.waves_problem([wave.percent for wave in plan.waves])
+        or plans.control_problem(plan.control_percent)
         or plans.gate_problem(
             acceptable_rate=plan.acceptable_rate,
             unacceptable_rate=plan.unacceptable_rate,

@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 
 from otaserver.campaigns.models import Assignment, Campaign, Decision, GateState
+from otaserver.campaigns.operations import signals
 from otaserver.campaigns.operations.decisions import ENGINE, draft
 from otaserver.campaigns.queries import bundles, counts, gates
 from otaserver.campaigns.rules import gate, limits
@@ -20,8 +21,11 @@ def reason_to_halt(campaign: Campaign, *, at: datetime) -> Decision | None:
         sentence = f"Not to be installed any more: {', '.join(unpublished)}."
         return draft(campaign, "limit.halted", sentence, by=ENGINE, at=at, unpublished=unpublished)
     failures = counts.failures_by_code(campaign)
+    halt_codes = frozenset(campaign.halt_codes) | frozenset(campaign.release.halt_codes)
     breach = limits.first_breach(
-        limits.Limits(campaign.max_failed, campaign.max_verification_failed, frozenset(campaign.halt_codes)), failures
+        limits.Limits(campaign.max_failed, campaign.max_verification_failed, halt_codes),
+        failures,
+        counts.reporters_by_code(campaign, halt_codes),
     )
     if breach is None:
         return None
@@ -53,16 +57,23 @@ def read_outcomes(campaign: Campaign, *, at: datetime) -> tuple[list[Decision], 
     states = {state.stratum: state for state in campaign.gate_states.all()}
     tests = gates.gate_tests(campaign, list(states.values()))
     before = {stratum: gates.standing_of(state) for stratum, state in states.items()}
-    folding = gate.fold(tests, before, [(stratum, _outcome(state)) for _, stratum, state in rows])
+    outcomes = [(stratum, _outcome(state)) for _, stratum, state in rows]
+    folding = gate.fold(tests, before, outcomes)
+    health = signals.read_health(
+        campaign, [(row[0], outcome) for row, (_, outcome) in zip(rows[: folding.read], outcomes, strict=False)], at=at
+    )
+    if health.read < folding.read:
+        # A signal halts first: what comes behind it stays unread.
+        folding = gate.fold(tests, before, outcomes[: health.read])
     Assignment.objects.filter(pk__in=[pk for pk, _, _ in rows[: folding.read]]).update(is_judged=True)
-    decisions = []
+    decisions = list(health.decisions)
     for stratum, standing in folding.standings.items():
         if standing != before[stratum]:
             _store(states[stratum], standing)
         if standing.has_passed and not before[stratum].has_passed:
             decisions.append(_passed(campaign, stratum, tests[stratum], standing, at=at))
     if folding.halted is None:
-        return decisions, None
+        return decisions, health.halt
     return decisions, _halted(campaign, folding.halted, tests[folding.halted], folding.standings[folding.halted], at=at)
 
 
@@ -130,3 +141,4 @@ def begin_anew(campaign: Campaign) -> None:
         standing = gates.standing_of(state)
         if gate.judge(tests[state.stratum], standing).verdict == GateVerdict.HALT:
             _store(state, gate.begin_anew(standing))
+    signals.begin_anew(campaign)

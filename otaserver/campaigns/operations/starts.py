@@ -8,7 +8,7 @@ from django.db import transaction
 
 from otaserver.campaigns.errors import FirstCampaignRunsError, NoVehicleFitsError
 from otaserver.campaigns.models import Assignment, Campaign, GateState, Wave
-from otaserver.campaigns.operations import checks, decisions, rollbacks, stops
+from otaserver.campaigns.operations import checks, controls, decisions, rollbacks, signals, stops
 from otaserver.campaigns.queries import bundles
 from otaserver.campaigns.rules import matching, ranking
 from otaserver.campaigns.rules import waves as rules
@@ -43,12 +43,20 @@ def start_campaign(campaign: Campaign, *, by: str, at: datetime) -> None:
         verdicts.update(assignment.verdict for assignment in assignments)
         strata.update(a.stratum for a in assignments if a.verdict == Verdict.FITS)
         Assignment.objects.bulk_create(assignments)
+    held_out = controls.hold_out(campaign, strata)
+    strata -= held_out
+    verdicts += Counter({Verdict.CONTROL.value: held_out.total()})
+    verdicts[Verdict.FITS] -= held_out.total()
     fitting = verdicts[Verdict.FITS]
     if not fitting:
         raise NoVehicleFitsError(f"No vehicle fits {release.label}.", verdicts=dict(verdicts))
     _plan_waves(campaign, fitting)
     _plan_gate(campaign, strata)
-    sentence = f"Started with {decisions.vehicles(fitting)}, without {verdicts.total() - fitting} that do not fit."
+    signals.plan_signals(campaign, fitting=fitting, held_out=held_out.total())
+    unfit = verdicts.total() - fitting - held_out.total()
+    sentence = f"Started with {decisions.vehicles(fitting)}, without {unfit} that do not fit."
+    if held_out:
+        sentence += f" {decisions.vehicles(held_out.total()).capitalize()} more are held out, to compare with."
     decided = decisions.draft(campaign, "campaign.started", sentence, by=by, at=at, verdicts=dict(verdicts))
     decisions.record(campaign, [decided])
 

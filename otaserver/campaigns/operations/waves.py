@@ -12,6 +12,7 @@ from otaserver.campaigns.operations import checks, decisions, rollbacks, stops
 from otaserver.campaigns.operations.decisions import ENGINE, draft
 from otaserver.campaigns.queries import counts, gates
 from otaserver.campaigns.queries.rollbacks import unknown as unknown_in
+from otaserver.campaigns.queries.signals import why_not_judged
 from otaserver.campaigns.rules import waves as rules
 from otaserver.campaigns.states import (
     ACTIVE_STATES,
@@ -83,7 +84,7 @@ def _advance_wave(campaign: Campaign, wave: Wave, *, at: datetime) -> list[Decis
         sentence = f"In place of neutral ends the wave takes {decisions.vehicles(wanted)} more."
         return [draft(campaign, "wave.refilled", sentence, by=ENGINE, at=at, wave=wave, vehicles=wanted)]
     has_passed = campaign.gate_states.filter(stratum="", has_passed=True).exists()
-    if has_passed and left and _has_own_evidence(campaign, wave):
+    if has_passed and left and _has_own_evidence(campaign, wave) and why_not_judged(campaign, wave) is None:
         return [_pass(campaign, wave, "The test has passed, on results of this wave too.", at=at)]
     return _judge(campaign, wave, by_state, left, has_passed, at=at) if _follow_members(wave, by_state) else []
 
@@ -156,6 +157,9 @@ def _judge(
         max_failed=wave.max_failed,
         failure_budget=campaign.failure_budget,
     )
+    unjudged = why_not_judged(campaign, wave)
+    if verdict.state == WaveState.PASSED and unjudged is not None:
+        verdict = rules.WaveVerdict(WaveState.UNDECIDED, unjudged)
     if verdict.state == WaveState.PASSED:
         return [_pass(campaign, wave, verdict.sentence, at=at, **asdict(results))]
     wave.move_to(WaveState.UNDECIDED)

@@ -5,14 +5,17 @@ from otaserver.campaigns.queries.explanations import explain, explain_all
 from otaserver.campaigns.queries.gates import GateView, StratumView, gate_tests, gate_view
 from otaserver.campaigns.queries.orders import build_order, order_for
 from otaserver.campaigns.queries.reasons import measurements
+from otaserver.campaigns.queries.signals import ComparisonView, SignalView, signal_views, wanted_of
 from otaserver.campaigns.queries.vehicle_explanations import Answer, VehicleExplanation, explain_vehicle
 
 __all__ = [
     "Answer",
     "ApprovalView",
+    "ComparisonView",
     "GateView",
     "Progress",
     "ReleaseView",
+    "SignalView",
     "StratumView",
     "VehicleExplanation",
     "VehicleView",
@@ -30,6 +33,8 @@ __all__ = [
     "progress",
     "release_view",
     "required_approvals",
+    "signal_views",
     "vehicle_views",
+    "wanted_of",
     "wave_counts",
 ]

@@ -1,10 +1,10 @@
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from django.db.models import Count, Q, QuerySet
 
-from otaserver.campaigns.models import Campaign, Decision, Wave
-from otaserver.campaigns.states import IN_FLIGHT_STATES, SETTLED_STATES, AssignmentState
+from otaserver.campaigns.models import Campaign, Decision, Report, Wave
+from otaserver.campaigns.states import IN_FLIGHT_STATES, SETTLED_STATES, AssignmentState, ReportOutcome, ReportPhase
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,21 @@ def failures_by_code(campaign: Campaign) -> dict[str, int]:
     since = Q() if campaign.judged_from is None else Q(settled_at__gt=campaign.judged_from)
     failed = campaign.assignments.filter(since, state=AssignmentState.FAILED).order_by()
     return dict(failed.values_list("code").annotate(count=Count("pk")))
+
+
+def reporters_by_code(campaign: Campaign, codes: Collection[str]) -> dict[str, int]:
+    """Count the vehicles that reported a bad end with one of these codes, in whatever state, since a person resumed."""
+    if not codes:
+        return {}
+    since = Q() if campaign.judged_from is None else Q(received_at__gt=campaign.judged_from)
+    said = Report.objects.filter(
+        since,
+        code__in=sorted(codes),
+        phase=ReportPhase.FINISHED,
+        outcome__in=[ReportOutcome.FAILURE, ReportOutcome.REFUSED],
+        attempt__assignment__campaign=campaign,
+    ).order_by()
+    return dict(said.values_list("code").annotate(count=Count("attempt__vehicle", distinct=True)))
 
 
 def decisions(campaign: Campaign) -> QuerySet[Decision]:

@@ -50,7 +50,9 @@ def gate_tests(campaign: Campaign, states: Sequence[GateState]) -> Tests:
     strata = sum(state.stratum != "" for state in states)
     return {
         state.stratum: gate.make_test(
-            plan, share=gate.alpha_share(state.stratum, strata), planned_results=state.planned_results
+            plan,
+            share=state.outcome_share * gate.alpha_share(state.stratum, strata),
+            planned_results=state.planned_results,
         )
         for state in states
     }

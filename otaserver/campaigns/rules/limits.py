@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 VERIFICATION_FAILED = "verification_failed"
+_NOBODY: Mapping[str, int] = {}
 
 
 @dataclass(frozen=True)
@@ -25,14 +26,17 @@ class Breach:
     sentence: str
 
 
-def first_breach(limits: Limits, failures: Mapping[str, int]) -> Breach | None:
+def first_breach(limits: Limits, failures: Mapping[str, int], reporters: Mapping[str, int] = _NOBODY) -> Breach | None:
     """Return the first limit that these failures (how many by code) break, or None.
+
+    `reporters`: how many vehicles reported an end with a code that halts, whatever has become of them since. One that
+    is trying again, refused, or soaks again on its proof met the danger all the same.
 
     A verification failure means an attack or a publishing error, hence its own limit.
     """
     for code in sorted(limits.halt_codes):
-        if failures.get(code, 0) > 0:
-            found = failures[code]
+        found = max(failures.get(code, 0), reporters.get(code, 0))
+        if found > 0:
             return Breach("halt_codes", found, 0, f"{found} failed with {code}, which halts the campaign at once.")
     found = failures.get(VERIFICATION_FAILED, 0)
     if found > limits.max_verification_failed:

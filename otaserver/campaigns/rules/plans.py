@@ -6,6 +6,7 @@ from itertools import pairwise
 
 NAME_MAX_LENGTH = 100
 MAX_WAVES = 100
+MAX_CONTROL_PERCENT = 50
 # Beyond these the steps of a test vanish in a float, and its limits overflow; no fleet is large enough for them anyway.
 MIN_RATE = 1e-6
 MIN_RATE_RATIO = 1.01
@@ -30,6 +31,13 @@ def waves_problem(percents: Sequence[Decimal]) -> str | None:
         return f"The waves' cumulative percents must rise from above 0; {listed} do not."
     if percents[-1] != 100:
         return f"The last wave must reach 100 percent, not {percents[-1]}."
+    return None
+
+
+def control_problem(percent: Decimal) -> str | None:
+    """Return why this share of vehicles cannot be held out, or None."""
+    if not percent.is_finite() or round(percent, 3) != percent or not 0 <= percent <= MAX_CONTROL_PERCENT:
+        return f"The control share is 0 to {MAX_CONTROL_PERCENT} percent with at most three decimals, not {percent}."
     return None
 
 

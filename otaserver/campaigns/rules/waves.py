@@ -113,3 +113,8 @@ def _ask(sentence: str) -> WaveVerdict:
 def _worst_case(results: WaveResults) -> int:
     _, upper = wilson(results.campaign_failures, results.campaign_results)
     return results.campaign_failures + math.ceil(upper * results.next_places)
+
+
+def control_places(fitting: int, percent: Decimal) -> int:
+    """Return how many of the fitting vehicles of a stratum are held out; never the last one of them."""
+    return min(math.floor(Decimal(fitting) * percent / 100), max(fitting - 1, 0))

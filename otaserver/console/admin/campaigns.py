@@ -12,6 +12,7 @@ from otaserver.campaigns.models import Assignment, Campaign
 from otaserver.campaigns.rules.windows import WEEKDAYS
 from otaserver.console import queries
 from otaserver.console.admin.base import ReadOnlyAdmin
+from otaserver.console.admin.health import health_tables
 from otaserver.console.site import site
 from otaserver.console.tables import NOTHING, Table, badge, link_to_list, moment
 
@@ -49,7 +50,7 @@ class CampaignAdmin(ReadOnlyAdmin):
                     ("alpha", "beta", "is_stratified"),
                     ("soak_seconds", "wave_rule", "failure_budget"),
                     ("max_failed", "max_verification_failed", "max_in_flight"),
-                    "halt_codes",
+                    ("halt_codes", "control_percent"),
                 ],
             },
         ),
@@ -97,7 +98,8 @@ class CampaignAdmin(ReadOnlyAdmin):
         return str(campaign.shown_progress.sentence)
 
     def tables(self, row: Campaign) -> Sequence[Table]:
-        return [_waves(row), _windows(row), _people(row), _gate(row), _failures(row), _decisions(row)]
+        tables = [_waves(row), _windows(row), _people(row), _gate(row)]
+        return [*tables, *health_tables(row), _failures(row), _decisions(row)]
 
 
 @admin.register(Assignment, site=site)

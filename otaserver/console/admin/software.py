@@ -50,7 +50,7 @@ class ReleaseAdmin(ReadOnlyAdmin):
     list_select_related = ["tenant"]
     search_fields = ["name", "version"]
     ordering = ["-created_at"]
-    fields = [("name", "version"), ("created_by", "created_at", "published_at"), "notes"]
+    fields = [("name", "version"), ("created_by", "created_at", "published_at"), "halt_codes", "notes"]
 
     def tables(self, row: Release) -> Sequence[Table]:
         items = row.items.select_related("package").order_by("position", "package__target_name")
@@ -69,6 +69,14 @@ class ReleaseAdmin(ReadOnlyAdmin):
                 "Conditions",
                 ["kind", "package", "versions"],
                 [[c.kind, c.package_name, ", ".join(c.versions) or "any"] for c in conditions],
+            ),
+            Table(
+                "Health signals",
+                ["signal", "bad above", "acceptable", "unacceptable"],
+                [
+                    [s.name, f"{s.limit:g}", f"{s.acceptable_rate:.2%}", f"{s.unacceptable_rate:.2%}"]
+                    for s in row.signals.all()
+                ],
             ),
             Table("Campaigns", ["campaign", "state"], [[link_to(c), badge(c.state)] for c in campaigns]),
         ]

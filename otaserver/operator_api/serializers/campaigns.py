@@ -35,6 +35,7 @@ SETTINGS = (
     "is_stratified",
     "wave_rule",
     "failure_budget",
+    "control_percent",
     "offer_timeout_seconds",
     "download_timeout_seconds",
     "install_timeout_seconds",
@@ -80,6 +81,14 @@ class PlanDeclaration(serializers.Serializer[Any]):
     is_stratified = serializers.BooleanField(required=False)
     wave_rule = serializers.ChoiceField(choices=WaveRule.choices, required=False)
     failure_budget = serializers.IntegerField(min_value=0, max_value=MAX_COUNT, required=False, allow_null=True)
+    control_percent = serializers.DecimalField(
+        max_digits=5,
+        decimal_places=3,
+        min_value=0,
+        max_value=50,
+        required=False,
+        help_text="of the vehicles that fit: held out and not updated, to compare health signals with",
+    )
     offer_timeout_seconds = serializers.IntegerField(min_value=1, max_value=MAX_SECONDS, required=False)
     download_timeout_seconds = serializers.IntegerField(min_value=1, max_value=MAX_SECONDS, required=False)
     install_timeout_seconds = serializers.IntegerField(min_value=1, max_value=MAX_SECONDS, required=False)
@@ -224,16 +233,44 @@ class TestSerializer(serializers.Serializer[Any]):
     highest_rate = serializers.FloatField()
 
 
+class ComparisonSerializer(serializers.Serializer[Any]):
+    """Updated vehicles against those held out: it halts where the logarithm of the evidence reaches the limit."""
+
+    treated = serializers.IntegerField()
+    treated_bad = serializers.IntegerField()
+    control = serializers.IntegerField()
+    control_bad = serializers.IntegerField()
+    verdict = serializers.CharField()
+    log_evidence = serializers.FloatField()
+    limit = serializers.FloatField()
+
+
+class SignalTestSerializer(serializers.Serializer[Any]):
+    """The test of one health signal. `missing` are matured vehicles that reported nothing of it."""
+
+    name = serializers.CharField()
+    signal_limit = serializers.FloatField(help_text="a vehicle above it is bad")
+    good = serializers.IntegerField()
+    bad = serializers.IntegerField()
+    missing = serializers.IntegerField()
+    verdict = serializers.CharField()
+    statistic = serializers.FloatField()
+    limit = serializers.FloatField(help_text="the test halts there")
+    is_guard = serializers.BooleanField()
+    comparison = ComparisonSerializer(allow_null=True)
+
+
 class CampaignDetailSerializer(CampaignSerializer):
-    """A campaign with its waves, its gate, and how many vehicles stand where."""
+    """A campaign with its waves, its gate, its health signals, and how many vehicles stand where."""
 
     waves = CountedWave(many=True)
     counts = serializers.SerializerMethodField()
     gate = serializers.SerializerMethodField()
     approvals = serializers.SerializerMethodField()
+    signals = serializers.SerializerMethodField()
 
     class Meta(CampaignSerializer.Meta):
-        fields = [*CampaignSerializer.Meta.fields, "waves", "counts", "gate", "approvals"]
+        fields = [*CampaignSerializer.Meta.fields, "waves", "counts", "gate", "signals", "approvals"]
 
     @extend_schema_field(ApprovalsSerializer)
     def get_approvals(self, campaign: Campaign) -> dict[str, Any]:
@@ -246,6 +283,11 @@ class CampaignDetailSerializer(CampaignSerializer):
     def get_gate(self, campaign: Campaign) -> list[dict[str, Any]]:
         view: queries.GateView = self.context["gate"]
         return list(TestSerializer(view.tests, many=True).data)
+
+    @extend_schema_field(SignalTestSerializer(many=True))
+    def get_signals(self, campaign: Campaign) -> list[dict[str, Any]]:
+        views: list[queries.SignalView] = self.context["signals"]
+        return list(SignalTestSerializer(views, many=True).data)
 
 
 class AttemptSerializer(serializers.ModelSerializer[Attempt]):

@@ -2,7 +2,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from firmware_store.models import Package, Release, ReleaseCondition, ReleaseItem
+from firmware_store.models import Package, Release, ReleaseCondition, ReleaseItem, ReleaseSignal
 from firmware_store.states import ConditionKind
 from otaserver.operator_api.serializers.fields import ExactField, MetadataField, NotesField
 
@@ -104,9 +104,16 @@ class ConditionSerializer(serializers.ModelSerializer[ReleaseCondition]):
         fields = ["kind", "package_name", "versions"]
 
 
+class SignalSerializer(serializers.ModelSerializer[ReleaseSignal]):
+    class Meta:
+        model = ReleaseSignal
+        fields = ["name", "limit", "acceptable_rate", "unacceptable_rate"]
+
+
 class ReleaseSerializer(serializers.ModelSerializer[Release]):
     packages = ReleaseItemSerializer(source="items", many=True)
     conditions = ConditionSerializer(many=True)
+    signals = SignalSerializer(many=True)
 
     class Meta:
         model = Release
@@ -116,6 +123,8 @@ class ReleaseSerializer(serializers.ModelSerializer[Release]):
             "version",
             "packages",
             "conditions",
+            "signals",
+            "halt_codes",
             "notes",
             "created_by",
             "created_at",
@@ -134,9 +143,20 @@ class ConditionDeclaration(serializers.Serializer[Any]):
     versions = serializers.ListField(child=ExactField(max_length=60), max_length=100, default=list)
 
 
+class SignalDeclaration(serializers.Serializer[Any]):
+    """A vehicle whose worst value in its soak is above the limit counts as bad; rates are fractions of vehicles."""
+
+    name = ExactField(max_length=40)
+    limit = serializers.FloatField()
+    acceptable_rate = serializers.FloatField(min_value=0, max_value=1)
+    unacceptable_rate = serializers.FloatField(min_value=0, max_value=1)
+
+
 class ReleaseDeclaration(serializers.Serializer[Any]):
     name = ExactField(max_length=80)
     version = ExactField(max_length=60)
     packages = serializers.ListField(child=ReleaseItemDeclaration(), min_length=1, max_length=500)
     conditions = serializers.ListField(child=ConditionDeclaration(), max_length=500, default=list)
+    signals = serializers.ListField(child=SignalDeclaration(), max_length=20, default=list)
+    halt_codes = serializers.ListField(child=ExactField(max_length=80), max_length=100, default=list)
     notes = NotesField(default=dict)

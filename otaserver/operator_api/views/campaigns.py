@@ -42,7 +42,11 @@ class CampaignView(TenantView):
 
     def shown(self, pk: int, *, status: int = 200) -> Response:
         campaign = self.find(self.campaigns().prefetch_related("waves"), pk)
-        context = {"progress": queries.progress(campaign), "gate": queries.gate_view(campaign)}
+        context = {
+            "progress": queries.progress(campaign),
+            "gate": queries.gate_view(campaign),
+            "signals": queries.signal_views(campaign),
+        }
         headers = {"ETag": f'"{campaign.revision}"', "Cache-Control": "no-store"}
         return Response(CampaignDetailSerializer(campaign, context=context).data, status=status, headers=headers)
 

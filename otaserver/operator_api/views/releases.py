@@ -7,6 +7,7 @@ from rest_framework.response import Response
 
 from firmware_store import operations
 from firmware_store.errors import PackageNotFoundError
+from firmware_store.health import Signal
 from firmware_store.models import Package, Release
 from firmware_store.rules import Condition
 from firmware_store.states import ConditionKind
@@ -19,7 +20,7 @@ from otaserver.tenants.states import Permission
 class ReleaseView(TenantView):
     def releases(self) -> QuerySet[Release]:
         rows = Release.objects.filter(tenant=self.caller.tenant)
-        return rows.prefetch_related("items__package", "conditions")
+        return rows.prefetch_related("items__package", "conditions", "signals")
 
 
 class ReleaseList(ReleaseView):
@@ -43,6 +44,8 @@ class ReleaseList(ReleaseView):
                 Condition(ConditionKind(one["kind"]), one["package_name"], tuple(one["versions"]))
                 for one in wanted["conditions"]
             ],
+            signals=[Signal(**one) for one in wanted["signals"]],
+            halt_codes=wanted["halt_codes"],
             notes=wanted["notes"],
             by=self.caller.actor,
             at=clock.now(),

@@ -10,6 +10,7 @@ from django.http.response import HttpResponseBase
 from firmware_store.states import Profile, Repository
 from firmware_store.trust import queries as trust_queries
 from otaserver.campaigns import operations as campaigns
+from otaserver.campaigns import queries as campaign_queries
 from otaserver.director import operations as director
 from otaserver.director import queries as director_queries
 from otaserver.director.manifests import MAX_BYTES
@@ -21,6 +22,7 @@ from otaserver.vehicle_api.uptane import answers
 logger = logging.getLogger(__name__)
 POLLING_HEADER = "OTA-Polling-Seconds"
 MANIFEST_HEADER = "OTA-Send-Manifest"
+HEALTH_HEADER = "OTA-Send-Health"
 
 
 @problems.endpoint("GET", "HEAD")
@@ -34,6 +36,9 @@ def timestamp(request: HttpRequest, *, tenant: str, at: datetime) -> HttpRespons
     response[POLLING_HEADER] = str(vehicle.tenant.polling_seconds)
     if vehicle.is_manifest_wanted:
         response[MANIFEST_HEADER] = "1"
+    signals = campaign_queries.wanted_of(vehicle)
+    if signals:
+        response[HEALTH_HEADER] = ",".join(signals)
     return response
 
 

@@ -1,6 +1,6 @@
 from django.urls import re_path
 
-from otaserver.vehicle_api.uptane import consents, director, enrolment, images, reports
+from otaserver.vehicle_api.uptane import consents, director, enrolment, health, images, reports
 
 _TENANT = r"^(?P<tenant>[A-Za-z0-9-]{1,63})/"
 _DIRECTOR = _TENANT + r"director/"
@@ -15,6 +15,7 @@ urlpatterns = [
     re_path(_TENANT + r"events\Z", reports.events),
     re_path(_TENANT + r"logs\Z", reports.logs),
     re_path(_TENANT + r"consents\Z", consents.consents),
+    re_path(_TENANT + r"health\Z", health.signals),
     re_path(_DIRECTOR + r"manifest\Z", director.manifest),
     re_path(_DIRECTOR + r"metadata/timestamp\.json\Z", director.timestamp),
     re_path(_DIRECTOR + r"metadata/(?P<role>targets|snapshot)\.json\Z", director.newest),

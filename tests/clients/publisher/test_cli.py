@@ -93,11 +93,15 @@ def test_every_command_answers_people_as_well(bench, command, firmware, tmp_path
         ("trust", "rotate-root", "--new-keys"): "director",
         ("root", "fetch", str(tmp_path / "roots")): "image-root.tuf-1.0.json",
         ("release", "create", "autumn", "1", "--package", "supplier/engine-1.0@2"): "holds 1 package(s)",
+        (
+            *("release", "create", "autumn", "2", "--package", "supplier/engine-1.0"),
+            *("--signal", "boots:3:0.01:0.05", "--halt-code", "brakes_lost"),
+        ): "holds 1 package(s)",
         ("release", "list"): "autumn",
         (
             *("campaign", "create", "first", "--release", "autumn", "1", "--group", "everyone", "--wave", "100"),
             *("--no-way-back", "first release", "--soak-seconds", "60", "--window", "mon-fri 22:00-06:00"),
-            *("--ends-at", "2026-12-01T00:00:00Z", "--precondition", "link_type in wifi,usb"),
+            *("--ends-at", "2026-12-01T00:00:00Z", "--precondition", "link_type in wifi,usb", "--control", "12.5"),
         ): "is a draft with 1 wave(s)",
         ("campaign", "submit", "first"): "in_review",
         ("campaign", "reject", "first", "--reason", "later"): "draft",
@@ -248,6 +252,8 @@ def test_a_token_that_may_not_do_it_is_told_which_permission_it_lacks(bench, com
     [
         ("release", "create", "a", "1", "--package", "supplier/x-1@second"),
         ("release", "create", "a", "1", "--package", "supplier/x-1", "--note", "nothing"),
+        ("release", "create", "a", "1", "--package", "supplier/x-1", "--signal", "boots:3:0.01"),
+        ("release", "create", "a", "1", "--package", "supplier/x-1", "--signal", "boots:nan:0.01:0.02"),
         ("campaign", "create", "c", "--release", "a", "1", "--group", "g", "--wave", "5:many"),
         ("campaign", "create", "c", "--release", "a", "1", "--group", "g", "--wave", "5", "--set", "alpha=high"),
         ("trust", "rotate-root", "--repository", "other"),

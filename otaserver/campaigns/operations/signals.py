@@ -1,0 +1,143 @@
+"""Reading matured vehicles' health into the tests of a campaign's signals."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db.models import Max
+
+from otaserver.campaigns.models import Campaign, Decision, SignalState
+from otaserver.campaigns.operations import comparisons
+from otaserver.campaigns.operations.decisions import ENGINE, draft
+from otaserver.campaigns.queries import signals as queries
+from otaserver.campaigns.rules import eprocess, gate, signals
+from otaserver.campaigns.states import CampaignKind, GateVerdict
+
+
+@dataclass(frozen=True)
+class HealthResult:
+    """What the signals say: how many of the vehicles were read, what was decided, and the halt, if there is one."""
+
+    read: int
+    decisions: Sequence[Decision]
+    halt: Decision | None
+
+
+def plan_signals(campaign: Campaign, *, fitting: int, held_out: int) -> None:
+    """Plan the tests of the signals that the campaign's release states, and each one's part of its alpha.
+
+    A roll-back has none: its way leads to software that is known, and must not wait for vehicles that tell nothing.
+    """
+    stated = list(campaign.release.signals.all())
+    if not stated or campaign.kind == CampaignKind.ROLLBACK:
+        return
+    campaign.gate_states.update(outcome_share=signals.outcome_share(len(stated)))
+    SignalState.objects.bulk_create(
+        SignalState(
+            campaign=campaign,
+            signal=signal,
+            planned_results=fitting,
+            alpha_share=signals.signal_share(len(stated), has_control=held_out > 0),
+            treated_per_block=eprocess.treated_per_block(treated=fitting, control=held_out),
+        )
+        for signal in stated
+    )
+
+
+def read_health(campaign: Campaign, judged: Sequence[tuple[int, gate.Outcome]], *, at: datetime) -> HealthResult:
+    """Read the signals of vehicles whose outcomes the gate reads, in the same order, each once.
+
+    Stops after a vehicle with which a test halts: the rest is to be left unread by the gate too.
+    """
+    states = {state.signal.name: state for state in campaign.signal_states.select_related("signal", "campaign")}
+    matured = [(index, pk) for index, (pk, outcome) in enumerate(judged) if outcome is not gate.Outcome.NEUTRAL]
+    if not states or not matured:
+        return HealthResult(len(judged), [], None)
+    health = _health_of([pk for _, pk in matured], states)
+    tests = {name: queries.test_of(state) for name, state in states.items()}
+    before = {name: queries.standing_of(state) for name, state in states.items()}
+    folding = signals.fold(tests, before, [health[pk] for _, pk in matured])
+    decisions = []
+    for name, standing in folding.standings.items():
+        _store(states[name], standing, missing=folding.missing[name])
+        if standing.has_passed and not before[name].has_passed:
+            decisions.append(_passed(states[name], tests[name], standing, at=at))
+    halt = None
+    if folding.halted is not None:
+        name = folding.halted
+        halt = _halted(states[name], tests[name], folding.standings[name], at=at)
+    for name, state in states.items():
+        treated = [(pk, health[pk][name]) for _, pk in matured[: folding.read] if name in health[pk]]
+        halt = comparisons.compare(state, treated, at=at) or halt
+    read = len(judged) if folding.halted is None else matured[folding.read - 1][0] + 1
+    return HealthResult(read, decisions, halt)
+
+
+def _health_of(assignments: list[int], states: Mapping[str, SignalState]) -> dict[int, dict[str, bool]]:
+    """Return of each assignment which signals were reported, and whether the worst value was above the limit."""
+    health: dict[int, dict[str, bool]] = {pk: {} for pk in assignments}
+    worst = (
+        queries.readings_of(assignments, list(states)).values_list("assignment", "name").annotate(worst=Max("value"))
+    )
+    for pk, name, value in worst:
+        health[pk][name] = value > states[name].signal.limit
+    return health
+
+
+def _store(state: SignalState, standing: gate.Standing, *, missing: int) -> None:
+    state.missing += missing
+    SignalState.objects.filter(pk=state.pk).update(
+        successes=standing.successes,
+        failures=standing.failures,
+        missing=state.missing,
+        statistic=standing.statistic,
+        has_passed=standing.has_passed,
+        guard_statistic=standing.guard_statistic,
+    )
+
+
+def _passed(state: SignalState, test: gate.GateTest, standing: gate.Standing, *, at: datetime) -> Decision:
+    return draft(
+        state.campaign,
+        "gate.passed",
+        f"The test of the signal {state.signal.name} has passed; from here on it is guarded.",
+        by=ENGINE,
+        at=at,
+        signal=state.signal.name,
+        signal_limit=state.signal.limit,
+        successes=standing.successes,
+        failures=standing.failures,
+        missing=state.missing,
+        statistic=standing.statistic,
+        limit=test.pass_limit,
+    )
+
+
+def _halted(state: SignalState, test: gate.GateTest, standing: gate.Standing, *, at: datetime) -> Decision:
+    reading = gate.judge(test, standing)
+    name, found = state.signal.name, f"{standing.failures} of {standing.successes + standing.failures}"
+    return draft(
+        state.campaign,
+        "gate.halted",
+        f"Too many vehicles report {name} above {state.signal.limit:g}: {found}.",
+        by=ENGINE,
+        at=at,
+        signal=name,
+        signal_limit=state.signal.limit,
+        successes=standing.successes,
+        failures=standing.failures,
+        missing=state.missing,
+        statistic=reading.statistic,
+        limit=reading.limit,
+        is_guard=reading.is_guard,
+    )
+
+
+def begin_anew(campaign: Campaign) -> None:
+    """Let the tests of signals that halted a campaign start from nothing: a person with a reason resumed it."""
+    for state in campaign.signal_states.select_related("signal", "campaign"):
+        standing = queries.standing_of(state)
+        if gate.judge(queries.test_of(state), standing).verdict == GateVerdict.HALT:
+            _store(state, gate.begin_anew(standing), missing=0)
+        if state.treated_per_block and state.log_evidence >= queries.comparison_limit(state):
+            SignalState.objects.filter(pk=state.pk).update(log_evidence=0.0)

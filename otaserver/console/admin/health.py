@@ -1,0 +1,48 @@
+"""How the vehicles of a campaign are: each signal of its release, alone and against the vehicles held out."""
+
+from otaserver.campaigns import queries
+from otaserver.campaigns.models import Campaign
+from otaserver.console.tables import NOTHING, Table, badge
+
+
+def health_tables(campaign: Campaign) -> list[Table]:
+    """Return the tables of a campaign's signals; none if its release states none."""
+    views = queries.signal_views(campaign)
+    compared = [(view.name, view.comparison) for view in views if view.comparison is not None]
+    return [*([_signals(views)] if views else []), *([_comparisons(compared)] if compared else [])]
+
+
+def _signals(views: list[queries.SignalView]) -> Table:
+    rows = [
+        [
+            view.name,
+            f"{view.signal_limit:g}",
+            view.good,
+            view.bad,
+            view.missing,
+            "guard" if view.is_guard else "test",
+            f"{view.statistic:+.2f}",
+            NOTHING if view.is_guard else f"{view.pass_limit:+.2f}",
+            f"{view.limit:+.2f}",
+            badge(view.verdict),
+        ]
+        for view in views
+    ]
+    headers = ["signal", "bad above", "good", "bad", "silent", "now", "evidence", "passes at", "halts at", "says"]
+    return Table("Health", headers, rows)
+
+
+def _comparisons(compared: list[tuple[str, queries.ComparisonView]]) -> Table:
+    rows = [
+        [
+            name,
+            f"{view.treated_bad} of {view.treated}",
+            f"{view.control_bad} of {view.control}",
+            f"{view.log_evidence:+.2f}",
+            f"{view.limit:+.2f}",
+            badge(view.verdict),
+        ]
+        for name, view in compared
+    ]
+    headers = ["signal", "bad, updated", "bad, held out", "evidence", "halts at", "says"]
+    return Table("Against the vehicles held out", headers, rows)
