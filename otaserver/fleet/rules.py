@@ -15,7 +15,7 @@ from otaserver.fleet.errors import (
     EcusRefusedError,
     VehicleIdRefusedError,
 )
-from otaserver.fleet.states import AttributeType
+from otaserver.fleet.states import AttributeType, Protocol
 
 MAX_ECUS = 100
 MAX_TEXT = 255
@@ -48,6 +48,7 @@ class EnrolmentRequest:
     claim_code: str
     ecus: tuple[EcuDeclaration, ...]
     certificate_request: str | None = None
+    protocol: Protocol = Protocol.UPTANE
 
 
 def check_vehicle_id(vehicle_id: str) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import typer
 
-from clients.publisher.cli import campaigns, groups, keys, packages, releases, trust
+from clients.publisher.cli import campaigns, groups, keys, packages, releases, trust, vehicles
 from clients.publisher.cli.context import Seams
 from clients.publisher.errors import PublisherError
 
@@ -21,6 +21,7 @@ app.add_typer(trust.root_app, name="root")
 app.add_typer(packages.app)
 app.add_typer(releases.app, name="release")
 app.add_typer(groups.app, name="group")
+app.add_typer(vehicles.app, name="vehicle")
 app.add_typer(campaigns.app, name="campaign")
 
 

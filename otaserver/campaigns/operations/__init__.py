@@ -8,8 +8,10 @@ from otaserver.campaigns.operations.campaigns import (
     schedule_campaign,
     submit_campaign,
 )
+from otaserver.campaigns.operations.direct import order_now
 from otaserver.campaigns.operations.engine import advance_campaign
 from otaserver.campaigns.operations.evidence import EvidenceReport, record_evidence
+from otaserver.campaigns.operations.joining import close_campaign
 from otaserver.campaigns.operations.reports import VehicleReport, confirm_withdrawal, record_log, record_report
 from otaserver.campaigns.operations.rollbacks import create_rollback
 from otaserver.campaigns.operations.starts import start_campaign
@@ -21,21 +23,25 @@ from otaserver.campaigns.operations.stops import (
     stop_campaign,
     stop_tenant,
 )
+from otaserver.campaigns.operations.suggestions import SuggestedPlan, suggest_waves
 from otaserver.campaigns.operations.waves import decide_wave
 
 __all__ = [
     "CampaignPlan",
     "EvidenceReport",
+    "SuggestedPlan",
     "VehicleReport",
     "WavePlan",
     "advance_campaign",
     "approve_campaign",
     "cancel_campaign",
+    "close_campaign",
     "confirm_withdrawal",
     "create_campaign",
     "create_rollback",
     "decide_wave",
     "lapse_due",
+    "order_now",
     "pause_campaign",
     "record_evidence",
     "record_log",
@@ -48,4 +54,5 @@ __all__ = [
     "stop_campaign",
     "stop_tenant",
     "submit_campaign",
+    "suggest_waves",
 ]

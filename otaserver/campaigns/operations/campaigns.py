@@ -13,6 +13,7 @@ from otaserver.campaigns.models import Campaign, Wave
 from otaserver.campaigns.operations import checks, decisions, starts, stops
 from otaserver.campaigns.queries import bundles
 from otaserver.campaigns.rules import plans
+from otaserver.campaigns.rules.waves import Size
 from otaserver.campaigns.states import CampaignState, WaveRule
 from otaserver.fleet.models import Group
 from otaserver.tenants.models import Tenant
@@ -20,10 +21,19 @@ from otaserver.tenants.models import Tenant
 
 @dataclass(frozen=True)
 class WavePlan:
-    """A wave: the cumulative percent that has had its turn when it ends, and how many of it may fail unasked."""
+    """A wave, and how many of it may fail unasked. Its size is exactly one of three.
 
-    percent: Decimal
+    The cumulative percent that has had its turn when it ends, a number of vehicles, or those of a group.
+    """
+
+    percent: Decimal | None = None
     max_failed: int = 0
+    count: int | None = None
+    group: Group | None = None
+
+    @property
+    def size(self) -> Size:
+        return Size(self.percent, self.count, self.group.name if self.group is not None else None)
 
 
 @dataclass(frozen=True)
@@ -54,6 +64,9 @@ class CampaignPlan:
     max_attempts: int = 3
     retry_seconds: int = 3600
     grace_hours: int | None = None
+    max_inventory_age_seconds: int | None = None
+    control_percent: Decimal = Decimal(0)
+    is_dynamic: bool = False
 
 
 @transaction.atomic
@@ -78,7 +91,14 @@ def create_campaign(tenant: Tenant, plan: CampaignPlan, *, by: str, at: datetime
     except IntegrityError as error:
         raise CampaignNameTakenError(f"There is a campaign {plan.name!r} already.", name=plan.name) from error
     Wave.objects.bulk_create(
-        Wave(campaign=campaign, number=number, percent=wave.percent, max_failed=wave.max_failed)
+        Wave(
+            campaign=campaign,
+            number=number,
+            percent=wave.percent,
+            count=wave.count,
+            group=wave.group,
+            max_failed=wave.max_failed,
+        )
         for number, wave in enumerate(plan.waves, start=1)
     )
     sentence = f"Drafted: {plan.release} for {plan.group} in {len(plan.waves)} waves."
@@ -89,6 +109,7 @@ def create_campaign(tenant: Tenant, plan: CampaignPlan, *, by: str, at: datetime
 
 def _problem(tenant: Tenant, plan: CampaignPlan) -> str | None:
     owners = {plan.release.tenant_id, plan.group.tenant_id}
+    owners |= {wave.group.tenant_id for wave in plan.waves if wave.group is not None}
     if plan.fallback_release is not None:
         owners.add(plan.fallback_release.tenant_id)
     if owners != {tenant.pk}:
@@ -99,11 +120,14 @@ def _problem(tenant: Tenant, plan: CampaignPlan) -> str | None:
         return "Every timeout is at least a second: nothing waits for ever."
     if plan.max_in_flight is not None and plan.max_in_flight < 1:
         return "At least one vehicle must be allowed in flight."
+    if plan.max_inventory_age_seconds is not None and plan.max_inventory_age_seconds < 1:
+        return "What a vehicle runs may be at least a second old, or as old as may be."
     if plan.wave_rule not in WaveRule.values:
         return f"The wave rule is one of {', '.join(WaveRule.values)}; {plan.wave_rule!r} is not."
     return (
         plans.name_problem(plan.name)
-        or plans.waves_problem([wave.percent for wave in plan.waves])
+        or plans.sizes_problem([wave.size for wave in plan.waves])
+        or plans.control_problem(plan.control_percent)
         or plans.gate_problem(
             acceptable_rate=plan.acceptable_rate,
             unacceptable_rate=plan.unacceptable_rate,
@@ -124,7 +148,7 @@ def submit_campaign(campaign: Campaign, *, by: str, at: datetime) -> None:
     """
     checks.require_state(campaign, CampaignState.DRAFT)
     campaign.move_to(CampaignState.IN_REVIEW, reason="")
-    _require_feasible(campaign)
+    _require_feasible(campaign, at=at)
     _decide(campaign, "campaign.submitted", "Submitted for review.", by=by, at=at)
 
 
@@ -140,7 +164,7 @@ def approve_campaign(campaign: Campaign, *, by: str, at: datetime) -> None:
     """
     checks.require_state(campaign, CampaignState.IN_REVIEW)
     campaign.move_to(CampaignState.APPROVED, approved_by=by, reason="")
-    checks.require_lasting_metadata(campaign, _require_feasible(campaign), starts_at=at)
+    checks.require_lasting_metadata(campaign, _require_feasible(campaign, at=at), starts_at=at)
     _decide(campaign, "campaign.approved", "Approved.", by=by, at=at)
 
 
@@ -175,11 +199,15 @@ def schedule_campaign(campaign: Campaign, *, starts_at: datetime, by: str, at: d
     _decide(campaign, "campaign.scheduled", f"Starts at {starts_at.isoformat()}.", by=by, at=at)
 
 
-def _require_feasible(campaign: Campaign) -> bundles.ReleaseView:
+def _require_feasible(campaign: Campaign, *, at: datetime) -> bundles.ReleaseView:
     release = checks.require_published(campaign.release)
     checks.require_way_back(campaign, release)
-    if not starts.first_that_fits(campaign, release):
+    fitting = starts.fitting_now(campaign, release, at=at)
+    if not fitting:
         raise NoVehicleFitsError(f"No vehicle of {campaign.group or campaign.rolls_back} fits {release.label}.")
+    problem = starts.waves_problem(campaign, fitting)
+    if problem is not None:
+        raise PlanRefusedError(problem)
     return release
 
 

@@ -19,10 +19,12 @@ def reason_to_halt(campaign: Campaign, *, at: datetime) -> Decision | None:
     if unpublished:
         sentence = f"Not to be installed any more: {', '.join(unpublished)}."
         return draft(campaign, "limit.halted", sentence, by=ENGINE, at=at, unpublished=unpublished)
+    allowed = limits.Limits(campaign.max_failed, campaign.max_verification_failed, frozenset(campaign.halt_codes))
+    # Most ticks need not count: they ask whether there is one more than a limit allows.
+    if not counts.exceeds(campaign, allowed):
+        return None
     failures = counts.failures_by_code(campaign)
-    breach = limits.first_breach(
-        limits.Limits(campaign.max_failed, campaign.max_verification_failed, frozenset(campaign.halt_codes)), failures
-    )
+    breach = limits.first_breach(allowed, failures)
     if breach is None:
         return None
     return draft(

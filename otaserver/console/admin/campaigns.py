@@ -145,7 +145,7 @@ def _waves(campaign: Campaign) -> Table:
     rows = [
         [
             step.wave.number,
-            f"{step.wave.percent.normalize():f} %",
+            step.wave.size,
             badge(step.wave.state),
             *(
                 link_to_list(Assignment, number, wave__id__exact=step.wave.pk, state__in=",".join(states))

@@ -3,8 +3,15 @@
 from otaserver.fleet.operations.attributes import declare_attribute, set_attributes, set_fleet_attributes
 from otaserver.fleet.operations.authority import create_fleet_authority
 from otaserver.fleet.operations.claims import create_claim_code, create_claim_codes, expire_claims
+from otaserver.fleet.operations.configurations import refresh_configuration, refresh_configurations
 from otaserver.fleet.operations.enrolment import enrol
-from otaserver.fleet.operations.groups import add_to_group, create_group, remove_from_group
+from otaserver.fleet.operations.groups import (
+    add_to_group,
+    create_group,
+    lift_block_list,
+    make_block_list,
+    remove_from_group,
+)
 from otaserver.fleet.operations.identity import (
     Enrolment,
     identify_certificate,
@@ -12,7 +19,13 @@ from otaserver.fleet.operations.identity import (
     renew,
     revoke_credentials,
 )
-from otaserver.fleet.operations.vehicles import block_vehicle, create_vehicles, record_contact, unblock_vehicle
+from otaserver.fleet.operations.vehicles import (
+    block_vehicle,
+    create_vehicles,
+    mark_test_bench,
+    record_contact,
+    unblock_vehicle,
+)
 from otaserver.fleet.rules import EcuDeclaration, EnrolmentRequest
 
 __all__ = [
@@ -31,7 +44,12 @@ __all__ = [
     "expire_claims",
     "identify_certificate",
     "identify_token",
+    "lift_block_list",
+    "make_block_list",
+    "mark_test_bench",
     "record_contact",
+    "refresh_configuration",
+    "refresh_configurations",
     "remove_from_group",
     "renew",
     "revoke_credentials",
