@@ -35,12 +35,12 @@ def left_for(campaign: Campaign, wave: Wave) -> QuerySet[Assignment]:
 
 
 def begin(campaign: Campaign, wave: Wave) -> int:
-    """Plan which vehicles a wave that opens takes in, take in the first of them, and return how many it takes."""
+    """Plan how many vehicles a wave that opens takes in, and return it; `fill` takes them, so many at a time."""
     left = left_for(campaign, wave)
     is_last = not campaign.waves.filter(number__gt=wave.number).exists()
     wanted = left.count() if is_last else left.order_by("rank")[: wave.places].count()
     wave.untaken = None if is_last else wanted
-    fill(campaign, wave)
+    Wave.objects.filter(pk=wave.pk).update(untaken=wave.untaken)
     return wanted
 
 

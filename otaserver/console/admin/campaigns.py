@@ -58,6 +58,8 @@ class CampaignAdmin(ReadOnlyAdmin):
                 "fields": [
                     ("offer_timeout_seconds", "download_timeout_seconds", "install_timeout_seconds"),
                     ("max_attempts", "retry_seconds", "grace_hours"),
+                    ("max_inventory_age_seconds", "control_percent"),
+                    ("is_dynamic", "closed_at"),
                 ],
             },
         ),
