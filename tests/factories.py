@@ -7,6 +7,7 @@ from typing import Any
 from firmware_store.models import Package, Release, ReleaseItem
 from firmware_store.states import PackageState
 from otaserver.fleet.models import Ecu, Group, Membership, Vehicle
+from otaserver.fleet.operations import refresh_configuration
 from otaserver.fleet.states import GroupKind
 from otaserver.tenants.models import Tenant
 
@@ -46,6 +47,7 @@ def make_vehicle(
             keyid=public,
             public_key={"keytype": "ed25519", "scheme": "ed25519", "keyval": {"public": public}},
         )
+    refresh_configuration(vehicle)
     return vehicle
 
 

@@ -8,7 +8,7 @@ from clients.publisher.api import Api
 from clients.publisher.errors import CampaignEndedBadlyError, InputError
 from clients.publisher.releases import Releases
 
-ACTIONS = ("submit", "approve", "reject", "schedule", "start", "pause", "resume", "cancel", "stop")
+ACTIONS = ("submit", "approve", "reject", "schedule", "start", "pause", "resume", "cancel", "stop", "close")
 ENDED_WELL = "completed"
 ENDED_BADLY = frozenset({"halted", "cancelled"})
 
@@ -33,18 +33,28 @@ class Campaigns:
     ) -> Any:
         """Create a draft that brings a release (name and version) to a group in waves.
 
-        `waves` are objects like `{"percent": "5", "max_failed": 0}`; `settings` are further fields of the API's plan.
+        `waves` are objects like `{"percent": "5", "max_failed": 0}`, or with `count` or `group` (its name) in place of
+        `percent`; `settings` are further fields of the API's plan.
         """
         plan: dict[str, Any] = {
             **(settings or {}),
             "name": name,
             "release": self._releases.find(*release)["id"],
             "group": self._group(group),
-            "waves": [dict(wave) for wave in waves],
+            "waves": [self._wave(wave) for wave in waves],
         }
         if fallback is not None:
             plan["fallback_release"] = self._releases.find(*fallback)["id"]
         return self._api.post("/campaigns", plan)
+
+    def suggest(self, *, release: tuple[str, str], group: str, failure_budget: int, growth: int | None = None) -> Any:
+        """Return waves that stay within a budget of vehicles that may break, and the reasons."""
+        body: dict[str, Any] = {
+            "release": self._releases.find(*release)["id"],
+            "group": self._group(group),
+            "failure_budget": failure_budget,
+        }
+        return self._api.post("/campaigns/suggest", body if growth is None else {**body, "growth": growth})
 
     def act(self, name: str, action: str, **fields: Any) -> Any:
         """Take one of `ACTIONS`; `reason` where the action asks for one, `starts_at` to schedule."""
@@ -133,6 +143,9 @@ class Campaigns:
                     code="campaign.undecided",
                 )
             self._sleep(every_seconds)
+
+    def _wave(self, wave: Mapping[str, Any]) -> dict[str, Any]:
+        return {**wave, **({"group": self._group(wave["group"])} if "group" in wave else {})}
 
     def _group(self, name: str) -> int:
         found = next(self._api.rows("/groups", name=name), None)

@@ -75,6 +75,18 @@ class FirstCampaignRunsError(ConflictError):
     code = "campaign.first_runs"
 
 
+class CampaignNotDynamicError(ConflictError):
+    code = "campaign.not_dynamic"
+
+
+class NotTestBenchError(RefusedError):
+    code = "vehicle.not_test_bench"
+
+
+class VehicleBusyError(ConflictError):
+    code = "vehicle.busy"
+
+
 class TenantStoppedError(ConflictError):
     code = "tenant.stopped"
 

@@ -14,6 +14,7 @@ from otaserver.campaigns.states import (
     ACTIVE_STATES,
     ASSIGNMENT_TRANSITIONS,
     CAMPAIGN_TRANSITIONS,
+    NEUTRAL_STATES,
     WAVE_TRANSITIONS,
     AssignmentState,
     CampaignKind,
@@ -26,7 +27,7 @@ from otaserver.campaigns.states import (
     WaveRule,
     WaveState,
 )
-from otaserver.fleet.models import Group, Vehicle
+from otaserver.fleet.models import Configuration, Group, Vehicle
 from otaserver.statemachine import StatefulModel
 from otaserver.tenants.models import Tenant
 
@@ -113,6 +114,15 @@ class Campaign(StatefulModel):
     consent_postponements = models.PositiveSmallIntegerField(null=True, blank=True)
     consent_deadline_seconds = models.PositiveIntegerField(null=True, blank=True)
 
+    # Vehicles that have not confirmed what they run for longer than this take no part; null: whenever it was.
+    max_inventory_age_seconds = models.PositiveIntegerField(null=True, blank=True)
+    # Vehicles that come to match later are taken in, until a person closes the campaign to them.
+    is_dynamic = models.BooleanField(default=False)
+    closed_at = models.DateTimeField(null=True, blank=True)
+    # When a tick last looked for vehicles to take in, and when one last looked for those that enrolled again.
+    admitted_at = models.DateTimeField(null=True, blank=True)
+    advanced_at = models.DateTimeField(null=True, blank=True)
+
     objects = CampaignQuerySet.as_manager()
 
     class Meta:
@@ -136,6 +146,7 @@ class Campaign(StatefulModel):
                 condition=(
                     Q(kind=CampaignKind.ROLLOUT, group__isnull=False, rolls_back=None)
                     | Q(kind=CampaignKind.ROLLBACK, rolls_back__isnull=False)
+                    | Q(kind=CampaignKind.DIRECT, group=None, rolls_back=None)
                 ),
             ),
             models.CheckConstraint(
@@ -175,10 +186,17 @@ class Wave(StatefulModel):
     campaign = models.ForeignKey(Campaign, models.CASCADE, related_name="waves")
     number = models.PositiveSmallIntegerField()
     state = models.CharField(max_length=20, choices=WaveState.choices, default=WaveState.WAITING)
-    # Cumulative share of the campaign's vehicles that have had their turn when this wave ends; the last is 100.
-    percent = models.DecimalField(max_digits=6, decimal_places=3)
+    # How large it is: exactly one of the three. The percent is cumulative, of the vehicles in no wave's group: so many
+    # of them have had their turn when the wave ends; the last wave's is 100.
+    percent = models.DecimalField(max_digits=6, decimal_places=3, null=True, blank=True)
+    count = models.PositiveIntegerField(null=True, blank=True)
+    group = models.ForeignKey(Group, models.PROTECT, related_name="waves", null=True, blank=True)
     # How many results it is to bring, fixed when the campaign starts; neutral ends are refilled up to it.
     places = models.PositiveIntegerField(default=0)
+    # It is open and has not taken in all its vehicles yet: so many at a time. Null: all who are left.
+    untaken = models.PositiveIntegerField(null=True, default=0)
+    # How many of its vehicles others stand in for: the number of those marked so.
+    replaced = models.PositiveIntegerField(default=0)
     max_failed = models.PositiveIntegerField(default=0)
     opened_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
@@ -192,8 +210,25 @@ class Wave(StatefulModel):
                 name="wave_one_open_per_campaign",
                 condition=Q(state__in=[WaveState.OPEN, WaveState.MATURING, WaveState.UNDECIDED]),
             ),
-            models.CheckConstraint(name="wave_percent_in_range", condition=Q(percent__gt=0, percent__lte=100)),
+            models.CheckConstraint(
+                name="wave_percent_in_range", condition=Q(percent=None) | Q(percent__gt=0, percent__lte=100)
+            ),
+            models.CheckConstraint(
+                name="wave_one_size",
+                condition=(
+                    Q(percent__isnull=False, count=None, group=None)
+                    | Q(percent=None, count__gte=1, group=None)
+                    | Q(percent=None, count=None, group__isnull=False)
+                ),
+            ),
         ]
+
+    @property
+    def size(self) -> str:
+        """Return how large it is to be, in words."""
+        if self.percent is not None:
+            return f"{self.percent.normalize():f} %"
+        return f"group {self.group}" if self.group is not None else f"{self.count} vehicles"
 
     def __str__(self) -> str:
         return f"wave {self.number} of {self.campaign}"
@@ -203,17 +238,20 @@ class Assignment(StatefulModel):
     """One vehicle's part in a campaign; it has attempts."""
 
     TRANSITIONS = ASSIGNMENT_TRANSITIONS
-    campaign = models.ForeignKey(Campaign, models.CASCADE, related_name="assignments")
+    # Two indexes below begin with each of campaign and wave: one of its own would only slow down the start.
+    campaign = models.ForeignKey(Campaign, models.CASCADE, related_name="assignments", db_index=False)
     vehicle = models.ForeignKey(Vehicle, models.CASCADE, related_name="assignments")
-    wave = models.ForeignKey(Wave, models.CASCADE, related_name="assignments", null=True, blank=True)
+    wave = models.ForeignKey(Wave, models.CASCADE, related_name="assignments", null=True, blank=True, db_index=False)
     state = models.CharField(max_length=20, choices=AssignmentState.choices, default=AssignmentState.WAITING)
     verdict = models.CharField(max_length=20, choices=Verdict.choices, default=Verdict.FITS)
     verdict_detail = models.TextField(blank=True)
-    # The vehicle's place in the campaign: a hash of both, so that it is random and reproducible.
+    # The vehicle's place in the campaign (`rules.ranking`): random, reproducible, and every stretch mirrors the strata.
     rank = models.BigIntegerField()
     stratum = models.CharField(max_length=64, blank=True)
-    # What ran when the list was frozen: {ecu serial: target name}.
-    configuration = models.JSONField(default=dict)
+    # What ran when the list was frozen; null: it had not enrolled.
+    configuration = models.ForeignKey(
+        Configuration, models.PROTECT, related_name="+", null=True, blank=True, db_index=False
+    )
     next_attempt_at = models.DateTimeField(null=True, blank=True)
     # When a tick gives up on it in its present state; null: nothing is awaited.
     due_at = models.DateTimeField(null=True, blank=True)
@@ -226,6 +264,8 @@ class Assignment(StatefulModel):
     is_partly_proved = models.BooleanField(default=False)
     # When a tick makes the order anew whose list of windows would run out or no longer holds; null: it lasts.
     renew_at = models.DateTimeField(null=True, blank=True)
+    # It ended neither way, and another vehicle has its place in the wave.
+    is_replaced = models.BooleanField(default=False)
     code = models.CharField(max_length=80, blank=True)
     message = models.TextField(blank=True)
 
@@ -245,8 +285,30 @@ class Assignment(StatefulModel):
             ),
         ]
         indexes = [
-            models.Index("campaign", "state", "rank", name="assignment_by_state"),
-            models.Index("wave", "state", name="assignment_by_wave"),
+            models.Index("campaign", "state", name="assignment_by_state"),
+            models.Index("wave", "state", name="assignment_by_wave", condition=Q(wave__isnull=False)),
+            models.Index(
+                "campaign", "rank", name="assignment_no_turn", condition=Q(state=AssignmentState.WAITING, wave=None)
+            ),
+            models.Index(
+                "wave",
+                "rank",
+                name="assignment_in_turn",
+                condition=Q(state=AssignmentState.WAITING, wave__isnull=False),
+            ),
+            models.Index(
+                "campaign", "code", "settled_at", name="assignment_failed", condition=Q(state=AssignmentState.FAILED)
+            ),
+            models.Index(
+                "wave",
+                name="assignment_to_replace",
+                condition=Q(state__in=sorted(NEUTRAL_STATES), is_replaced=False, wave__isnull=False),
+            ),
+            models.Index(
+                "wave",
+                name="assignment_come_back",
+                condition=Q(is_replaced=True) & ~Q(state__in=sorted(NEUTRAL_STATES)),
+            ),
             models.Index("due_at", name="assignment_due", condition=Q(due_at__isnull=False)),
             models.Index("campaign", "renew_at", name="assignment_renewal", condition=Q(renew_at__isnull=False)),
             models.Index(

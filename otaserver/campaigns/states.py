@@ -8,6 +8,7 @@ from django.db.models import TextChoices
 class CampaignKind(TextChoices):
     ROLLOUT = "rollout"
     ROLLBACK = "rollback"
+    DIRECT = "direct"  # a release to one vehicle on a test bench, without gate, waves and approval
 
 
 class CampaignState(TextChoices):
@@ -178,6 +179,9 @@ class Verdict(TextChoices):
     ROLLBACK_BARRED = "rollback_barred"  # a release counter on the vehicle is higher
     NOT_ENROLLED = "not_enrolled"
     BLOCKED = "blocked"
+    ON_BLOCK_LIST = "on_block_list"
+    STALE_INVENTORY = "stale_inventory"  # what it runs was not confirmed for too long
+    NOT_DELIVERABLE = "not_deliverable"  # its protocol cannot do what the release asks
     CONTROL = "control"  # it fits and is held out, to compare the others with
 
 

@@ -67,7 +67,10 @@ def campaign_progress(campaign_ids: Sequence[int]) -> Mapping[int, Progress]:
 def ladder(campaign: Campaign) -> Sequence[Step]:
     """Return the campaign's waves in order with their vehicles, in two queries."""
     by_wave = campaign_queries.progress(campaign).by_wave
-    return [Step(wave, _cells(by_wave.get(wave.number, {}))) for wave in campaign.waves.order_by("number")]
+    return [
+        Step(wave, _cells(by_wave.get(wave.number, {})))
+        for wave in campaign.waves.select_related("group").order_by("number")
+    ]
 
 
 def intended_targets(vehicle: Vehicle) -> Mapping[str, str]:

@@ -92,6 +92,10 @@ class GroupExistsError(ConflictError):
     code = "group.exists"
 
 
+class GroupNotBlockListError(ConflictError):
+    code = "group.not_block_list"
+
+
 class GroupDynamicError(RefusedError):
     """Vehicles are put by hand into static groups only."""
 

@@ -3,11 +3,29 @@
 from django.db import models
 from django.db.models import Q
 
-from otaserver.fleet.states import AttributeType, CredentialKind, GroupKind
+from otaserver.fleet.states import AttributeType, CredentialKind, GroupKind, Protocol
 from otaserver.tenants.models import Tenant
 
 # Printable ASCII without spaces: it stands in signed metadata, certificates and addresses.
 VEHICLE_ID_MAX_LENGTH = 64
+
+
+class Configuration(models.Model):
+    """What a vehicle's ECUs are and run; vehicles that are alike share one row, and no row ever changes.
+
+    `ecus` is the sorted list of [hardware id, target name, SHA-256] of all of them, the last two empty where nothing
+    was proved yet; `sha256` is the digest of its canonical JSON.
+    """
+
+    tenant = models.ForeignKey(Tenant, models.CASCADE, related_name="configurations", db_index=False)
+    sha256 = models.CharField(max_length=64)
+    ecus = models.JSONField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint("tenant", "sha256", name="configuration_once_per_tenant")]
+
+    def __str__(self) -> str:
+        return ", ".join(f"{hardware_id}: {target or '-'}" for hardware_id, target, _ in self.ecus)
 
 
 class VehicleQuerySet(models.QuerySet["Vehicle"]):
@@ -29,6 +47,13 @@ class Vehicle(models.Model):
     blocked_at = models.DateTimeField(null=True, blank=True)
     blocked_reason = models.TextField(blank=True)
     time_zone = models.CharField(max_length=64, default="UTC")
+    protocol = models.CharField(max_length=10, choices=Protocol.choices, default=Protocol.UPTANE)
+    # What its ECUs are and run, written with every change of theirs; null before it enrols.
+    configuration = models.ForeignKey(
+        Configuration, models.PROTECT, related_name="vehicles", null=True, blank=True, editable=False
+    )
+    # On a test bench: a release may be ordered for it alone, without a campaign's gate, waves and approval.
+    is_test_bench = models.BooleanField(default=False)
     # The server asks this vehicle to send a manifest at its next contact.
     is_manifest_wanted = models.BooleanField(default=False)
     # Attempts are numbered per vehicle (DDI's action id, a positive int32).
@@ -224,6 +249,8 @@ class Group(models.Model):
     name = models.CharField(max_length=100)
     kind = models.CharField(max_length=10, choices=GroupKind.choices)
     filter = models.TextField(blank=True)
+    # A block list (press, police, litigation): whatever is in it is updated by no campaign. Empty: it is none.
+    blocks_updates_reason = models.TextField(blank=True)
     created_at = models.DateTimeField()
 
     class Meta:

@@ -18,7 +18,7 @@ from otaserver.fleet.errors import (
     TimeZoneUnknownError,
     VehicleIdRefusedError,
 )
-from otaserver.fleet.states import AttributeType
+from otaserver.fleet.states import AttributeType, Protocol
 
 MAX_ECUS = 100
 MAX_TEXT = 255
@@ -51,6 +51,7 @@ class EnrolmentRequest:
     claim_code: str
     ecus: tuple[EcuDeclaration, ...]
     certificate_request: str | None = None
+    protocol: Protocol = Protocol.UPTANE
 
 
 @cache

@@ -16,3 +16,12 @@ class AttributeType(TextChoices):
 class GroupKind(TextChoices):
     STATIC = "static"  # vehicles chosen by hand
     DYNAMIC = "dynamic"  # vehicles that match a filter, at the moment of asking
+
+
+class Protocol(TextChoices):
+    """By which protocol a vehicle speaks to the server: what it can be asked depends on it."""
+
+    UPTANE = "uptane"  # the reference client
+    AKTUALIZR = "aktualizr"
+    DDI = "ddi"  # hawkBit's
+    MENDER = "mender"

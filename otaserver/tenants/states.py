@@ -18,6 +18,7 @@ class Permission(TextChoices):
     PUBLISH = "publish"  # packages, releases, signed metadata of the Image repository
     MANAGE_FLEET = "manage_fleet"  # vehicles, groups, attributes, claim codes, credentials
     MANAGE_CAMPAIGNS = "manage_campaigns"  # draft, submit, start, pause, resume, cancel, roll back
+    ORDER_NOW = "order_now"  # a release to one vehicle on a test bench, at once
     STOP = "stop"  # emergency stop; whoever can run campaigns or vehicles can stop them
     APPROVE = "approve"
     AUDIT = "audit"
@@ -28,7 +29,9 @@ _ALL = frozenset(Permission)
 PERMISSIONS: dict[str, frozenset[Permission]] = {
     Role.VIEWER: frozenset({Permission.VIEW}),
     Role.RELEASE_ENGINEER: frozenset({Permission.VIEW, Permission.PUBLISH}),
-    Role.CAMPAIGN_MANAGER: frozenset({Permission.VIEW, Permission.MANAGE_CAMPAIGNS, Permission.STOP}),
+    Role.CAMPAIGN_MANAGER: frozenset(
+        {Permission.VIEW, Permission.MANAGE_CAMPAIGNS, Permission.ORDER_NOW, Permission.STOP}
+    ),
     Role.APPROVER: frozenset({Permission.VIEW, Permission.APPROVE, Permission.STOP}),
     Role.FLEET_MANAGER: frozenset({Permission.VIEW, Permission.MANAGE_FLEET, Permission.STOP}),
     Role.AUDITOR: frozenset({Permission.VIEW, Permission.AUDIT}),

@@ -1,9 +1,13 @@
 """Large fleets, written in bulk."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 
-from firmware_store.models import Release
-from otaserver.fleet.models import Ecu, Group, Vehicle
+from django.db import connection
+
+from firmware_store.models import Package, Release
+from otaserver.fleet.models import Ecu, Group, Membership, Vehicle
+from otaserver.fleet.operations import refresh_configurations
 from otaserver.tenants.models import Tenant
 from tests.factories import NOON, make_group
 
@@ -38,7 +42,53 @@ def make_fleet(tenant: Tenant, count: int, installed: Release) -> Group:
         for index, package in enumerate(packages)
     ]
     Ecu.objects.bulk_create(ecus, batch_size=BATCH_SIZE)
+    refresh_configurations(Vehicle.objects.of(tenant))
     return make_group(tenant, *vehicles)
+
+
+def make_large_fleet(tenant: Tenant, count: int, installed: Release) -> Group:
+    """The same, written by the database itself: a million vehicles in a minute. Enrolled long ago."""
+    packages = [item.package for item in installed.items.select_related("package")]
+    (pattern,) = make_vehicles(tenant, 1)
+    group = make_group(tenant, pattern)
+    _write_ecus(tenant, packages)
+    refresh_configurations(Vehicle.objects.of(tenant))
+    numbers = (
+        "WITH RECURSIVE numbers (n) AS (SELECT CAST(%s AS bigint) UNION ALL SELECT n + 1 FROM numbers WHERE n < %s)"
+    )
+    columns = [field.column for field in Vehicle._meta.concrete_fields if not field.primary_key]
+    copied = ", ".join("'BULK' || n" if column == "vehicle_id" else f"v.{column}" for column in columns)
+    table = Vehicle._meta.db_table
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO {table} ({', '.join(columns)}) {numbers}"
+            f" SELECT {copied} FROM numbers, {table} v WHERE v.id = %s",
+            [1, count - 1, pattern.pk],
+        )
+        cursor.execute(
+            f"INSERT INTO {Membership._meta.db_table} (group_id, vehicle_id) SELECT %s, id FROM {table}"
+            " WHERE tenant_id = %s AND id <> %s",
+            [group.pk, tenant.pk, pattern.pk],
+        )
+    Vehicle.objects.of(tenant).update(enrolled_at=NOON - timedelta(days=100))
+    _write_ecus(tenant, packages)
+    return group
+
+
+def _write_ecus(tenant: Tenant, packages: Sequence[Package]) -> None:
+    """Give the vehicles that have none one ECU for each package."""
+    statement = (
+        f"INSERT INTO {Ecu._meta.db_table} (vehicle_id, serial, hardware_id, is_primary, keyid, public_key,"
+        " report_counter, installed_target, installed_sha256, installed_length)"
+        " SELECT v.id, 'E' || v.id || '-' || %s, %s, %s, 'K' || v.id || '-' || %s, '{}', 0, %s, %s, %s"
+        f" FROM {Vehicle._meta.db_table} v WHERE v.tenant_id = %s AND NOT EXISTS"
+        f" (SELECT 1 FROM {Ecu._meta.db_table} e WHERE e.vehicle_id = v.id AND e.hardware_id = %s)"
+    )
+    with connection.cursor() as cursor:
+        for index, package in enumerate(packages):
+            hardware = package.hardware_ids[0]
+            shown = [str(index), hardware, index == 0, str(index), package.target_name, package.sha256, package.length]
+            cursor.execute(statement, [*shown, tenant.pk, hardware])
 
 
 def spread(vehicles: Sequence[Vehicle], count: int) -> list[Vehicle]:

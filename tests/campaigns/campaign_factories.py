@@ -10,6 +10,7 @@ from otaserver.campaigns import operations
 from otaserver.campaigns.models import Assignment, Attempt, Campaign
 from otaserver.campaigns.operations import CampaignPlan, VehicleReport, WavePlan
 from otaserver.fleet.models import Ecu, Vehicle
+from otaserver.fleet.operations import refresh_configuration
 from otaserver.tenants.models import Tenant
 from tests.factories import NOON, make_group, make_package, make_release, make_tenant, make_vehicle
 
@@ -40,6 +41,7 @@ def install(vehicle: Vehicle, release: Release) -> None:
 
 def run(ecu: Ecu, package: Package) -> None:
     Ecu.objects.filter(pk=ecu.pk).update(installed_target=package.target_name, installed_sha256=package.sha256)
+    refresh_configuration(ecu.vehicle)
 
 
 def make_fleet(tenant: Tenant, count: int, release: Release, hardware: tuple[str, ...] = HARDWARE) -> list[Vehicle]:

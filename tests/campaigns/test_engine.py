@@ -9,7 +9,7 @@ from otaserver.audit import queries as audit
 from otaserver.audit.models import Entry
 from otaserver.campaigns import errors, operations
 from otaserver.campaigns.models import Assignment, Attempt, Campaign, Decision, GateState, Wave
-from otaserver.campaigns.operations import offers, starts
+from otaserver.campaigns.operations import offers, turns
 from otaserver.director.models import Direction
 from otaserver.fleet.models import Vehicle
 from otaserver.statemachine import InvalidTransitionError, StaleStateError
@@ -243,7 +243,7 @@ def test_a_maturing_wave_is_open_again_when_a_place_is_refilled():
 
 def test_a_large_campaign_is_offered_in_chunks(monkeypatch):
     monkeypatch.setattr(offers, "OFFER_CHUNK", 2)
-    monkeypatch.setattr(starts, "INSERT_CHUNK", 2)
+    monkeypatch.setattr(turns, "TAKE_CHUNK", 2)
     campaign = make_started(vehicles=5)
 
     assert operations.advance_campaign(campaign.pk, at=NOON) is True

@@ -23,7 +23,10 @@ def create(
     token: Token,
     release: Annotated[tuple[str, str], typer.Option("--release", help="name and version")],
     group: Annotated[str, typer.Option("--group")],
-    wave: Annotated[list[str], typer.Option("--wave", help="cumulative percent, or percent:failures that it may have")],
+    wave: Annotated[
+        list[str],
+        typer.Option("--wave", help="cumulative percent, count=N or group=NAME; after a colon how many of it may fail"),
+    ],
     fallback: Annotated[tuple[str, str] | None, typer.Option("--fallback", help="the release to return to")] = None,
     no_way_back: Annotated[str, typer.Option("--no-way-back", help="why there is no release to return to")] = "",
     soak_seconds: Annotated[int | None, typer.Option("--soak-seconds")] = None,
@@ -57,6 +60,27 @@ def create(
         settings=settings,
     )
     Answer(as_json).say(f"Campaign {name} is a draft with {len(wave)} wave(s).", made)
+
+
+@app.command()
+def suggest(
+    context: typer.Context,
+    *,
+    url: Url,
+    token: Token,
+    release: Annotated[tuple[str, str], typer.Option("--release", help="name and version")],
+    group: Annotated[str, typer.Option("--group")],
+    failure_budget: Annotated[int, typer.Option("--failure-budget", help="How many vehicles may break")],
+    growth: Annotated[int | None, typer.Option("--growth", help="From wave to wave, 3 to 5")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Suggest waves for a release and a group."""
+    found = open_campaigns(context, url, token).suggest(
+        release=release, group=group, failure_budget=failure_budget, growth=growth
+    )
+    waves = [f"--wave count={wave['count']}" if wave["count"] else "--wave 100" for wave in found["waves"]]
+    options = " ".join([*waves, f"--set failure_budget={failure_budget}"])
+    Answer(as_json).say("\n".join([options, *found["reasons"]]), found)
 
 
 def _act(context: typer.Context, action: str, *, url: str, token: str, name: str, as_json: bool, **fields: Any) -> None:
@@ -135,6 +159,14 @@ def stop(
 ) -> None:
     """Emergency stop: halt, and withdraw every order that is not being installed."""
     _act(context, "stop", url=url, token=token, name=name, as_json=as_json, reason=reason)
+
+
+@app.command()
+def close(
+    context: typer.Context, *, name: Name, url: Url, token: Token, reason: Reason, as_json: AsJson = False
+) -> None:
+    """Take no further vehicles into a dynamic campaign, so that it can end."""
+    _act(context, "close", url=url, token=token, name=name, as_json=as_json, reason=reason)
 
 
 @app.command()
@@ -220,11 +252,17 @@ def watch(
 
 
 def _table(campaign: Any) -> Table:
-    table = Table("wave", "percent", "state", *campaign["counts"], title=_line(campaign))
+    table = Table("wave", "size", "state", *campaign["counts"], title=_line(campaign))
     for wave in campaign["waves"]:
         counts = [str(wave["counts"].get(state, 0)) for state in campaign["counts"]]
-        table.add_row(str(wave["number"]), str(wave["percent"]), wave["state"], *counts)
+        table.add_row(str(wave["number"]), _size(wave), wave["state"], *counts)
     return table
+
+
+def _size(wave: Any) -> str:
+    if wave["percent"] is not None:
+        return f"{wave['percent']} %"
+    return f"group {wave['group']['name']}" if wave["group"] else f"{wave['count']} vehicles"
 
 
 def _line(campaign: Any) -> str:
@@ -234,10 +272,16 @@ def _line(campaign: Any) -> str:
 
 
 def _wave(text: str) -> dict[str, Any]:
-    percent, colon, failures = text.partition(":")
+    size, colon, failures = text.rpartition(":") if ":" in text else (text, "", "")
     if colon and not failures.isdigit():
         raise InputError(f"--wave takes percent or percent:failures; {text!r} is neither.", code="input.wave")
-    return {"percent": percent, **({"max_failed": int(failures)} if colon else {})}
+    kind, separator, value = size.partition("=")
+    if separator and (kind not in ("count", "group") or not value or (kind == "count" and not value.isdigit())):
+        raise InputError(f"--wave takes a percent, count=N or group=NAME; {size!r} is none.", code="input.wave")
+    sized: dict[str, Any] = {"percent": size}
+    if separator:
+        sized = {kind: int(value) if kind == "count" else value}
+    return {**sized, **({"max_failed": int(failures)} if colon else {})}
 
 
 def _setting(text: str) -> tuple[str, Any]:

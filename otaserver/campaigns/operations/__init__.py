@@ -11,9 +11,11 @@ from otaserver.campaigns.operations.campaigns import (
 )
 from otaserver.campaigns.operations.changes import change_campaign, plan_of
 from otaserver.campaigns.operations.consents import ConsentAnswer, record_consent, record_consent_on_behalf
+from otaserver.campaigns.operations.direct import order_now
 from otaserver.campaigns.operations.engine import advance_campaign
 from otaserver.campaigns.operations.evidence import EvidenceReport, record_evidence
 from otaserver.campaigns.operations.health import record_health
+from otaserver.campaigns.operations.joining import close_campaign
 from otaserver.campaigns.operations.reports import VehicleReport, confirm_withdrawal, record_log, record_report
 from otaserver.campaigns.operations.rollbacks import create_rollback
 from otaserver.campaigns.operations.starts import start_campaign
@@ -25,6 +27,7 @@ from otaserver.campaigns.operations.stops import (
     stop_campaign,
     stop_tenant,
 )
+from otaserver.campaigns.operations.suggestions import SuggestedPlan, suggest_waves
 from otaserver.campaigns.operations.waves import decide_wave
 from otaserver.campaigns.operations.zones import set_time_zone
 
@@ -32,12 +35,14 @@ __all__ = [
     "CampaignPlan",
     "ConsentAnswer",
     "EvidenceReport",
+    "SuggestedPlan",
     "VehicleReport",
     "WavePlan",
     "advance_campaign",
     "approve_campaign",
     "cancel_campaign",
     "change_campaign",
+    "close_campaign",
     "confirm_withdrawal",
     "create_campaign",
     "create_rollback",
@@ -45,6 +50,7 @@ __all__ = [
     "declare_blackout",
     "lapse_due",
     "lift_blackout",
+    "order_now",
     "pause_campaign",
     "plan_of",
     "record_consent",
@@ -62,4 +68,5 @@ __all__ = [
     "stop_campaign",
     "stop_tenant",
     "submit_campaign",
+    "suggest_waves",
 ]

@@ -17,6 +17,7 @@ from otaserver.campaigns.queries import bundles
 from otaserver.campaigns.rules import plans
 from otaserver.campaigns.rules.consent import Terms
 from otaserver.campaigns.rules.timing import Timing, timing_problem
+from otaserver.campaigns.rules.waves import Size
 from otaserver.campaigns.rules.windows import Window
 from otaserver.campaigns.states import CampaignState, Consent, WaveRule
 from otaserver.fleet.models import Group
@@ -28,10 +29,19 @@ ROWS = frozenset({"waves", "windows"})
 
 @dataclass(frozen=True)
 class WavePlan:
-    """A wave: the cumulative percent that has had its turn when it ends, and how many of it may fail unasked."""
+    """A wave, and how many of it may fail unasked. Its size is exactly one of three.
 
-    percent: Decimal
+    The cumulative percent that has had its turn when it ends, a number of vehicles, or those of a group.
+    """
+
+    percent: Decimal | None = None
     max_failed: int = 0
+    count: int | None = None
+    group: Group | None = None
+
+    @property
+    def size(self) -> Size:
+        return Size(self.percent, self.count, self.group.name if self.group is not None else None)
 
 
 @dataclass(frozen=True)
@@ -56,7 +66,6 @@ class CampaignPlan:
     is_stratified: bool = True
     wave_rule: str = WaveRule.PROCEED
     failure_budget: int | None = None
-    control_percent: Decimal = Decimal(0)
     offer_timeout_seconds: int = 14 * 86400
     download_timeout_seconds: int = 7 * 86400
     install_timeout_seconds: int = 4 * 3600
@@ -72,6 +81,9 @@ class CampaignPlan:
     consent: str = Consent.NONE
     consent_postponements: int | None = None
     consent_deadline_seconds: int | None = None
+    max_inventory_age_seconds: int | None = None
+    control_percent: Decimal = Decimal(0)
+    is_dynamic: bool = False
 
 
 @transaction.atomic
@@ -140,7 +152,14 @@ def require_possible(plan: CampaignPlan, release: bundles.ReleaseView, *, at: da
 def store_waves(campaign: Campaign, waves: Sequence[WavePlan]) -> None:
     """Store the waves of a campaign that has none."""
     Wave.objects.bulk_create(
-        Wave(campaign=campaign, number=number, percent=wave.percent, max_failed=wave.max_failed)
+        Wave(
+            campaign=campaign,
+            number=number,
+            percent=wave.percent,
+            count=wave.count,
+            group=wave.group,
+            max_failed=wave.max_failed,
+        )
         for number, wave in enumerate(waves, start=1)
     )
 
@@ -152,7 +171,7 @@ def store_windows(campaign: Campaign, windows: Sequence[Window]) -> None:
 
 def _problem(tenant: Tenant, plan: CampaignPlan) -> str | None:
     # A roll-back, whose plan is changed, has no group.
-    owned = (plan.release, plan.group, plan.fallback_release)
+    owned = (plan.release, plan.group, plan.fallback_release, *(wave.group for wave in plan.waves))
     owners = {each.tenant_id for each in owned if each is not None}
     if owners != {tenant.pk}:
         return "Release, fallback release and group must belong to the campaign's own tenant."
@@ -162,11 +181,13 @@ def _problem(tenant: Tenant, plan: CampaignPlan) -> str | None:
         return "Every timeout is at least a second: nothing waits for ever."
     if plan.max_in_flight is not None and plan.max_in_flight < 1:
         return "At least one vehicle must be allowed in flight."
+    if plan.max_inventory_age_seconds is not None and plan.max_inventory_age_seconds < 1:
+        return "What a vehicle runs may be at least a second old, or as old as may be."
     if plan.wave_rule not in WaveRule.values:
         return f"The wave rule is one of {', '.join(WaveRule.values)}; {plan.wave_rule!r} is not."
     return (
         plans.name_problem(plan.name)
-        or plans.waves_problem([wave.percent for wave in plan.waves])
+        or plans.sizes_problem([wave.size for wave in plan.waves])
         or plans.control_problem(plan.control_percent)
         or plans.gate_problem(
             acceptable_rate=plan.acceptable_rate,
@@ -188,7 +209,7 @@ def submit_campaign(campaign: Campaign, *, by: str, at: datetime) -> None:
     """
     checks.require_state(campaign, CampaignState.DRAFT)
     campaign.move_to(CampaignState.IN_REVIEW, reason="")
-    _require_feasible(campaign)
+    _require_feasible(campaign, at=at)
     _decide(campaign, "campaign.submitted", "Submitted for review.", by=by, at=at)
 
 
@@ -207,7 +228,7 @@ def approve_campaign(campaign: Campaign, *, by: str, at: datetime, revision: int
     """
     checks.require_state(campaign, CampaignState.IN_REVIEW)
     given = approvals.give_approval(campaign, by=by, at=at, revision=revision)
-    checks.require_lasting_metadata(campaign, _require_feasible(campaign), starts_at=at)
+    checks.require_lasting_metadata(campaign, _require_feasible(campaign, at=at), starts_at=at)
     if given.missing:
         _decide(campaign, "campaign.approval_given", f"Approved; {given.missing} more must approve.", by=by, at=at)
         return
@@ -246,11 +267,15 @@ def schedule_campaign(campaign: Campaign, *, starts_at: datetime, by: str, at: d
     _decide(campaign, "campaign.scheduled", f"Starts at {starts_at.isoformat()}.", by=by, at=at)
 
 
-def _require_feasible(campaign: Campaign) -> bundles.ReleaseView:
+def _require_feasible(campaign: Campaign, *, at: datetime) -> bundles.ReleaseView:
     release = checks.require_published(campaign.release)
     checks.require_way_back(campaign, release)
-    if not starts.first_that_fits(campaign, release):
+    fitting = starts.fitting_now(campaign, release, at=at)
+    if not fitting:
         raise NoVehicleFitsError(f"No vehicle of {campaign.group or campaign.rolls_back} fits {release.label}.")
+    problem = starts.waves_problem(campaign, fitting)
+    if problem is not None:
+        raise PlanRefusedError(problem)
     return release
 
 

@@ -1,6 +1,6 @@
 """The engine: one tick of one campaign. Lapse, limits, gate, waves, offers; halting comes before advancing."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import transaction
 
@@ -9,7 +9,9 @@ from otaserver.campaigns.operations import (
     assignments,
     decisions,
     endings,
+    exclusions,
     gates,
+    joining,
     offers,
     renewals,
     rollbacks,
@@ -37,9 +39,10 @@ def advance_campaign(campaign_id: int, *, at: datetime) -> bool:
     assignments.lapse(campaign.assignments.all(), at=at)
     offers.take_back_outdated(campaign, at=at)
     halt = _stopped_tenant(campaign, at=at) or gates.reason_to_halt(campaign, at=at)
-    drafts: list[Decision] = []
+    drafts = exclusions.withdraw_listed(campaign, at=at)
     if halt is None:
-        drafts, halt = gates.read_outcomes(campaign, at=at)
+        read, halt = gates.read_outcomes(campaign, at=at)
+        drafts += read
     has_more = False
     if halt is not None:
         drafts += stops.halt_in_wave(campaign, halt, at=at)
@@ -47,7 +50,7 @@ def advance_campaign(campaign_id: int, *, at: datetime) -> bool:
         drafts += endings.end(campaign, at=at)
     elif campaign.state == CampaignState.RUNNING:
         offers.rejoin(campaign)
-        drafts += _take_in_late(campaign, at=at)
+        drafts += _take_in_late(campaign, at=at) + joining.admit(campaign, at=at)
         drafts += waves.advance_waves(campaign, at=at)
         if campaign.kind == CampaignKind.ROLLBACK:
             drafts += rollbacks.clear_the_way(campaign, at=at)
@@ -55,7 +58,14 @@ def advance_campaign(campaign_id: int, *, at: datetime) -> bool:
     if campaign.state in (CampaignState.RUNNING, CampaignState.PAUSED) and renewals.renew(campaign, at=at):
         has_more = True
     decisions.record(campaign, drafts)
+    _note_tick(campaign, at=at)
     return has_more
+
+
+def _note_tick(campaign: Campaign, *, at: datetime) -> None:
+    # To the minute, which spares a write of most ticks.
+    if campaign.advanced_at is None or at - campaign.advanced_at >= timedelta(minutes=1):
+        Campaign.objects.filter(pk=campaign.pk).update(advanced_at=at)
 
 
 def _locked(campaign_id: int) -> Campaign | None:
@@ -75,7 +85,7 @@ def _take_in_late(campaign: Campaign, *, at: datetime) -> list[Decision]:
     if campaign.kind != CampaignKind.ROLLBACK:
         return []
     rollbacks.readmit(campaign, at=at)
-    joined = starts.take_in_late(campaign)
+    joined = starts.take_in_late(campaign, at=at)
     if not joined:
         return []
     sentence = f"After the start {decisions.vehicles(joined)} more confirmed the release that is taken back."

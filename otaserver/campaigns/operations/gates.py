@@ -20,13 +20,13 @@ def reason_to_halt(campaign: Campaign, *, at: datetime) -> Decision | None:
     if unpublished:
         sentence = f"Not to be installed any more: {', '.join(unpublished)}."
         return draft(campaign, "limit.halted", sentence, by=ENGINE, at=at, unpublished=unpublished)
-    failures = counts.failures_by_code(campaign)
     halt_codes = frozenset(campaign.halt_codes) | frozenset(campaign.release.halt_codes)
-    breach = limits.first_breach(
-        limits.Limits(campaign.max_failed, campaign.max_verification_failed, halt_codes),
-        failures,
-        counts.reporters_by_code(campaign, halt_codes),
-    )
+    allowed = limits.Limits(campaign.max_failed, campaign.max_verification_failed, halt_codes)
+    # Most ticks need not count: they ask whether there is one more than a limit allows.
+    if not counts.exceeds(campaign, allowed):
+        return None
+    failures = counts.failures_by_code(campaign)
+    breach = limits.first_breach(allowed, failures, counts.reporters_by_code(campaign, halt_codes))
     if breach is None:
         return None
     return draft(

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
-from otaserver.campaigns.models import Assignment, Attempt, Campaign
+from otaserver.campaigns.models import Assignment, Attempt, Campaign, Wave
 from otaserver.campaigns.operations import withholding
 from otaserver.campaigns.queries import build_order, bundles, schedules
 from otaserver.campaigns.rules import matching, pace, waves
@@ -27,6 +27,8 @@ from otaserver.statemachine import StaleStateError
 
 # How many one transaction offers: SQLite has one writer, and vehicles that report wait for it.
 OFFER_CHUNK = 1000
+# Enrolments are looked at again for so long.
+OUTDATED_OVERLAP = timedelta(hours=1)
 
 
 def rejoin(campaign: Campaign) -> int:
@@ -41,7 +43,14 @@ def take_back_outdated(campaign: Campaign, *, at: datetime) -> int:
     The order names ECUs that may be gone: the vehicle waits, and is judged anew on those it has now. An installation is
     not interrupted. Rows that another worker holds are left to the next tick.
     """
-    outdated = campaign.assignments.filter(state__in=STOPPABLE_STATES, vehicle__enrolled_at__gt=F("offered_at"))
+    # Since the last tick alone, with time to spare for rows that were held then: not the whole fleet, every time.
+    since = (campaign.advanced_at or campaign.started_at or at) - OUTDATED_OVERLAP
+    outdated = campaign.assignments.filter(
+        state__in=STOPPABLE_STATES,
+        vehicle__tenant=campaign.tenant_id,
+        vehicle__enrolled_at__gte=since,
+        vehicle__enrolled_at__gt=F("offered_at"),
+    )
     locked = outdated.select_for_update(of=("self",), skip_locked=True, no_key=True).order_by("pk")
     vehicles = dict(locked.values_list("pk", "vehicle_id")[:OFFER_CHUNK])
     if vehicles:
@@ -63,11 +72,11 @@ def offer(campaign: Campaign, *, at: datetime) -> bool:
         return False
     in_flight = 0
     if campaign.max_in_flight is not None:
-        in_flight = campaign.assignments.filter(state__in=IN_FLIGHT_STATES).count()
+        in_flight = campaign.assignments.filter(state__in=IN_FLIGHT_STATES)[: campaign.max_in_flight].count()
     room = waves.room(max_in_flight=campaign.max_in_flight, in_flight=in_flight, chunk=OFFER_CHUNK)
     if allowed.offers is not None:
         room = min(room, allowed.offers)
-    rows = list(_next_in_turn(campaign, at=at).filter(condition)[:room])
+    rows = _next_in_turn(campaign, room, condition, at=at)
     if not rows:
         return False
     release = bundles.release_view(campaign.release)
@@ -96,7 +105,17 @@ def is_due(at: datetime) -> Q:
     return Q(next_attempt_at=None) | Q(next_attempt_at__lte=at)
 
 
-def _next_in_turn(campaign: Campaign, *, at: datetime) -> QuerySet[Assignment, tuple[int, int]]:
+def _next_in_turn(campaign: Campaign, room: int, condition: Q, *, at: datetime) -> list[tuple[int, int]]:
+    # Wave by wave, so that an index has the vehicles in their order: those of later waves are not even looked at.
+    waiting = Assignment.objects.filter(wave=OuterRef("pk"), state=AssignmentState.WAITING)
+    rows: list[tuple[int, int]] = []
+    for wave in campaign.waves.filter(Exists(waiting)).order_by("number"):
+        if len(rows) < room:
+            rows += _waiting_in(campaign, wave, at=at).filter(condition)[: room - len(rows)]
+    return rows
+
+
+def _waiting_in(campaign: Campaign, wave: Wave, *, at: datetime) -> QuerySet[Assignment, tuple[int, int]]:
     # A rollout lets another campaign's vehicle finish its soak, which else would bring no result; a roll-back does not.
     busy = ACTIVE_STATES if campaign.kind == CampaignKind.ROLLBACK else IN_FLIGHT_STATES
     # Nor does a rollout come before a roll-back whose turn it is: the two would take the vehicle from each other.
@@ -115,10 +134,10 @@ def _next_in_turn(campaign: Campaign, *, at: datetime) -> QuerySet[Assignment, t
             ~Exists(other_order),
             *([~Exists(brought_back)] if campaign.kind == CampaignKind.ROLLOUT else []),
             state=AssignmentState.WAITING,
-            wave__isnull=False,
+            wave=wave,
         )
         .select_for_update(of=("self",), skip_locked=True, no_key=True)
-        .order_by("wave__number", "rank", "pk")
+        .order_by("rank", "pk")
         .values_list("vehicle_id", "pk")
     )
 

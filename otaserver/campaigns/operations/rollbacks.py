@@ -12,9 +12,11 @@ from otaserver.campaigns.errors import CampaignNameTakenError, PlanRefusedError
 from otaserver.campaigns.models import Assignment, Attempt, Campaign, Decision, Wave
 from otaserver.campaigns.operations import assignments, decisions, offers
 from otaserver.campaigns.operations.decisions import ENGINE
+from otaserver.campaigns.queries import block_lists
 from otaserver.campaigns.queries import rollbacks as queries
 from otaserver.campaigns.rules import deadlines, plans
 from otaserver.campaigns.states import STOPPABLE_STATES, AssignmentState, CampaignKind, CampaignState, Verdict
+from otaserver.fleet import queries as fleet
 from otaserver.fleet.models import Vehicle
 
 # Not hard limits and timeouts alone: a roll-back is judged like the campaign that it takes back.
@@ -99,6 +101,8 @@ def readmit(rollback: Campaign, *, at: datetime) -> int:
     given_up = rollback.assignments.filter(
         state__in=_GIVEN_UP, vehicle__in=queries.left_behind(rollback), vehicle__blocked_at=None
     )
+    for group in block_lists.block_lists(rollback.tenant):
+        given_up = given_up.exclude(vehicle__in=fleet.vehicles_in(group).values("pk"))
     locked = given_up.select_for_update(of=("self",), skip_locked=True, no_key=True).order_by("pk")
     codes = dict(locked.values_list("pk", "code")[: assignments.LAPSE_CHUNK])
     tried = Attempt.objects.filter(assignment__in=codes).order_by().values_list("assignment")

@@ -1,21 +1,20 @@
 """Starting: the list of vehicles is frozen, with verdict, rank, stratum and what each ran."""
 
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from otaserver.campaigns.errors import FirstCampaignRunsError, NoVehicleFitsError
-from otaserver.campaigns.models import Assignment, Campaign, GateState, Wave
-from otaserver.campaigns.operations import checks, controls, decisions, rollbacks, signals, stops
+from otaserver.campaigns.models import Campaign, GateState, Wave
+from otaserver.campaigns.operations import checks, decisions, rollbacks, signals, staging, stops
 from otaserver.campaigns.queries import bundles
-from otaserver.campaigns.rules import matching, ranking
+from otaserver.campaigns.rules import ranking
 from otaserver.campaigns.rules import waves as rules
-from otaserver.campaigns.states import AssignmentState, CampaignState, Verdict, WaveState
+from otaserver.campaigns.states import CampaignState, Verdict, WaveState
 from otaserver.fleet import queries as fleet
-
-INSERT_CHUNK = 2000
+from otaserver.fleet.models import Vehicle
 
 
 @transaction.atomic
@@ -37,28 +36,25 @@ def start_campaign(campaign: Campaign, *, by: str, at: datetime) -> None:
     release = checks.require_published(campaign.release)
     checks.require_way_back(campaign, release)
     checks.require_lasting_metadata(campaign, release, starts_at=at)
-    strata: Counter[str] = Counter()
-    verdicts: Counter[str] = Counter()
-    for assignments in _chunks(_frozen(campaign, release, targets(campaign))):
-        verdicts.update(assignment.verdict for assignment in assignments)
-        strata.update(a.stratum for a in assignments if a.verdict == Verdict.FITS)
-        Assignment.objects.bulk_create(assignments)
-    held_out = controls.hold_out(campaign, strata)
-    strata -= held_out
-    verdicts += Counter({Verdict.CONTROL.value: held_out.total()})
-    verdicts[Verdict.FITS] -= held_out.total()
-    fitting = verdicts[Verdict.FITS]
-    if not fitting:
-        raise NoVehicleFitsError(f"No vehicle fits {release.label}.", verdicts=dict(verdicts))
-    _plan_waves(campaign, fitting)
-    _plan_gate(campaign, strata)
-    signals.plan_signals(campaign, fitting=fitting, held_out=held_out.total())
-    unfit = verdicts.total() - fitting - held_out.total()
-    sentence = f"Started with {decisions.vehicles(fitting)}, without {unfit} that do not fit."
-    if held_out:
-        sentence += f" {decisions.vehicles(held_out.total()).capitalize()} more are held out, to compare with."
-    decided = decisions.draft(campaign, "campaign.started", sentence, by=by, at=at, verdicts=dict(verdicts))
+    with staging.staged(campaign, release, targets(campaign), at=at):
+        staging.write_list(campaign)
+    frozen = staging.frozen(campaign)
+    if not frozen.fitting:
+        raise NoVehicleFitsError(f"No vehicle fits {release.label}.", verdicts=dict(frozen.verdicts))
+    _plan_waves(campaign, frozen)
+    _plan_gate(campaign, frozen.strata)
+    signals.plan_signals(campaign, fitting=frozen.fitting, held_out=frozen.verdicts.get(Verdict.CONTROL, 0))
+    decided = decisions.draft(
+        campaign, "campaign.started", _sentence(frozen), by=by, at=at, verdicts=dict(frozen.verdicts)
+    )
     decisions.record(campaign, [decided])
+
+
+def _sentence(frozen: staging.Frozen) -> str:
+    others = {verdict: count for verdict, count in sorted(frozen.verdicts.items()) if verdict != Verdict.FITS}
+    listed = ", ".join(f"{count} {verdict}" for verdict, count in others.items())
+    started = f"Started with {decisions.vehicles(frozen.fitting)}, without {sum(others.values())} that do not take part"
+    return f"{started}: {listed}." if listed else f"{started}."
 
 
 def _refuse_beside_first(campaign: Campaign) -> None:
@@ -69,89 +65,65 @@ def _refuse_beside_first(campaign: Campaign) -> None:
         raise FirstCampaignRunsError(f"{first} runs again; it must be stopped before it is rolled back.")
 
 
-def targets(campaign: Campaign) -> list[int]:
-    """Return the vehicles that a campaign is for, by their rows' ids: its group's now, or those to be rolled back."""
+def targets(campaign: Campaign) -> QuerySet[Vehicle]:
+    """Return the vehicles that a campaign is for: its group's now, or those to be rolled back."""
     group = campaign.group
-    vehicles = rollbacks.vehicles_to_roll_back(campaign) if group is None else fleet.vehicles_in(group)
-    return list(vehicles.order_by("pk").values_list("pk", flat=True))
+    return rollbacks.vehicles_to_roll_back(campaign) if group is None else fleet.vehicles_in(group)
 
 
-def first_that_fits(campaign: Campaign, release: bundles.ReleaseView) -> bool:
-    """Return whether any vehicle could take part now; stops at the first."""
-    views = bundles.vehicle_views(campaign.tenant, targets(campaign))
-    return any(matching.match(release.bundle, view.candidate).verdict == Verdict.FITS for view in views)
+def fitting_now(campaign: Campaign, release: bundles.ReleaseView, *, at: datetime) -> dict[int, int]:
+    """Return how many vehicles could take part if the campaign started now, by band (`rules.ranking`)."""
+    with staging.staged(campaign, release, targets(campaign), at=at):
+        return staging.fitting_by_band()
 
 
-def _frozen(campaign: Campaign, release: bundles.ReleaseView, vehicles: list[int]) -> Iterator[Assignment]:
-    # Vehicles that run the same on the same hardware get the same answer: of a fleet there are few kinds.
-    answers: dict[object, tuple[matching.Match, str]] = {}
-    for view in bundles.vehicle_views(campaign.tenant, vehicles):
-        candidate = view.candidate
-        kind = (
-            candidate.is_enrolled,
-            candidate.is_blocked,
-            tuple(sorted((c.hardware_id, c.installed_sha256, str(c.software)) for c in candidate.computers)),
-        )
-        if kind not in answers:
-            match = matching.match(release.bundle, candidate)
-            answers[kind] = match, matching.stratum(candidate.computers, release.bundle.items)
-        match, stratum = answers[kind]
-        fits = match.verdict == Verdict.FITS
-        yield Assignment(
-            campaign=campaign,
-            vehicle_id=view.pk,
-            state=AssignmentState.WAITING if fits else AssignmentState.EXCLUDED,
-            verdict=match.verdict,
-            verdict_detail=match.detail,
-            rank=ranking.rank(campaign.name, view.vehicle_id),
-            stratum=stratum,
-            configuration=view.configuration,
-        )
+def wave_sizes(waves: Iterable[Wave]) -> list[rules.Size]:
+    """Return how large these waves are to be, in the form that the rules judge."""
+    return [rules.Size(wave.percent, wave.count, wave.group.name if wave.group is not None else None) for wave in waves]
 
 
-def _chunks(assignments: Iterable[Assignment]) -> Iterator[list[Assignment]]:
-    chunk: list[Assignment] = []
-    for assignment in assignments:
-        chunk.append(assignment)
-        if len(chunk) == INSERT_CHUNK:
-            yield chunk
-            chunk = []
-    yield chunk
+def waves_problem(campaign: Campaign, fitting: Mapping[int, int]) -> str | None:
+    """Return why a campaign's waves do not add up with so many vehicles in each band, in a sentence, or None."""
+    sizes, bulk = wave_sizes(campaign.waves.select_related("group")), fitting.get(ranking.BULK_BAND, 0)
+    return rules.swallowed(sizes, rules.planned_places(sizes, bulk=bulk, grouped=fitting), bulk=bulk)
 
 
-def _plan_waves(campaign: Campaign, fitting: int) -> None:
-    waves = list(campaign.waves.all())
-    for wave, places in zip(waves, rules.places(fitting, [wave.percent for wave in waves]), strict=True):
+def _plan_waves(campaign: Campaign, frozen: staging.Frozen) -> None:
+    waves = list(campaign.waves.select_related("group"))
+    bulk = frozen.bands.get(ranking.BULK_BAND, 0)
+    planned = rules.planned_places(wave_sizes(waves), bulk=bulk, grouped=frozen.bands)
+    for wave, places in zip(waves, planned, strict=True):
         wave.places = places
     Wave.objects.bulk_update(waves, ["places"])
 
 
-def _plan_gate(campaign: Campaign, strata: Counter[str]) -> None:
+def _plan_gate(campaign: Campaign, strata: Mapping[str, int]) -> None:
     # A single stratum is the pool.
-    tested = strata if campaign.is_stratified and len(strata) > 1 else Counter[str]()
+    tested = strata if campaign.is_stratified and len(strata) > 1 else {}
     GateState.objects.bulk_create(
         GateState(campaign=campaign, stratum=stratum, planned_results=planned)
-        for stratum, planned in [("", strata.total()), *sorted(tested.items())]
+        for stratum, planned in [("", sum(strata.values())), *sorted(tested.items())]
     )
 
 
-def take_in_late(campaign: Campaign) -> int:
+def take_in_late(campaign: Campaign, *, at: datetime) -> int:
     """Add to a running roll-back the vehicles that have confirmed the bad release since it started; return how many.
 
     An installation is never interrupted, so that some end with the bad release after the list was frozen.
     """
     late = targets(campaign)
-    if not late:
+    if not late.exists():
         return 0
-    release = bundles.release_view(campaign.release)
-    joining = [assignment for assignment in _frozen(campaign, release, late) if assignment.verdict == Verdict.FITS]
-    if not campaign.waves.filter(state=WaveState.WAITING).exists():
-        # No wave is left to take them.
-        last = campaign.waves.order_by("number").last()
-        for assignment in joining:
-            assignment.wave = last
-    # One that was left out at the start takes part now.
-    vehicles = [assignment.vehicle_id for assignment in joining]
-    campaign.assignments.filter(vehicle__in=vehicles, state=AssignmentState.EXCLUDED).delete()
-    Assignment.objects.bulk_create(joining)
-    return len(joining)
+    with staging.staged(campaign, bundles.release_view(campaign.release), late, at=at, is_late=True):
+        if not staging.fitting_by_band():
+            return 0
+        # One that was left out at the start takes part now.
+        staging.forget_excluded(campaign, only_fitting=True)
+        return staging.write_list(campaign, only_fitting=True, wave=last_wave_if_open(campaign))
+
+
+def last_wave_if_open(campaign: Campaign) -> Wave | None:
+    """Return the wave that vehicles join at once, or None where the last one is still to open and takes all then."""
+    if campaign.waves.filter(state=WaveState.WAITING).exists():
+        return None
+    return campaign.waves.order_by("number").last()

@@ -5,10 +5,10 @@ from dataclasses import asdict
 from datetime import datetime
 
 from django.db import transaction
-from django.db.models import Count, Exists, OuterRef, Q
+from django.db.models import Count, Q
 
-from otaserver.campaigns.models import Assignment, Attempt, Campaign, Decision, Report, Wave
-from otaserver.campaigns.operations import checks, decisions, rollbacks, stops
+from otaserver.campaigns.models import Assignment, Campaign, Decision, Wave
+from otaserver.campaigns.operations import checks, decisions, joining, rollbacks, stops, turns
 from otaserver.campaigns.operations.decisions import ENGINE, draft
 from otaserver.campaigns.queries import counts, gates
 from otaserver.campaigns.queries.rollbacks import unknown as unknown_in
@@ -16,7 +16,6 @@ from otaserver.campaigns.queries.signals import why_not_judged
 from otaserver.campaigns.rules import waves as rules
 from otaserver.campaigns.states import (
     ACTIVE_STATES,
-    NEUTRAL_STATES,
     AssignmentState,
     CampaignKind,
     CampaignState,
@@ -28,8 +27,6 @@ from otaserver.statemachine import InvalidTransitionError
 _UNDER_WAY = [WaveState.OPEN, WaveState.MATURING, WaveState.UNDECIDED]
 _PENDING = ACTIVE_STATES | {AssignmentState.WAITING}
 _RESULTS = frozenset({AssignmentState.SUCCEEDED, AssignmentState.FAILED})
-# Those that have a result, or may still come to one.
-_COUNTING = _PENDING | _RESULTS | {AssignmentState.SOAKING}
 
 
 def advance_waves(campaign: Campaign, *, at: datetime) -> list[Decision]:
@@ -48,9 +45,7 @@ def advance_waves(campaign: Campaign, *, at: datetime) -> list[Decision]:
 
 
 def _open(campaign: Campaign, wave: Wave, *, at: datetime) -> list[Decision]:
-    # The last one takes everybody who is left: those too who joined after the start.
-    is_last = not campaign.waves.filter(number__gt=wave.number).exists()
-    taken = _take(campaign, wave, None if is_last else wave.places)
+    taken = turns.begin(campaign, wave)
     wave.move_to(WaveState.OPEN, opened_at=at)
     sentence = f"Wave {wave.number} is open to {decisions.vehicles(taken)}."
     inputs = {"places": wave.places, "vehicles": taken}
@@ -61,42 +56,21 @@ def _open(campaign: Campaign, wave: Wave, *, at: datetime) -> list[Decision]:
     return [opened, _pass(campaign, wave, "There is no vehicle for this wave.", at=at, **inputs)]
 
 
-def _take(campaign: Campaign, wave: Wave, count: int | None) -> int:
-    left = campaign.assignments.filter(state=AssignmentState.WAITING, wave=None)
-    if count is None:
-        return left.update(wave=wave)
-    first = left.order_by("rank", "pk").values("pk")[:count]
-    return Assignment.objects.filter(pk__in=first).update(wave=wave)
-
-
 def _advance_wave(campaign: Campaign, wave: Wave, *, at: datetime) -> list[Decision]:
     if wave.state == WaveState.UNDECIDED:
         return []
-    by_state = counts.wave_counts(wave)
-    left = campaign.assignments.filter(state=AssignmentState.WAITING, wave=None).count()
-    wanted = rules.refill(
-        places=wave.places, counting=_sum(by_state, _COUNTING), in_vain=_tried_in_vain(wave), left=left
-    )
-    if wanted:
-        _take(campaign, wave, wanted)
+    turns.fill(campaign, wave)
+    joined = turns.refill(campaign, wave)
+    if joined:
         if wave.state == WaveState.MATURING:
             wave.move_to(WaveState.OPEN)
-        sentence = f"In place of neutral ends the wave takes {decisions.vehicles(wanted)} more."
-        return [draft(campaign, "wave.refilled", sentence, by=ENGINE, at=at, wave=wave, vehicles=wanted)]
+        sentence = f"In place of neutral ends the wave takes {decisions.vehicles(joined)} more."
+        return [draft(campaign, "wave.refilled", sentence, by=ENGINE, at=at, wave=wave, vehicles=joined)]
     has_passed = campaign.gate_states.filter(stratum="", has_passed=True).exists()
-    if has_passed and left and _has_own_evidence(campaign, wave) and why_not_judged(campaign, wave) is None:
+    is_ready = has_passed and turns.without_turn(campaign).exists() and _has_own_evidence(campaign, wave)
+    if is_ready and why_not_judged(campaign, wave) is None:
         return [_pass(campaign, wave, "The test has passed, on results of this wave too.", at=at)]
-    return _judge(campaign, wave, by_state, left, has_passed, at=at) if _follow_members(wave, by_state) else []
-
-
-def _tried_in_vain(wave: Wave) -> int:
-    # A call or a report since an attempt was opened: the vehicle may have met the release. One that only called after
-    # it had lapsed looks the same, and errs on the side of asking.
-    heard = Q(opened_at__lte=OuterRef("vehicle__last_contact_at")) | Exists(
-        Report.objects.filter(attempt=OuterRef("pk"))
-    )
-    tries = Attempt.objects.filter(heard, assignment=OuterRef("pk"))
-    return wave.assignments.filter(Exists(tries), state__in=NEUTRAL_STATES).count()
+    return _judge(campaign, wave, has_passed, at=at) if _follow_members(wave) else []
 
 
 def _sum(by_state: Mapping[str, int], states: Collection[str]) -> int:
@@ -111,17 +85,18 @@ def _has_own_evidence(campaign: Campaign, wave: Wave) -> bool:
     """
     pool = campaign.gate_states.get(stratum="")
     needed = gates.gate_tests(campaign, [pool])[""].clean_results_to_pass
-    return wave.assignments.filter(state__in=_RESULTS, is_judged=True).count() >= needed
+    return wave.assignments.filter(state__in=_RESULTS, is_judged=True)[:needed].count() >= needed
 
 
-def _follow_members(wave: Wave, by_state: Mapping[str, int]) -> bool:
+def _follow_members(wave: Wave) -> bool:
     """Move the wave to where its vehicles are, and return whether all are settled and their outcomes read."""
-    if _sum(by_state, _PENDING):
+    if wave.untaken != 0 or wave.assignments.filter(state__in=_PENDING).exists():
         if wave.state == WaveState.MATURING:
             wave.move_to(WaveState.OPEN)
         return False
-    unread = wave.assignments.filter(Q(state=AssignmentState.SOAKING) | Q(state__in=_RESULTS, is_judged=False))
-    if unread.exists():
+    # Apart, since each then is answered by the first row of an index.
+    unread = wave.assignments.filter(state__in=_RESULTS, is_judged=False, installing_at__isnull=False)
+    if wave.assignments.filter(state=AssignmentState.SOAKING).exists() or unread.exists():
         if wave.state == WaveState.OPEN:
             wave.move_to(WaveState.MATURING)
         return False
@@ -134,9 +109,10 @@ def _may_grow(campaign: Campaign) -> bool:
     return first is not None and Assignment.objects.filter(campaign=first, state__in=ACTIVE_STATES).exists()
 
 
-def _judge(
-    campaign: Campaign, wave: Wave, by_state: Mapping[str, int], left: int, has_passed: bool, *, at: datetime
-) -> list[Decision]:
+def _judge(campaign: Campaign, wave: Wave, has_passed: bool, *, at: datetime) -> list[Decision]:
+    # Counting a whole wave is for its end alone: whatever comes of it, this is not repeated.
+    by_state, left = counts.wave_counts(wave), turns.without_turn(campaign).count()
+    may_refill = turns.left_for(campaign, wave).exists()
     totals = campaign.assignments.aggregate(
         failures=Count("pk", filter=Q(state=AssignmentState.FAILED)),
         results=Count("pk", filter=Q(state__in=_RESULTS)),
@@ -148,7 +124,7 @@ def _judge(
         campaign_failures=totals["failures"],
         campaign_results=totals["results"],
         next_places=rules.next_places(list(planned), left=left),
-        unfilled=max(wave.places - _sum(by_state, _RESULTS), 0) if left else 0,
+        unfilled=max(wave.places - _sum(by_state, _RESULTS), 0) if may_refill else 0,
     )
     verdict = rules.judge_wave(
         results,
@@ -172,6 +148,8 @@ def _pass(campaign: Campaign, wave: Wave, sentence: str, *, at: datetime, **inpu
 
 
 def _complete(campaign: Campaign, *, at: datetime) -> list[Decision]:
+    if joining.is_open(campaign):
+        return []
     unsettled = campaign.assignments.filter(state__in=_PENDING | {AssignmentState.SOAKING})
     if unsettled.exists() or _may_grow(campaign):
         return []

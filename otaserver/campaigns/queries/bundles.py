@@ -7,6 +7,7 @@ from itertools import islice
 
 from firmware_store.models import Package, Release
 from firmware_store.states import PackageState
+from otaserver.campaigns.queries import block_lists
 from otaserver.campaigns.rules.matching import Bundle, Candidate, Computer, Condition, Item, Software
 from otaserver.fleet.models import Ecu, Vehicle
 from otaserver.tenants.models import Tenant
@@ -40,7 +41,6 @@ class VehicleView:
     pk: int
     vehicle_id: str
     candidate: Candidate
-    configuration: Mapping[str, str]  # ECU serial -> target name, as last confirmed
 
 
 def release_view(release: Release) -> ReleaseView:
@@ -65,19 +65,29 @@ def release_view(release: Release) -> ReleaseView:
 
 def vehicle_views(tenant: Tenant, vehicles: Sequence[int]) -> Iterator[VehicleView]:
     """Read vehicles by their rows' ids, a chunk at a time, in the order of the ids given."""
-    software = _Software(tenant)
+    software = KnownSoftware(tenant)
+    lists = block_lists.block_lists(tenant)
     pending = iter(vehicles)
     while chunk := list(islice(pending, CHUNK)):
         ecus = _ecus(chunk)
+        listed = block_lists.listed(lists, chunk)
         rows = {
             row[0]: row
-            for row in Vehicle.objects.filter(pk__in=chunk).values_list("pk", "vehicle_id", "enrolled_at", "blocked_at")
+            for row in Vehicle.objects.filter(pk__in=chunk).values_list(
+                "pk", "vehicle_id", "enrolled_at", "blocked_at", "protocol"
+            )
         }
-        for pk, vehicle_id, enrolled_at, blocked_at in (rows[pk] for pk in chunk if pk in rows):
+        for pk, vehicle_id, enrolled_at, blocked_at, protocol in (rows[pk] for pk in chunk if pk in rows):
             found = ecus[pk]
             computers = [Computer(serial, hw, sha256, software.of(name, sha256)) for serial, hw, name, sha256 in found]
-            candidate = Candidate(computers, is_enrolled=enrolled_at is not None, is_blocked=blocked_at is not None)
-            yield VehicleView(pk, vehicle_id, candidate, {serial: name for serial, _, name, _ in found if name})
+            candidate = Candidate(
+                computers,
+                is_enrolled=enrolled_at is not None,
+                is_blocked=blocked_at is not None,
+                block_list=listed.get(pk, ""),
+                protocol=protocol,
+            )
+            yield VehicleView(pk, vehicle_id, candidate)
 
 
 def _ecus(vehicles: Sequence[int]) -> dict[int, list[tuple[str, str, str, str]]]:
@@ -89,7 +99,7 @@ def _ecus(vehicles: Sequence[int]) -> dict[int, list[tuple[str, str, str, str]]]
     return found
 
 
-class _Software:
+class KnownSoftware:
     """The tenant's packages by what a manifest tells of them.
 
     The same bytes may be published under several names (signed again as a roll-back): where the name does not tell, the

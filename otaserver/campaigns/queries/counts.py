@@ -3,7 +3,8 @@ from dataclasses import dataclass
 
 from django.db.models import Count, Q, QuerySet
 
-from otaserver.campaigns.models import Campaign, Decision, Report, Wave
+from otaserver.campaigns.models import Assignment, Campaign, Decision, Report, Wave
+from otaserver.campaigns.rules.limits import VERIFICATION_FAILED, Limits
 from otaserver.campaigns.states import IN_FLIGHT_STATES, SETTLED_STATES, AssignmentState, ReportOutcome, ReportPhase
 
 
@@ -47,24 +48,47 @@ def wave_counts(wave: Wave) -> dict[str, int]:
 
 def failures_by_code(campaign: Campaign) -> dict[str, int]:
     """Count the failed vehicles by code, those left out that a person answered for by resuming the campaign."""
+    return dict(_failed(campaign).values_list("code").annotate(count=Count("pk")))
+
+
+def exceeds(campaign: Campaign, allowed: Limits) -> bool:
+    """Return whether the failures break a limit (`rules.limits`), without counting further than each allows."""
+    failed = _failed(campaign)
+    unverified = failed.filter(code=VERIFICATION_FAILED)
+    return (
+        (bool(allowed.halt_codes) and failed.filter(code__in=allowed.halt_codes).exists())
+        or (bool(allowed.halt_codes) and _reported(campaign, allowed.halt_codes).exists())
+        or _has_more_than(unverified, allowed.max_verification_failed)
+        or (allowed.max_failed is not None and _has_more_than(failed, allowed.max_failed))
+    )
+
+
+def _failed(campaign: Campaign) -> QuerySet[Assignment]:
     since = Q() if campaign.judged_from is None else Q(settled_at__gt=campaign.judged_from)
-    failed = campaign.assignments.filter(since, state=AssignmentState.FAILED).order_by()
-    return dict(failed.values_list("code").annotate(count=Count("pk")))
+    return campaign.assignments.filter(since, state=AssignmentState.FAILED).order_by()
+
+
+def _has_more_than(rows: QuerySet[Assignment], limit: int) -> bool:
+    return rows[: limit + 1].count() > limit
 
 
 def reporters_by_code(campaign: Campaign, codes: Collection[str]) -> dict[str, int]:
     """Count the vehicles that reported a bad end with one of these codes, in whatever state, since a person resumed."""
     if not codes:
         return {}
+    said = _reported(campaign, codes)
+    return dict(said.values_list("code").annotate(count=Count("attempt__vehicle", distinct=True)))
+
+
+def _reported(campaign: Campaign, codes: Collection[str]) -> QuerySet[Report]:
     since = Q() if campaign.judged_from is None else Q(received_at__gt=campaign.judged_from)
-    said = Report.objects.filter(
+    return Report.objects.filter(
         since,
         code__in=sorted(codes),
         phase=ReportPhase.FINISHED,
         outcome__in=[ReportOutcome.FAILURE, ReportOutcome.REFUSED],
         attempt__assignment__campaign=campaign,
     ).order_by()
-    return dict(said.values_list("code").annotate(count=Count("attempt__vehicle", distinct=True)))
 
 
 def decisions(campaign: Campaign) -> QuerySet[Decision]:

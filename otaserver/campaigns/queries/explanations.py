@@ -23,6 +23,8 @@ _NOT_RUNNING = {
     CampaignState.CANCELLED: "the campaign was cancelled",
     CampaignState.COMPLETED: "the campaign is completed",
 }
+_UNDER_WAY_STATES = (CampaignState.RUNNING, CampaignState.PAUSED)
+_COULD_NOT = frozenset({Verdict.BLOCKED, Verdict.NOT_ENROLLED, Verdict.ON_BLOCK_LIST, Verdict.NOT_DELIVERABLE})
 # A roll-back does not give these up while it is open.
 _MAY_YET = frozenset(
     {AssignmentState.EXCLUDED, AssignmentState.LAPSED, AssignmentState.REFUSED, AssignmentState.SUPERSEDED}
@@ -90,7 +92,7 @@ def _explain(assignment: Assignment, other: Assignment | None, timing: str | Non
         return "The new software runs and stayed healthy through its soak."
     counts = " It counts neither way." if state in NEUTRAL_STATES else ""
     ended = _ENDED[state]
-    if state == AssignmentState.SUPERSEDED and assignment.code in (Verdict.BLOCKED, Verdict.NOT_ENROLLED):
+    if state == AssignmentState.SUPERSEDED and assignment.code in _COULD_NOT:
         ended = "The vehicle could take no part when its turn came"
     if state == AssignmentState.LAPSED and assignment.code == CAMPAIGN_ENDED:
         ended = "The vehicle had not been offered the release when time was up"
@@ -99,7 +101,10 @@ def _explain(assignment: Assignment, other: Assignment | None, timing: str | Non
 
 def _may_yet(assignment: Assignment) -> str:
     campaign = assignment.campaign
-    is_open = campaign.kind == CampaignKind.ROLLBACK and campaign.state in (CampaignState.RUNNING, CampaignState.PAUSED)
+    is_excluded = assignment.state == AssignmentState.EXCLUDED and assignment.verdict != Verdict.CONTROL
+    if campaign.is_dynamic and campaign.closed_at is None and is_excluded and campaign.state in _UNDER_WAY_STATES:
+        return " The campaign is open to it: it is taken in once it fits."
+    is_open = campaign.kind == CampaignKind.ROLLBACK and campaign.state in _UNDER_WAY_STATES
     if not is_open or assignment.state not in _MAY_YET:
         return ""
     return " As long as it runs what is taken back, it is taken in once it can be."

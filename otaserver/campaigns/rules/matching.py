@@ -8,7 +8,9 @@ import hashlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
+from otaserver.campaigns.rules import capabilities
 from otaserver.campaigns.states import Verdict
+from otaserver.fleet.states import Protocol
 
 REQUIRES = "requires"
 CONFLICTS = "conflicts"
@@ -59,11 +61,14 @@ class Computer:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A vehicle as last confirmed."""
+    """A vehicle as last confirmed. `block_list` says which list it is on, and why; empty: on none."""
 
     computers: Sequence[Computer]
     is_enrolled: bool = True
     is_blocked: bool = False
+    block_list: str = ""
+    is_stale: bool = False
+    protocol: str = Protocol.UPTANE
 
 
 @dataclass(frozen=True)
@@ -112,6 +117,10 @@ def match(bundle: Bundle, vehicle: Candidate) -> Match:
         return Match(Verdict.NOT_ENROLLED, "The vehicle has not enrolled.")
     if vehicle.is_blocked:
         return Match(Verdict.BLOCKED, "The vehicle is blocked.")
+    if vehicle.block_list:
+        return Match(Verdict.ON_BLOCK_LIST, f"The vehicle is on the block list {vehicle.block_list}.")
+    if vehicle.is_stale:
+        return Match(Verdict.STALE_INVENTORY, "The vehicle has not confirmed what it runs for too long.")
     pairs = packages_for(bundle.items, vehicle.computers)
     if not pairs:
         found = ", ".join(sorted({computer.hardware_id for computer in vehicle.computers})) or "none"
@@ -124,6 +133,9 @@ def match(bundle: Bundle, vehicle: Candidate) -> Match:
     problem = _rollback_problem(wanted) or _condition_problem(bundle.conditions, pairs, vehicle.computers)
     if problem is not None:
         return problem
+    undeliverable = capabilities.delivery_problem(vehicle.protocol, len(wanted))
+    if undeliverable is not None:
+        return Match(Verdict.NOT_DELIVERABLE, undeliverable)
     return Match(Verdict.FITS, packages=tuple((computer.serial, item) for computer, item in wanted))
 
 

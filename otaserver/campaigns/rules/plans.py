@@ -4,8 +4,11 @@ from collections.abc import Sequence
 from decimal import Decimal
 from itertools import pairwise
 
+from otaserver.campaigns.rules.waves import Size
+
 NAME_MAX_LENGTH = 100
 MAX_WAVES = 100
+MAX_COUNT = 2**31 - 1
 MAX_CONTROL_PERCENT = 50
 # Beyond these the steps of a test vanish in a float, and its limits overflow; no fleet is large enough for them anyway.
 MIN_RATE = 1e-6
@@ -20,10 +23,27 @@ def name_problem(name: str, *, noun: str = "campaign") -> str | None:
     return None
 
 
-def waves_problem(percents: Sequence[Decimal]) -> str | None:
-    """Return why these cumulative percents cannot be a campaign's waves, or None."""
-    if not 1 <= len(percents) <= MAX_WAVES:
-        return f"A campaign has 1 to {MAX_WAVES} waves, not {len(percents)}."
+def sizes_problem(sizes: Sequence[Size]) -> str | None:
+    """Return why waves of these sizes cannot be a campaign's, or None."""
+    if not 1 <= len(sizes) <= MAX_WAVES:
+        return f"A campaign has 1 to {MAX_WAVES} waves, not {len(sizes)}."
+    groups: list[str] = []
+    for number, size in enumerate(sizes, start=1):
+        said = [value for value in (size.percent, size.count, size.group) if value is not None]
+        if len(said) != 1:
+            return f"A wave says exactly one of percent, count and group; wave {number} says {len(said)} of them."
+        if size.count is not None and not 1 <= size.count <= MAX_COUNT:
+            return f"A wave takes 1 to {MAX_COUNT} vehicles; wave {number} says {size.count}."
+        if size.group is not None and size.group in groups:
+            return f"Wave {number} names the group {size.group} again: wave {groups.index(size.group) + 1} took it all."
+        groups.append(size.group or "")
+    if sizes[-1].percent is None:
+        return f"The last wave must reach 100 percent, for all who are left, not {sizes[-1]}."
+    return percents_problem([size.percent for size in sizes if size.percent is not None])
+
+
+def percents_problem(percents: Sequence[Decimal]) -> str | None:
+    """Return why these cumulative percents cannot be those of a campaign's waves, or None."""
     listed = ", ".join(str(percent) for percent in percents)
     if any(not percent.is_finite() or round(percent, 3) != percent for percent in percents):
         return f"Percents have at most three decimals; {listed} are not so."

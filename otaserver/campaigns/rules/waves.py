@@ -1,7 +1,7 @@
 """Waves: how large, when refilled, and what follows when the test has not decided."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -34,10 +34,55 @@ class WaveResults:
     unfilled: int = 0
 
 
-def places(total: int, percents: Sequence[Decimal]) -> list[int]:
-    """Return how many of `total` vehicles each wave takes, from cumulative percents; the first gets at least one."""
-    ends = [math.ceil(Decimal(total) * percent / 100) for percent in percents]
-    return [end - start for start, end in zip([0, *ends], ends, strict=False)]
+@dataclass(frozen=True)
+class Size:
+    """How large a wave is to be: exactly one of a cumulative percent, a number, or `group` (the name of one)."""
+
+    percent: Decimal | None = None
+    count: int | None = None
+    group: str | None = None
+
+    def __str__(self) -> str:
+        if self.percent is not None:
+            return f"{self.percent} %"
+        return f"group {self.group}" if self.group is not None else f"{self.count} vehicles"
+
+
+def planned_places(sizes: Sequence[Size], *, bulk: int, grouped: Mapping[int, int]) -> list[int]:
+    """Return how many vehicles each wave takes.
+
+    `grouped`: how many are reserved for each group's wave, by its number (from 1); `bulk`: how many are for no such
+    wave. Percents count the bulk alone, and what waves by number have taken of it before.
+    """
+    taken, found = 0, []
+    for number, size in enumerate(sizes, start=1):
+        if size.percent is None and size.count is None:
+            found.append(grouped.get(number, 0))
+            continue
+        end = taken + size.count if size.count is not None else math.ceil(bulk * (size.percent or 0) / 100)
+        end = max(taken, min(end, bulk))
+        found.append(end - taken)
+        taken = end
+    return found
+
+
+def swallowed(sizes: Sequence[Size], places: Sequence[int], *, bulk: int) -> str | None:
+    """Return why these waves do not add up in a fleet of that size, in a sentence, or None.
+
+    A percent that is used up by the waves by number before it is a plan that says two things. In a fleet so small that
+    the percents of two waves are the same vehicle, later waves may be empty all the same.
+    """
+    taken = 0
+    for number, (size, own) in enumerate(zip(sizes, places, strict=True), start=1):
+        if size.percent is not None and own == 0 and any(other.count for other in sizes[: number - 1]):
+            end = math.ceil(bulk * size.percent / 100)
+            if taken >= end:
+                return f"Wave {number} ends at {size}, {end} of {bulk} vehicles, and {taken} had their turn before it."
+        if size.count is not None and own < size.count:
+            return f"Wave {number} is to take {size.count} vehicles, and {own} are left of {bulk}."
+        if size.group is None:
+            taken += own
+    return None
 
 
 def next_places(planned: Sequence[int], *, left: int) -> int:
@@ -57,6 +102,14 @@ def refill(*, places: int, counting: int, in_vain: int, left: int) -> int:
     release and uses up no try. `left` had no turn yet.
     """
     return max(0, min(places - counting, 2 * places - counting - in_vain, left))
+
+
+def may_exhaust_tries(*, places: int, missing: int, replaced: int) -> bool:
+    """Return whether a wave may have used up its tries, however many of its neutral ends were in vain.
+
+    `replaced`: how many others stand in already. Below this `in_vain` needs no counting.
+    """
+    return replaced + missing > places
 
 
 def room(*, max_in_flight: int | None, in_flight: int, chunk: int) -> int:
@@ -113,8 +166,3 @@ def _ask(sentence: str) -> WaveVerdict:
 def _worst_case(results: WaveResults) -> int:
     _, upper = wilson(results.campaign_failures, results.campaign_results)
     return results.campaign_failures + math.ceil(upper * results.next_places)
-
-
-def control_places(fitting: int, percent: Decimal) -> int:
-    """Return how many of the fitting vehicles of a stratum are held out; never the last one of them."""
-    return min(math.floor(Decimal(fitting) * percent / 100), max(fitting - 1, 0))

@@ -50,7 +50,7 @@ class CampaignAdmin(ReadOnlyAdmin):
                     ("alpha", "beta", "is_stratified"),
                     ("soak_seconds", "wave_rule", "failure_budget"),
                     ("max_failed", "max_verification_failed", "max_in_flight"),
-                    ("halt_codes", "control_percent"),
+                    "halt_codes",
                 ],
             },
         ),
@@ -61,6 +61,8 @@ class CampaignAdmin(ReadOnlyAdmin):
                 "fields": [
                     ("offer_timeout_seconds", "download_timeout_seconds", "install_timeout_seconds"),
                     ("max_attempts", "retry_seconds", "grace_hours"),
+                    ("max_inventory_age_seconds", "control_percent"),
+                    ("is_dynamic", "closed_at"),
                 ],
             },
         ),
@@ -190,7 +192,7 @@ def _waves(campaign: Campaign) -> Table:
     rows = [
         [
             step.wave.number,
-            f"{step.wave.percent.normalize():f} %",
+            step.wave.size,
             badge(step.wave.state),
             *(
                 link_to_list(Assignment, number, wave__id__exact=step.wave.pk, state__in=",".join(states))

@@ -26,6 +26,7 @@ class VehicleAdmin(ReadOnlyAdmin):
     ordering = ["vehicle_id"]
     fields = [
         ("vehicle_id", "condition", "time_zone"),
+        ("protocol", "is_test_bench", "configuration"),
         ("created_at", "enrolled_at"),
         ("last_contact_at", "confirmed_at", "is_manifest_wanted"),
         "blocked_reason",

@@ -30,6 +30,7 @@ from otaserver.director.models import Direction, InstalledImage, Manifest
 from otaserver.director.operations.software import NOTHING_KNOWN, known_software
 from otaserver.errors import OtaError
 from otaserver.fleet.models import Ecu, Vehicle
+from otaserver.fleet.operations import refresh_configuration
 
 # Enough to see what a refused manifest was; whoever sends rubbish does not choose how much of it is kept.
 REFUSED_BYTES_KEPT = 16 * 1024
@@ -91,6 +92,8 @@ def _accept(vehicle: Vehicle, body: bytes, digest: str, at: datetime, read: Mani
     software = known_software(vehicle.tenant_id, known)
     for report in sorted(known, key=lambda report: ecus[report.serial].pk):
         _write_down(report, ecus[report.serial], stored, at, software.get(report.serial, NOTHING_KNOWN))
+    if any(_is_changed(report, ecus[report.serial]) for report in known):
+        refresh_configuration(vehicle)
     Vehicle.objects.filter(pk=vehicle.pk).update(confirmed_at=at, is_manifest_wanted=False)
     vehicle.confirmed_at, vehicle.is_manifest_wanted = at, False
     return ReceivedManifest(is_new=True, proved=proved, findings=tuple(found), report=manifest.report)
@@ -179,7 +182,7 @@ def _unassigned(changed: Sequence[EcuReport], vehicle: Vehicle) -> list[str]:
 
 
 def _write_down(report: EcuReport, ecu: Ecu, manifest: Manifest, at: datetime, software: tuple[str, str]) -> None:
-    is_changed = (ecu.installed_target, ecu.installed_sha256) != (report.target_name, report.sha256)
+    is_changed = _is_changed(report, ecu)
     rows = Ecu.objects.filter(pk=ecu.pk, report_counter=ecu.report_counter)
     if not rows.update(
         report_counter=report.counter,
@@ -201,6 +204,10 @@ def _write_down(report: EcuReport, ecu: Ecu, manifest: Manifest, at: datetime, s
             length=report.length,
             since=at,
         )
+
+
+def _is_changed(report: EcuReport, ecu: Ecu) -> bool:
+    return (ecu.installed_target, ecu.installed_sha256) != (report.target_name, report.sha256)
 
 
 def _keep_refused(vehicle: Vehicle, body: bytes, digest: str, code: str, at: datetime) -> None:

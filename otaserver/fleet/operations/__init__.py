@@ -3,8 +3,15 @@
 from otaserver.fleet.operations.attributes import declare_attribute, set_attributes, set_fleet_attributes
 from otaserver.fleet.operations.authority import create_fleet_authority
 from otaserver.fleet.operations.claims import create_claim_code, create_claim_codes, expire_claims
+from otaserver.fleet.operations.configurations import refresh_configuration, refresh_configurations
 from otaserver.fleet.operations.enrolment import enrol
-from otaserver.fleet.operations.groups import add_to_group, create_group, remove_from_group
+from otaserver.fleet.operations.groups import (
+    add_to_group,
+    create_group,
+    lift_block_list,
+    make_block_list,
+    remove_from_group,
+)
 from otaserver.fleet.operations.identity import (
     Enrolment,
     identify_certificate,
@@ -15,6 +22,7 @@ from otaserver.fleet.operations.identity import (
 from otaserver.fleet.operations.vehicles import (
     block_vehicle,
     create_vehicles,
+    mark_test_bench,
     record_contact,
     set_time_zone,
     unblock_vehicle,
@@ -37,7 +45,12 @@ __all__ = [
     "expire_claims",
     "identify_certificate",
     "identify_token",
+    "lift_block_list",
+    "make_block_list",
+    "mark_test_bench",
     "record_contact",
+    "refresh_configuration",
+    "refresh_configurations",
     "remove_from_group",
     "renew",
     "revoke_credentials",

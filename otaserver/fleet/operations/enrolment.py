@@ -9,6 +9,7 @@ from otaserver.fleet.credentials import keys
 from otaserver.fleet.errors import EcuKeyRefusedError, EcuSerialTakenError
 from otaserver.fleet.models import Ecu, Vehicle
 from otaserver.fleet.operations import claims, identity
+from otaserver.fleet.operations.configurations import refresh_configuration
 from otaserver.fleet.rules import EcuDeclaration, EnrolmentRequest
 from otaserver.tenants.models import Tenant
 
@@ -50,7 +51,8 @@ def enrol(tenant: Tenant, request: EnrolmentRequest, *, address: str, at: dateti
         _refuse_taken_serials(vehicle, request.ecus)
         _replace_ecus(vehicle, request.ecus, keyids)
         revoked = identity.end_credentials(vehicle, at=at)
-        _mark_enrolled(vehicle, at=at)
+        refresh_configuration(vehicle)
+        _mark_enrolled(vehicle, request.protocol, at=at)
         enrolment = identity.issue_credentials(vehicle, certificate_request=request.certificate_request, at=at)
         if was_enrolled:
             audit.record(
@@ -112,9 +114,9 @@ def _replace_ecus(vehicle: Vehicle, ecus: tuple[EcuDeclaration, ...], keyids: Ma
     )
 
 
-def _mark_enrolled(vehicle: Vehicle, *, at: datetime) -> None:
+def _mark_enrolled(vehicle: Vehicle, protocol: str, *, at: datetime) -> None:
     # What the ECUs run together is unproved until the first manifest of this enrolment.
-    changes = {"enrolled_at": at, "confirmed_at": None, "is_manifest_wanted": True}
+    changes = {"enrolled_at": at, "confirmed_at": None, "is_manifest_wanted": True, "protocol": protocol}
     Vehicle.objects.filter(pk=vehicle.pk).update(**changes)
     for field, value in changes.items():
         setattr(vehicle, field, value)

@@ -5,7 +5,14 @@ from django.db import IntegrityError, transaction
 
 from otaserver.audit import operations as audit
 from otaserver.fleet import filters, rules
-from otaserver.fleet.errors import GroupDynamicError, GroupExistsError, GroupNameRefusedError, VehicleNotFoundError
+from otaserver.fleet.errors import (
+    GroupDynamicError,
+    GroupExistsError,
+    GroupNameRefusedError,
+    GroupNotBlockListError,
+    ReasonMissingError,
+    VehicleNotFoundError,
+)
 from otaserver.fleet.models import Group, Membership, Vehicle
 from otaserver.fleet.states import GroupKind
 from otaserver.tenants.models import Tenant
@@ -73,6 +80,41 @@ def remove_from_group(group: Group, vehicles: Iterable[Vehicle], *, by: str, at:
     if removed:
         audit.record("group.vehicles_removed", group, tenant=group.tenant, by=by, at=at, count=removed)
     return removed
+
+
+@transaction.atomic
+def make_block_list(group: Group, *, reason: str, by: str, at: datetime) -> None:
+    """Let no campaign update the vehicles of a group; the next tick withdraws orders that are not being installed.
+
+    Repeating it with another reason changes the reason.
+
+    Raises:
+        ReasonMissingError: no reason given.
+    """
+    _require(reason)
+    group.blocks_updates_reason = reason.strip()
+    group.save(update_fields=["blocks_updates_reason"])
+    audit.record("group.block_list_made", group, tenant=group.tenant, by=by, at=at, reason=reason)
+
+
+@transaction.atomic
+def lift_block_list(group: Group, *, reason: str, by: str, at: datetime) -> None:
+    """Let campaigns update the vehicles of a group again; it stays a group.
+
+    Raises:
+        ReasonMissingError: no reason given.
+        GroupNotBlockListError: it is none.
+    """
+    _require(reason)
+    if not Group.objects.filter(pk=group.pk).exclude(blocks_updates_reason="").update(blocks_updates_reason=""):
+        raise GroupNotBlockListError(f"Group {group} is no block list.", name=group.name)
+    group.blocks_updates_reason = ""
+    audit.record("group.block_list_lifted", group, tenant=group.tenant, by=by, at=at, reason=reason)
+
+
+def _require(reason: str) -> None:
+    if not reason.strip():
+        raise ReasonMissingError("A block list needs a reason, and so does its end.")
 
 
 def _static(group: Group) -> Group:

@@ -73,9 +73,23 @@ def unblock_vehicle(vehicle: Vehicle, *, reason: str, by: str, at: datetime) -> 
     audit.record("vehicle.unblocked", vehicle, tenant=vehicle.tenant, by=by, at=at, reason=reason)
 
 
+@transaction.atomic
+def mark_test_bench(vehicle: Vehicle, *, is_test_bench: bool, reason: str, by: str, at: datetime) -> None:
+    """Mark a vehicle as standing on a test bench, or no longer: there a release may be ordered for it alone.
+
+    Raises:
+        ReasonMissingError: no reason given.
+    """
+    _require(reason)
+    Vehicle.objects.filter(pk=vehicle.pk).update(is_test_bench=is_test_bench)
+    vehicle.is_test_bench = is_test_bench
+    action = "vehicle.test_bench_marked" if is_test_bench else "vehicle.test_bench_unmarked"
+    audit.record(action, vehicle, tenant=vehicle.tenant, by=by, at=at, reason=reason)
+
+
 def _require(reason: str) -> None:
     if not reason.strip():
-        raise ReasonMissingError("Blocking and unblocking a vehicle need a reason.")
+        raise ReasonMissingError("Blocking or unblocking a vehicle, or marking it, needs a reason.")
 
 
 @transaction.atomic

@@ -35,7 +35,6 @@ SETTINGS = (
     "is_stratified",
     "wave_rule",
     "failure_budget",
-    "control_percent",
     "offer_timeout_seconds",
     "download_timeout_seconds",
     "install_timeout_seconds",
@@ -50,12 +49,27 @@ SETTINGS = (
     "consent",
     "consent_postponements",
     "consent_deadline_seconds",
+    "max_inventory_age_seconds",
+    "control_percent",
+    "is_dynamic",
 )
 
 
 class WaveDeclaration(serializers.Serializer[Any]):
+    """A wave's size is exactly one of `percent`, `count` and `group`."""
+
     percent = serializers.DecimalField(
-        max_digits=6, decimal_places=3, min_value=0, max_value=100, help_text="cumulative; the last wave's is 100"
+        max_digits=6,
+        decimal_places=3,
+        min_value=0,
+        max_value=100,
+        required=False,
+        allow_null=True,
+        help_text="cumulative, of the vehicles in no wave's group; the last wave's is 100",
+    )
+    count = serializers.IntegerField(min_value=1, max_value=MAX_COUNT, required=False, allow_null=True)
+    group = serializers.IntegerField(
+        min_value=1, max_value=2**62, required=False, allow_null=True, help_text="its members, as the campaign starts"
     )
     max_failed = serializers.IntegerField(min_value=0, max_value=MAX_COUNT, default=0)
 
@@ -81,14 +95,6 @@ class PlanDeclaration(serializers.Serializer[Any]):
     is_stratified = serializers.BooleanField(required=False)
     wave_rule = serializers.ChoiceField(choices=WaveRule.choices, required=False)
     failure_budget = serializers.IntegerField(min_value=0, max_value=MAX_COUNT, required=False, allow_null=True)
-    control_percent = serializers.DecimalField(
-        max_digits=5,
-        decimal_places=3,
-        min_value=0,
-        max_value=50,
-        required=False,
-        help_text="of the vehicles that fit: held out and not updated, to compare health signals with",
-    )
     offer_timeout_seconds = serializers.IntegerField(min_value=1, max_value=MAX_SECONDS, required=False)
     download_timeout_seconds = serializers.IntegerField(min_value=1, max_value=MAX_SECONDS, required=False)
     install_timeout_seconds = serializers.IntegerField(min_value=1, max_value=MAX_SECONDS, required=False)
@@ -110,6 +116,24 @@ class PlanDeclaration(serializers.Serializer[Any]):
     consent_deadline_seconds = serializers.IntegerField(
         required=False, allow_null=True, help_text="after the first question"
     )
+    max_inventory_age_seconds = serializers.IntegerField(
+        min_value=1,
+        max_value=10 * MAX_SECONDS,
+        required=False,
+        allow_null=True,
+        help_text="vehicles that have not confirmed what they run for longer take no part",
+    )
+    control_percent = serializers.DecimalField(
+        max_digits=5,
+        decimal_places=3,
+        min_value=0,
+        max_value=50,
+        required=False,
+        help_text="share of each stratum that is held out to compare with",
+    )
+    is_dynamic = serializers.BooleanField(
+        required=False, help_text="vehicles that come to match later are taken in until the campaign is closed"
+    )
 
 
 class PlanChanges(PlanDeclaration):
@@ -129,6 +153,33 @@ class PlanChanges(PlanDeclaration):
         if unknown:
             raise serializers.ValidationError({name: ["A campaign has no such field."] for name in unknown})
         return super().to_internal_value(data)
+
+
+class SuggestionRequest(serializers.Serializer[Any]):
+    """What the suggested waves are for; what is left out has the default of a plan."""
+
+    release = serializers.IntegerField(min_value=1, max_value=2**62)
+    group = serializers.IntegerField(min_value=1, max_value=2**62)
+    failure_budget = serializers.IntegerField(min_value=0, max_value=MAX_COUNT, help_text="vehicles that may break")
+    growth = serializers.IntegerField(min_value=0, max_value=100, required=False, help_text="3 to 5; default 4")
+    acceptable_rate = serializers.FloatField(min_value=0, max_value=1, required=False)
+    unacceptable_rate = serializers.FloatField(min_value=0, max_value=1, required=False)
+    alpha = serializers.FloatField(min_value=0, max_value=0.5, required=False)
+    beta = serializers.FloatField(min_value=0, max_value=0.5, required=False)
+
+
+class SuggestedWave(serializers.Serializer[Any]):
+    percent = serializers.DecimalField(max_digits=6, decimal_places=3, allow_null=True)
+    count = serializers.IntegerField(allow_null=True)
+
+
+class SuggestionSerializer(serializers.Serializer[Any]):
+    """Waves as a plan takes them, and why they are so."""
+
+    fitting = serializers.IntegerField(help_text="vehicles of the group that fit now")
+    failure_budget = serializers.IntegerField()
+    waves = SuggestedWave(many=True, source="suggestion.sizes")
+    reasons = serializers.ListField(child=serializers.CharField(), source="suggestion.reasons")
 
 
 class RollbackDeclaration(serializers.Serializer[Any]):
@@ -171,9 +222,22 @@ class NamedGroup(serializers.ModelSerializer[Group]):
 
 
 class WaveSerializer(serializers.ModelSerializer[Wave]):
+    group = NamedGroup(allow_null=True)
+
     class Meta:
         model = Wave
-        fields = ["id", "number", "state", "percent", "places", "max_failed", "opened_at", "finished_at"]
+        fields = [
+            "id",
+            "number",
+            "state",
+            "percent",
+            "count",
+            "group",
+            "places",
+            "max_failed",
+            "opened_at",
+            "finished_at",
+        ]
 
 
 class CampaignSerializer(serializers.ModelSerializer[Campaign]):
@@ -201,6 +265,7 @@ class CampaignSerializer(serializers.ModelSerializer[Campaign]):
             "starts_at",
             "started_at",
             "finished_at",
+            "closed_at",
             *SETTINGS,
             "windows",
         ]

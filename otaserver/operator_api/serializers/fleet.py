@@ -40,6 +40,8 @@ class VehicleSerializer(serializers.ModelSerializer[Vehicle]):
             "blocked_at",
             "blocked_reason",
             "time_zone",
+            "protocol",
+            "is_test_bench",
             "ecus",
         ]
 
@@ -67,7 +69,7 @@ class ExplanationSerializer(serializers.Serializer[Any]):
 class GroupSerializer(serializers.ModelSerializer[Group]):
     class Meta:
         model = Group
-        fields = ["id", "name", "kind", "filter", "created_at"]
+        fields = ["id", "name", "kind", "filter", "blocks_updates_reason", "created_at"]
 
 
 class GroupDeclaration(serializers.Serializer[Any]):
@@ -103,6 +105,16 @@ class VehicleIds(serializers.Serializer[Any]):
 
 class MembershipChange(serializers.Serializer[Any]):
     changed = serializers.IntegerField(help_text="vehicles that were put in")
+
+
+class TestBenchMark(serializers.Serializer[Any]):
+    is_test_bench = serializers.BooleanField(default=True)
+    reason = serializers.CharField(max_length=2000)
+
+
+class DirectOrder(serializers.Serializer[Any]):
+    release = serializers.IntegerField(min_value=1, max_value=2**62)
+    reason = serializers.CharField(max_length=2000)
 
 
 class ClaimCodeRequest(serializers.Serializer[Any]):

@@ -1,3 +1,4 @@
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +13,7 @@ from otaserver.campaigns import operations, queries
 from otaserver.campaigns.models import Campaign, Wave
 from otaserver.campaigns.operations import CampaignPlan, WavePlan
 from otaserver.errors import PreconditionError
+from otaserver.fleet import queries as fleet
 from otaserver.fleet.models import Group
 from otaserver.operator_api.bodies import expected_version
 from otaserver.operator_api.errors import FieldsInvalidError
@@ -24,9 +26,12 @@ from otaserver.operator_api.serializers.campaigns import (
     PlanChanges,
     PlanDeclaration,
     RollbackDeclaration,
+    SuggestionRequest,
+    SuggestionSerializer,
     WaveDecision,
     WaveSerializer,
 )
+from otaserver.operator_api.serializers.fleet import DirectOrder
 from otaserver.operator_api.serializers.timing import window_of
 from otaserver.operator_api.views.base import TenantView
 from otaserver.tenants.states import Permission
@@ -40,8 +45,20 @@ class CampaignView(TenantView):
     def release(self, pk: int) -> Release:
         return self.find(Release.objects.filter(tenant=self.caller.tenant), pk)
 
+    def group(self, pk: int) -> Group:
+        return self.find(Group.objects.filter(tenant=self.caller.tenant), pk)
+
+    def wave(self, wanted: Mapping[str, Any]) -> WavePlan:
+        group = wanted.get("group")
+        return WavePlan(
+            percent=wanted.get("percent"),
+            count=wanted.get("count"),
+            group=None if group is None else self.group(group),
+            max_failed=wanted["max_failed"],
+        )
+
     def shown(self, pk: int, *, status: int = 200) -> Response:
-        campaign = self.find(self.campaigns().prefetch_related("waves"), pk)
+        campaign = self.find(self.campaigns().prefetch_related("waves__group"), pk)
         context = {
             "progress": queries.progress(campaign),
             "gate": queries.gate_view(campaign),
@@ -67,8 +84,8 @@ class CampaignList(CampaignView):
         plan = CampaignPlan(
             name=wanted["name"],
             release=self.release(wanted["release"]),
-            group=self.find(Group.objects.filter(tenant=self.caller.tenant), wanted["group"]),
-            waves=tuple(WavePlan(wave["percent"], wave["max_failed"]) for wave in wanted["waves"]),
+            group=self.group(wanted["group"]),
+            waves=tuple(self.wave(wave) for wave in wanted["waves"]),
             fallback_release=None if fallback is None else self.release(fallback),
             windows=tuple(window_of(each) for each in wanted.get("windows", [])),
             **{name: wanted[name] for name in SETTINGS if name in wanted},
@@ -112,10 +129,39 @@ class CampaignDetail(CampaignView):
             if found.get(name) is not None:
                 found[name] = self.release(found[name])
         if "group" in found:
-            found["group"] = self.find(Group.objects.filter(tenant=self.caller.tenant), found["group"])
+            found["group"] = self.group(found["group"])
         if "waves" in found:
-            found["waves"] = tuple(WavePlan(**wave) for wave in found["waves"])
+            found["waves"] = tuple(self.wave(wave) for wave in found["waves"])
+        if "windows" in found:
+            found["windows"] = tuple(window_of(each) for each in found["windows"])
         return found
+
+
+class CampaignSuggestion(CampaignView):
+    permissions = {"POST": Permission.VIEW}
+
+    @extend_schema(request=SuggestionRequest, responses=SuggestionSerializer)
+    def post(self, request: Request) -> Response:
+        wanted = self.received(SuggestionRequest)
+        release, group = self.release(wanted.pop("release")), self.group(wanted.pop("group"))
+        return Response(SuggestionSerializer(operations.suggest_waves(release, group, **wanted, at=clock.now())).data)
+
+
+class VehicleOrder(CampaignView):
+    permissions = {"POST": Permission.ORDER_NOW}
+
+    @extend_schema(request=DirectOrder, responses={201: CampaignDetailSerializer})
+    def post(self, request: Request, vehicle_id: str) -> Response:
+        vehicle = fleet.vehicle_by_id(self.caller.tenant, vehicle_id)
+        wanted = self.received(DirectOrder)
+        made = operations.order_now(
+            vehicle,
+            release=self.release(wanted["release"]),
+            reason=wanted["reason"],
+            by=self.caller.actor,
+            at=clock.now(),
+        )
+        return self.shown(made.pk, status=201)
 
 
 class CampaignRollback(CampaignView):
@@ -143,7 +189,9 @@ class CampaignWaves(CampaignView):
 
     @extend_schema(responses=WaveSerializer(many=True))
     def get(self, request: Request, pk: int) -> Response:
-        return self.page_of(Wave.objects.filter(campaign=self.find(self.campaigns(), pk)), WaveSerializer)
+        return self.page_of(
+            Wave.objects.filter(campaign=self.find(self.campaigns(), pk)).select_related("group"), WaveSerializer
+        )
 
 
 class CampaignAssignments(CampaignView):
@@ -177,7 +225,7 @@ class WaveDecide(TenantView):
 
     @extend_schema(request=WaveDecision, responses=WaveSerializer)
     def post(self, request: Request, pk: int) -> Response:
-        waves = Wave.objects.filter(campaign__tenant=self.caller.tenant).select_related("campaign__tenant")
+        waves = Wave.objects.filter(campaign__tenant=self.caller.tenant).select_related("campaign__tenant", "group")
         wave = self.find(waves, pk)
         wanted: dict[str, Any] = self.received(WaveDecision)
         operations.decide_wave(

@@ -12,6 +12,7 @@ from otaserver.fleet import operations, queries
 from otaserver.fleet.errors import VehicleNotFoundError
 from otaserver.fleet.models import Group, Vehicle
 from otaserver.operator_api.operations import issue_claim_codes
+from otaserver.operator_api.serializers.campaigns import Reason
 from otaserver.operator_api.serializers.fleet import (
     ClaimCodeRequest,
     ClaimCodes,
@@ -21,6 +22,7 @@ from otaserver.operator_api.serializers.fleet import (
     GroupSerializer,
     MembershipChange,
     PreviewSerializer,
+    TestBenchMark,
     VehicleIds,
     VehicleSerializer,
 )
@@ -77,6 +79,17 @@ class VehicleExplanation(FleetView):
         return Response(ExplanationSerializer(explain_vehicle(vehicle, at=clock.now())).data)
 
 
+class VehicleTestBench(FleetView):
+    permissions = {"POST": Permission.MANAGE_FLEET}
+
+    @extend_schema(request=TestBenchMark, responses=VehicleSerializer)
+    def post(self, request: Request, vehicle_id: str) -> Response:
+        vehicle = queries.vehicle_by_id(self.caller.tenant, vehicle_id)
+        wanted = self.received(TestBenchMark)
+        operations.mark_test_bench(vehicle, **wanted, by=self.caller.actor, at=clock.now())
+        return Response(VehicleSerializer(vehicle).data)
+
+
 class GroupList(FleetView):
     permissions = {"GET": Permission.VIEW, "POST": Permission.MANAGE_FLEET}
 
@@ -113,6 +126,26 @@ class GroupDetail(FleetView):
     @extend_schema(responses=GroupSerializer)
     def get(self, request: Request, pk: int) -> Response:
         return Response(GroupSerializer(self.find(self.groups(), pk)).data)
+
+
+class GroupBlockList(FleetView):
+    permissions = {"POST": Permission.MANAGE_FLEET}
+
+    @extend_schema(request=Reason, responses=GroupSerializer)
+    def post(self, request: Request, pk: int) -> Response:
+        group = self.find(self.groups().select_related("tenant"), pk)
+        operations.make_block_list(group, **self.received(Reason), by=self.caller.actor, at=clock.now())
+        return Response(GroupSerializer(group).data)
+
+
+class GroupBlockListEnd(FleetView):
+    permissions = {"POST": Permission.MANAGE_FLEET}
+
+    @extend_schema(request=Reason, responses=GroupSerializer)
+    def post(self, request: Request, pk: int) -> Response:
+        group = self.find(self.groups().select_related("tenant"), pk)
+        operations.lift_block_list(group, **self.received(Reason), by=self.caller.actor, at=clock.now())
+        return Response(GroupSerializer(group).data)
 
 
 class GroupVehicles(FleetView):

@@ -8,6 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from otaserver.campaigns.rules import gate, plans
+from otaserver.campaigns.rules.waves import Size
 from otaserver.campaigns.states import GateVerdict
 
 NAMES = ("acceptable_rate", "unacceptable_rate", "alpha", "beta")
@@ -25,7 +26,7 @@ def test_other_names_are_refused(name):
 
 @pytest.mark.parametrize("percents", [("100",), ("5", "25", "100"), ("0.001", "99.999", "100")])
 def test_rising_percents_that_end_at_100_are_waves(percents):
-    assert plans.waves_problem([Decimal(p) for p in percents]) is None
+    assert plans.sizes_problem([Size(Decimal(p)) for p in percents]) is None
 
 
 @pytest.mark.parametrize(
@@ -44,7 +45,7 @@ def test_rising_percents_that_end_at_100_are_waves(percents):
     ],
 )
 def test_other_percents_are_refused(percents, problem):
-    assert problem in plans.waves_problem([Decimal(p) for p in percents])
+    assert problem in plans.sizes_problem([Size(Decimal(p)) for p in percents])
 
 
 @pytest.mark.parametrize(
@@ -119,3 +120,32 @@ def test_every_accepted_test_can_be_made_shown_and_read(values, planned, strata,
         assert math.isfinite(reading.statistic)
         assert gate.judge(test, start[name]).verdict is GateVerdict.UNDECIDED
         json.dumps(asdict(reading), allow_nan=False)
+
+
+LAST = Size(percent=Decimal(100))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "problem"),
+    [
+        ([Size(group="a"), Size(count=5), LAST], None),
+        ([Size(), LAST], "wave 1 says 0 of them"),
+        ([Size(percent=Decimal(1), count=5), LAST], "wave 1 says 2 of them"),
+        ([Size(count=0), LAST], "takes 1 to 2147483647 vehicles; wave 1 says 0"),
+        ([Size(group="a"), Size(group="b"), Size(group="a"), LAST], "Wave 3 names the group a again: wave 1 took it"),
+        ([LAST, Size(count=5)], "must reach 100 percent, for all who are left, not 5 vehicles"),
+        ([Size(percent=Decimal(5)), Size(count=5), Size(percent=Decimal(5)), LAST], "must rise from above 0"),
+    ],
+)
+def test_a_wave_says_exactly_one_size_and_the_last_takes_all_who_are_left(sizes, problem):
+    found = plans.sizes_problem(sizes)
+
+    assert found is None if problem is None else problem in found
+
+
+@pytest.mark.parametrize(
+    ("percent", "is_fine"),
+    [("0", True), ("50", True), ("50.001", False), ("-1", False), ("1.0001", False), ("NaN", False)],
+)
+def test_at_most_half_is_held_out(percent, is_fine):
+    assert (plans.control_problem(Decimal(percent)) is None) is is_fine

@@ -4,13 +4,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otaserver.campaigns.rules import ranking, waves
-from otaserver.campaigns.rules.waves import WaveResults
+from otaserver.campaigns.rules import waves
+from otaserver.campaigns.rules.waves import Size, WaveResults
 from otaserver.campaigns.states import WaveRule, WaveState
 
 
 def percents(*values):
     return [Decimal(str(value)) for value in values]
+
+
+def places(total, ends):
+    return waves.planned_places([Size(percent) for percent in ends], bulk=total, grouped={})
 
 
 @pytest.mark.parametrize(
@@ -24,12 +28,12 @@ def percents(*values):
     ],
 )
 def test_waves_take_their_share_of_the_vehicles(total, ends, expected):
-    assert waves.places(total, percents(*ends)) == expected
+    assert places(total, percents(*ends)) == expected
 
 
 @given(st.integers(1, 10**6), st.sets(st.integers(1, 99), max_size=10))
 def test_waves_take_every_vehicle_once(total, ends):
-    taken = waves.places(total, percents(*sorted(ends), 100))
+    taken = places(total, percents(*sorted(ends), 100))
 
     assert sum(taken) == total
     assert taken[0] >= 1
@@ -84,13 +88,13 @@ def test_the_next_wave_is_the_next_that_has_places(planned, left, expected):
 
 @given(st.integers(1, 200), st.sets(st.integers(1, 99), max_size=10))
 def test_while_all_succeed_no_wave_of_any_plan_asks_a_person(total, ends):
-    planned = waves.places(total, percents(*sorted(ends), 100))
+    planned = places(total, percents(*sorted(ends), 100))
 
-    for number, places in enumerate(planned):
+    for number, own in enumerate(planned):
         done = sum(planned[: number + 1])
         following = waves.next_places(planned[number + 1 :], left=total - done)
-        results = {"wave_results": places, "campaign_results": done, "next_places": following}
-        assert places == 0 or judge(**results) == WaveState.PASSED
+        results = {"wave_results": own, "campaign_results": done, "next_places": following}
+        assert own == 0 or judge(**results) == WaveState.PASSED
 
 
 @pytest.mark.parametrize(
@@ -158,13 +162,46 @@ def test_a_wave_proceeds_only_where_its_results_vouch_for_the_next(case, expecte
     assert judge(**case) == expected
 
 
-def test_a_rank_is_the_same_again_and_differs_by_campaign_and_vehicle():
-    # Computed once, kept for ever: a campaign's order must not change with a new version of the server.
-    assert ranking.rank("spring", "VIN1") == 7173064873038145190
-    assert len({ranking.rank(c, v) for c in ("spring", "autumn") for v in ("VIN1", "VIN2")}) == 4
-    assert ranking.rank("ab", "c") != ranking.rank("a", "bc")
+MIXED = [Size(group="engineering"), Size(count=10), Size(percent=Decimal(5)), Size(percent=Decimal(100))]
 
 
-@given(st.text(), st.text())
-def test_a_rank_fits_a_database_integer(campaign, vehicle_id):
-    assert 0 <= ranking.rank(campaign, vehicle_id) < 2**63
+def test_percents_count_the_bulk_and_what_waves_by_number_have_taken_of_it():
+    assert waves.planned_places(MIXED, bulk=1000, grouped={1: 7}) == [7, 10, 40, 950]
+    assert waves.planned_places(MIXED, bulk=4, grouped={}) == [0, 4, 0, 0]
+
+
+@given(st.integers(0, 10_000), st.integers(1, 20_000), st.integers(1, 100))
+def test_whatever_the_sizes_every_vehicle_has_a_turn_once(bulk, count, percent):
+    sizes = [Size(count=count), Size(percent=Decimal(percent)), Size(count=count), Size(percent=Decimal(100))]
+
+    planned = waves.planned_places(sizes, bulk=bulk, grouped={})
+
+    assert (sum(planned), min(planned) >= 0) == (bulk, True)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "bulk", "problem"),
+    [
+        (MIXED, 1000, None),
+        (MIXED, 100, "Wave 3 ends at 5 %, 5 of 100 vehicles, and 10 had their turn before it."),
+        (MIXED, 8, "Wave 2 is to take 10 vehicles, and 8 are left of 8."),
+        ([Size(percent=Decimal(1)), Size(percent=Decimal(2)), Size(percent=Decimal(100))], 3, None),
+    ],
+)
+def test_waves_that_do_not_add_up_in_this_fleet_are_told_with_the_numbers(sizes, bulk, problem):
+    planned = waves.planned_places(sizes, bulk=bulk, grouped={1: 5})
+
+    assert waves.swallowed(sizes, planned, bulk=bulk) == problem
+
+
+@given(st.integers(1, 20), st.integers(1, 20), st.integers(0, 40), st.integers(0, 40))
+def test_unless_tries_may_be_exhausted_it_does_not_matter_how_many_were_in_vain(places, missing, replaced, left):
+    if waves.may_exhaust_tries(places=places, missing=missing, replaced=replaced):
+        return
+
+    found = {
+        waves.refill(places=places, counting=places - missing, in_vain=in_vain, left=left)
+        for in_vain in range(replaced + missing + 1)
+    }
+
+    assert len(found) == 1

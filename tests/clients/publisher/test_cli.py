@@ -60,13 +60,15 @@ def test_from_keys_to_a_running_campaign_with_json_all_the_way(bench, command, f
         ("release", "list"),
         (
             *("campaign", "create", "first", "--release", "autumn", "1", "--group", "everyone"),
-            *("--wave", "5", "--wave", "100:2", "--no-way-back", "first release", "--set", "max_failed=3"),
+            *("--wave", "group=everyone:1", "--wave", "5", "--wave", "100:2", "--no-way-back", "first release"),
+            *("--set", "max_failed=3", "--set", "is_dynamic=true"),
         ),
         ("campaign", "submit", "first"),
         ("campaign", "approve", "first"),
         ("campaign", "start", "first"),
         ("campaign", "show", "first"),
         ("campaign", "decisions", "first"),
+        ("campaign", "close", "first", "--reason", "Nobody else."),
     ]
 
     for step in steps:
@@ -76,11 +78,17 @@ def test_from_keys_to_a_running_campaign_with_json_all_the_way(bench, command, f
 
     campaign = Campaign.objects.get()
     assert (campaign.state, campaign.max_failed) == (CampaignState.RUNNING, 3)
-    assert [str(wave.percent) for wave in campaign.waves.all()] == ["5.000", "100.000"]
+    assert [(wave.size, wave.max_failed) for wave in campaign.waves.all()] == [
+        ("group everyone", 1),
+        ("5 %", 0),
+        ("100 %", 2),
+    ]
+    assert campaign.closed_at is not None
 
 
 def test_every_command_answers_people_as_well(bench, command, firmware, tmp_path):
-    make_group(bench.tenant, make_vehicle(bench.tenant), name="everyone")
+    car = make_vehicle(bench.tenant)
+    make_group(bench.tenant, car, name="everyone")
     steps = {
         ("trust", "init"): "supplier",
         tuple(part.format(file=firmware) for part in PUBLISH): "supplier/engine-1.0 is published",
@@ -98,6 +106,14 @@ def test_every_command_answers_people_as_well(bench, command, firmware, tmp_path
             *("--signal", "boots:3:0.01:0.05", "--halt-code", "brakes_lost"),
         ): "holds 1 package(s)",
         ("release", "list"): "autumn",
+        ("group", "block", "everyone", "--reason", "Press."): "everyone: Press.",
+        ("group", "unblock", "everyone", "--reason", "Back."): "everyone: no block list",
+        (
+            *("campaign", "suggest", "--release", "autumn", "1", "--group", "everyone"),
+            *("--failure-budget", "5", "--growth", "3"),
+        ): "--wave 100 --set failure_budget=5",
+        ("vehicle", "test-bench", str(car), "--reason", "Hall 3."): "stands on a test bench",
+        ("vehicle", "order", str(car), "--release", "autumn", "1", "--reason", "Brakes."): f"direct {car} 1",
         (
             *("campaign", "create", "first", "--release", "autumn", "1", "--group", "everyone", "--wave", "100"),
             *("--no-way-back", "first release", "--soak-seconds", "60", "--window", "mon-fri 22:00-06:00"),
@@ -255,6 +271,9 @@ def test_a_token_that_may_not_do_it_is_told_which_permission_it_lacks(bench, com
         ("release", "create", "a", "1", "--package", "supplier/x-1", "--signal", "boots:3:0.01"),
         ("release", "create", "a", "1", "--package", "supplier/x-1", "--signal", "boots:nan:0.01:0.02"),
         ("campaign", "create", "c", "--release", "a", "1", "--group", "g", "--wave", "5:many"),
+        ("campaign", "create", "c", "--release", "a", "1", "--group", "g", "--wave", "size=5"),
+        ("campaign", "create", "c", "--release", "a", "1", "--group", "g", "--wave", "count=few"),
+        ("group", "block", "nobody", "--reason", "Press."),
         ("campaign", "create", "c", "--release", "a", "1", "--group", "g", "--wave", "5", "--set", "alpha=high"),
         ("trust", "rotate-root", "--repository", "other"),
         ("trust", "add-role", "brakes", "--public", "/nowhere.json"),

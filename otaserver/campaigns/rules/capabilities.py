@@ -1,0 +1,45 @@
+"""What each protocol can do (DESIGN.md, "The narrow waist"): what cannot be delivered is said, never skipped."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from otaserver.fleet.states import Protocol
+
+
+class Evidence(Enum):
+    """What the server has to go by for what a vehicle runs."""
+
+    PROVED = "proved"  # a signed manifest
+    ASSERTED = "asserted"  # the vehicle's word
+
+
+@dataclass(frozen=True)
+class Capability:
+    """What vehicles of one protocol can be asked. `max_packages` at once; None: any number."""
+
+    evidence: Evidence
+    can_hold: bool
+    can_abort: bool
+    echoes_preconditions: bool
+    max_packages: int | None = None
+
+
+CAPABILITIES: Mapping[str, Capability] = {
+    Protocol.UPTANE: Capability(Evidence.PROVED, can_hold=True, can_abort=True, echoes_preconditions=True),
+    Protocol.AKTUALIZR: Capability(Evidence.PROVED, can_hold=False, can_abort=True, echoes_preconditions=False),
+    # Of its clients some hold (`update: skip`) and SWUpdate does not: what not all can, none is asked.
+    Protocol.DDI: Capability(Evidence.ASSERTED, can_hold=False, can_abort=True, echoes_preconditions=True),
+    Protocol.MENDER: Capability(
+        Evidence.ASSERTED, can_hold=True, can_abort=True, echoes_preconditions=True, max_packages=1
+    ),
+}
+
+
+def delivery_problem(protocol: str, packages: int) -> str | None:
+    """Return why a vehicle of this protocol cannot be brought so many packages at once, in a sentence, or None."""
+    most = CAPABILITIES[protocol].max_packages
+    if most is None or packages <= most:
+        return None
+    taken = "one package" if most == 1 else f"{most} packages"
+    return f"The release has {packages} packages for the vehicle, and {Protocol(protocol).label} takes {taken} at once."

@@ -1,0 +1,145 @@
+import pytest
+
+from otaserver.campaigns import errors, operations, queries
+from otaserver.campaigns.models import Campaign, Decision
+from otaserver.fleet import operations as fleet
+from otaserver.fleet.models import Vehicle
+from tests.campaigns.campaign_factories import (
+    SOAK,
+    at,
+    in_turn,
+    install,
+    make_campaign,
+    make_fleet,
+    make_running,
+    make_versions,
+    states,
+    succeed,
+    tick,
+)
+from tests.factories import NOON, make_group, make_tenant
+
+pytestmark = pytest.mark.django_db
+
+
+class Fleet:
+    """A group of two that fit, one that is blocked and one that runs the release already."""
+
+    def __init__(self, **plan):
+        self.tenant = make_tenant()
+        self.old, self.new = make_versions(self.tenant), make_versions(self.tenant, "2.0")
+        self.fits = make_fleet(self.tenant, 2, self.old)
+        (self.blocked,) = make_fleet(self.tenant, 1, self.old)
+        Vehicle.objects.filter(pk=self.blocked.pk).update(blocked_at=NOON)
+        (self.done,) = make_fleet(self.tenant, 1, self.new)
+        self.group = make_group(self.tenant, *self.fits, self.blocked, self.done)
+        self.campaign = make_running(
+            tenant=self.tenant, old=self.old, release=self.new, group=self.group, **{"is_dynamic": True} | plan
+        )
+
+    def state_of(self, vehicle):
+        return self.campaign.assignments.filter(vehicle=vehicle).values_list("state", "verdict").first()
+
+
+def test_vehicles_that_come_to_match_are_taken_into_the_last_wave():
+    cars = Fleet()
+    (new,) = make_fleet(cars.tenant, 1, cars.old)
+    fleet.add_to_group(cars.group, [new], by="test", at=NOON)
+    fleet.unblock_vehicle(Vehicle.objects.get(pk=cars.blocked.pk), reason="Fine again.", by="test", at=NOON)
+    install(cars.done, cars.old)
+
+    tick(cars.campaign, at(minutes=2))
+
+    assert {cars.state_of(v) for v in (new, cars.blocked, cars.done)} == {("offered", "fits")}
+    joined = Decision.objects.get(kind="campaign.joined")
+    assert (joined.sentence, joined.inputs) == ("3 vehicles came to match after the start.", {"vehicles": 3})
+    assert cars.campaign.gate_states.get(stratum="").planned_results == 5
+    tick(cars.campaign, at(minutes=4))
+    assert Decision.objects.filter(kind="campaign.joined").count() == 1
+
+
+def test_those_that_still_do_not_match_or_had_their_turn_stay_as_they_are():
+    cars = Fleet()
+    for assignment in in_turn(cars.campaign, "offered"):
+        succeed(assignment)
+    tick(cars.campaign, NOON + SOAK)
+    for vehicle in cars.fits:
+        install(vehicle, cars.old)
+
+    tick(cars.campaign, NOON + 2 * SOAK)
+
+    assert {cars.state_of(vehicle) for vehicle in cars.fits} == {("succeeded", "fits")}
+    assert cars.state_of(cars.blocked) == ("excluded", "blocked")
+    assert cars.state_of(cars.done) == ("excluded", "already_there")
+    assert not Decision.objects.filter(kind="campaign.joined").exists()
+
+
+def test_a_campaign_that_is_not_dynamic_takes_in_nobody():
+    cars = Fleet(is_dynamic=False)
+    fleet.add_to_group(cars.group, make_fleet(cars.tenant, 1, cars.old), by="test", at=NOON)
+
+    tick(cars.campaign, at(minutes=2))
+
+    assert cars.campaign.assignments.count() == 4
+
+
+def test_those_who_join_wait_for_the_last_wave():
+    cars = Fleet(waves=(50, 100))
+    (new,) = make_fleet(cars.tenant, 1, cars.old)
+    fleet.add_to_group(cars.group, [new], by="test", at=NOON)
+
+    tick(cars.campaign, at(minutes=2))
+    assert cars.campaign.assignments.get(vehicle=new).wave is None
+    for assignment in in_turn(cars.campaign, "offered"):
+        succeed(assignment)
+    tick(cars.campaign, NOON + SOAK)
+
+    assert cars.campaign.assignments.get(vehicle=new).wave.number == 2
+
+
+def test_a_dynamic_campaign_ends_once_a_person_has_closed_it():
+    cars = Fleet()
+    for assignment in in_turn(cars.campaign, "offered"):
+        succeed(assignment)
+    tick(cars.campaign, NOON + SOAK)
+    tick(cars.campaign, NOON + 2 * SOAK)
+    assert cars.campaign.state == "running"
+    assert queries.explain(cars.campaign.assignments.get(vehicle=cars.blocked)) == (
+        "The vehicle takes no part: the vehicle is blocked. The campaign is open to it: it is taken in once it fits."
+    )
+
+    operations.close_campaign(cars.campaign, by="alice", at=NOON + 2 * SOAK, reason="The model is out of production.")
+    fleet.add_to_group(cars.group, make_fleet(cars.tenant, 1, cars.old), by="test", at=NOON)
+    tick(cars.campaign, NOON + 3 * SOAK)
+
+    assert (cars.campaign.state, cars.campaign.assignments.count()) == ("completed", 4)
+
+
+def test_only_an_open_dynamic_campaign_is_closed_and_with_a_reason():
+    campaign = make_running(vehicles=1)
+    with pytest.raises(errors.CampaignNotDynamicError):
+        operations.close_campaign(campaign, by="alice", at=NOON, reason="Done.")
+    dynamic = Fleet().campaign
+    with pytest.raises(errors.ReasonMissingError):
+        operations.close_campaign(dynamic, by="alice", at=NOON, reason="")
+    operations.close_campaign(dynamic, by="alice", at=NOON, reason="Done.")
+    with pytest.raises(errors.CampaignNotDynamicError):
+        operations.close_campaign(dynamic, by="alice", at=NOON, reason="Again.")
+
+    assert Decision.objects.filter(kind="campaign.closed").count() == 1
+    assert Campaign.objects.get(pk=campaign.pk).closed_at is None
+    assert make_campaign(vehicles=1).is_dynamic is False
+
+
+def test_so_many_join_at_a_tick(monkeypatch):
+    monkeypatch.setattr("otaserver.campaigns.operations.joining.ADMIT_CHUNK", 2)
+    cars = Fleet()
+    fleet.add_to_group(cars.group, make_fleet(cars.tenant, 5, cars.old), by="test", at=NOON)
+
+    sizes = []
+    for minute in (2, 4, 6, 8):
+        tick(cars.campaign, at(minutes=minute))
+        sizes.append(cars.campaign.assignments.count())
+
+    assert sizes == [6, 8, 9, 9]
+    assert states(cars.campaign).count("offered") == 7
