@@ -19,10 +19,11 @@ def hold_out(campaign: Campaign, strata: Mapping[str, int]) -> Counter[str]:
     if not campaign.control_percent:
         return held
     for stratum, fitting in strata.items():
+        count = waves.control_places(fitting, campaign.control_percent)
+        if not count:
+            continue
         waiting = campaign.assignments.filter(state=AssignmentState.WAITING, stratum=stratum)
-        chosen = waiting.order_by("-rank", "-pk").values("pk")[
-            : waves.control_places(fitting, campaign.control_percent)
-        ]
+        chosen = waiting.order_by("-rank", "-pk").values("pk")[:count]
         held[stratum] = Assignment.objects.filter(pk__in=chosen).update(
             state=AssignmentState.EXCLUDED, verdict=Verdict.CONTROL, verdict_detail=HELD_OUT
         )

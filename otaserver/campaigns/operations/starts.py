@@ -44,9 +44,9 @@ def start_campaign(campaign: Campaign, *, by: str, at: datetime) -> None:
         strata.update(a.stratum for a in assignments if a.verdict == Verdict.FITS)
         Assignment.objects.bulk_create(assignments)
     held_out = controls.hold_out(campaign, strata)
-    strata -= held_out
-    verdicts += Counter({Verdict.CONTROL.value: held_out.total()})
-    verdicts[Verdict.FITS] -= held_out.total()
+    if held_out:
+        strata.subtract(held_out)
+        verdicts.update({Verdict.FITS: -held_out.total(), Verdict.CONTROL: held_out.total()})
     fitting = verdicts[Verdict.FITS]
     if not fitting:
         raise NoVehicleFitsError(f"No vehicle fits {release.label}.", verdicts=dict(verdicts))

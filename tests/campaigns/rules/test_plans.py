@@ -119,3 +119,13 @@ def test_every_accepted_test_can_be_made_shown_and_read(values, planned, strata,
         assert math.isfinite(reading.statistic)
         assert gate.judge(test, start[name]).verdict is GateVerdict.UNDECIDED
         json.dumps(asdict(reading), allow_nan=False)
+
+
+@pytest.mark.parametrize("percent", ["0", "0.001", "12.5", "50"])
+def test_up_to_half_of_the_vehicles_can_be_held_out(percent):
+    assert plans.control_problem(Decimal(percent)) is None
+
+
+@pytest.mark.parametrize("percent", ["-1", "50.001", "1.0001", "NaN", "Infinity"])
+def test_another_share_is_refused_with_the_value(percent):
+    assert percent in str(plans.control_problem(Decimal(percent)))

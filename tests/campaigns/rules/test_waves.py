@@ -168,3 +168,8 @@ def test_a_rank_is_the_same_again_and_differs_by_campaign_and_vehicle():
 @given(st.text(), st.text())
 def test_a_rank_fits_a_database_integer(campaign, vehicle_id):
     assert 0 <= ranking.rank(campaign, vehicle_id) < 2**63
+
+
+@pytest.mark.parametrize(("fitting", "percent", "held"), [(100, "10", 10), (9, "10", 0), (1, "50", 0), (7, "50", 3)])
+def test_the_control_share_is_rounded_down_and_leaves_one_to_update(fitting, percent, held):
+    assert waves.control_places(fitting, Decimal(percent)) == held
