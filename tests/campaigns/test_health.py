@@ -311,3 +311,11 @@ def test_a_code_that_halts_does_so_though_the_vehicle_has_proved_itself_since():
     tick(campaign)
 
     assert (assignment.state, campaign.state) == ("soaking", "halted")
+
+
+def test_a_share_too_small_for_a_vehicle_holds_out_none():
+    campaign = start_with_signals(3, limits={"boots": 3}, control=20)
+
+    assert sorted(campaign.assignments.values_list("verdict", flat=True)) == ["fits"] * 3
+    assert campaign.signal_states.get().treated_per_block == 0
+    assert decided(campaign, "campaign.started").sentence == "Started with 3 vehicles, without 0 that do not fit."

@@ -47,7 +47,7 @@ _PLACED = f"""
         slot <> {_NO_SLOT} AND (place <= held OR (band = {ranking.LATE_BAND} AND hash < %(late_limit)s)) AS is_control
     FROM (
         SELECT *, CASE WHEN slot <> {_NO_SLOT} AND band = {ranking.BULK_BAND}
-            THEN (size * %(thousandths)s + 50000) / 100000 ELSE 0 END AS held
+            THEN size * %(thousandths)s / 100000 ELSE 0 END AS held
         FROM (
             SELECT s.vehicle, s.configuration, s.band, s.hash, k.verdict, k.detail, k.stratum, k.slot,
                 row_number() OVER (PARTITION BY s.band, k.slot ORDER BY s.hash, s.vehicle) AS place,

@@ -46,8 +46,8 @@ def thousandths(percent: Decimal) -> int:
 
 
 def held_out(size: int, percent: Decimal) -> int:
-    """Return how many of a stratum of that size are held out: the first ones by hash; a half is rounded up."""
-    return (size * thousandths(percent) + _PERCENT_SCALE // 2) // _PERCENT_SCALE
+    """Return how many of a stratum of that size are held out: the first ones by hash. Rounded down: one is updated."""
+    return size * thousandths(percent) // _PERCENT_SCALE
 
 
 def late_control_limit(percent: Decimal) -> int:

@@ -143,9 +143,11 @@ def test_a_wave_says_exactly_one_size_and_the_last_takes_all_who_are_left(sizes,
     assert found is None if problem is None else problem in found
 
 
-@pytest.mark.parametrize(
-    ("percent", "is_fine"),
-    [("0", True), ("50", True), ("50.001", False), ("-1", False), ("1.0001", False), ("NaN", False)],
-)
-def test_at_most_half_is_held_out(percent, is_fine):
-    assert (plans.control_problem(Decimal(percent)) is None) is is_fine
+@pytest.mark.parametrize("percent", ["0", "0.001", "12.5", "50"])
+def test_up_to_half_of_the_vehicles_can_be_held_out(percent):
+    assert plans.control_problem(Decimal(percent)) is None
+
+
+@pytest.mark.parametrize("percent", ["-1", "50.001", "1.0001", "NaN", "Infinity"])
+def test_another_share_is_refused_with_the_value(percent):
+    assert percent in str(plans.control_problem(Decimal(percent)))
