@@ -176,9 +176,9 @@ def test_one_that_comes_back_to_life_after_it_was_replaced_stands_for_the_next()
     tick(campaign, at(minutes=2))
     assert (campaign.waves.get(number=1).replaced, len(members(campaign, 1))) == (1, 3)
 
-    report(late, "installing", at=at(minutes=3))
-    report(other, "finished", "refused", "consent_refused", at=at(minutes=3))
-    tick(campaign, at(minutes=3))
+    report(late, "installing", at=at(minutes=2, seconds=30))
+    report(other, "finished", "refused", "consent_refused", at=at(minutes=2, seconds=30))
+    tick(campaign, at(minutes=2, seconds=30))
 
     assert len(members(campaign, 1)) == 3
     assert campaign.waves.get(number=1).replaced == 1

@@ -125,14 +125,13 @@ def readmit(rollback: Campaign, *, at: datetime) -> int:
 
 
 def clear_the_way(rollback: Campaign, *, at: datetime) -> list[Decision]:
-    """Withdraw rollouts' orders that are not being installed from vehicles whose turn to be brought back has come.
+    """Withdraw other orders that are not being installed from vehicles whose turn to be brought back has come.
 
     Without this the roll-back would wait for as long as another campaign does, which may be paused.
     """
     in_turn = rollback.assignments.filter(offers.is_due(at), state=AssignmentState.WAITING, wave__isnull=False)
-    standing = Assignment.objects.filter(
-        state__in=STOPPABLE_STATES, campaign__kind=CampaignKind.ROLLOUT, vehicle__in=in_turn.values("vehicle")
-    )
+    standing = Assignment.objects.filter(state__in=STOPPABLE_STATES, vehicle__in=in_turn.values("vehicle"))
+    standing = standing.exclude(campaign__kind=CampaignKind.ROLLBACK)
     # Rows that another worker holds are left to the next tick: this one holds rows of its own campaign already.
     locked = standing.select_for_update(of=("self",), skip_locked=True, no_key=True).order_by("pk")
     by_campaign: dict[Campaign, list[Assignment]] = {}

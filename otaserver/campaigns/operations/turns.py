@@ -68,6 +68,8 @@ def refill(campaign: Campaign, wave: Wave) -> int:
     Each that was replaced is marked so: a tick looks at those alone whose mark and state disagree. One that came to
     life again after it was replaced stands for the next that would be.
     """
+    if not left_for(campaign, wave).exists():
+        return 0
     ended = wave.assignments.filter(state__in=_NEUTRAL, is_replaced=False).order_by("pk")
     vacant = list(ended.values_list("pk", flat=True)[:REPLACE_CHUNK])
     if not vacant:

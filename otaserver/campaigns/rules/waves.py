@@ -44,7 +44,7 @@ class Size:
 
     def __str__(self) -> str:
         if self.percent is not None:
-            return f"{self.percent} %"
+            return f"{self.percent.normalize():f} %"
         return f"group {self.group}" if self.group is not None else f"{self.count} vehicles"
 
 
