@@ -41,6 +41,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("campaigns/<int:pk>/waves", campaigns.CampaignWaves.as_view()),
     path("campaigns/<int:pk>/assignments", campaigns.CampaignAssignments.as_view()),
     path("campaigns/<int:pk>/decisions", campaigns.CampaignDecisions.as_view()),
+    path("campaigns/<int:pk>/replay", campaigns.CampaignReplay.as_view()),
     *(path(f"campaigns/<int:pk>/{name}", view.as_view()) for name, view in CAMPAIGN_ACTIONS.items()),
     path("waves/<int:pk>/decide", campaigns.WaveDecide.as_view()),
 ]

@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 
 from otaserver.campaigns.models import Assignment, Campaign, Decision, GateState
+from otaserver.campaigns.operations import readings
 from otaserver.campaigns.operations.decisions import ENGINE, draft
 from otaserver.campaigns.queries import bundles, counts, gates
 from otaserver.campaigns.rules import gate, limits
@@ -35,6 +36,11 @@ def reason_to_halt(campaign: Campaign, *, at: datetime) -> Decision | None:
         found=breach.found,
         allowed=breach.allowed,
         failures=failures,
+        limits={
+            "max_failed": campaign.max_failed,
+            "max_verification_failed": campaign.max_verification_failed,
+            "halt_codes": list(campaign.halt_codes),
+        },
     )
 
 
@@ -53,17 +59,23 @@ def read_outcomes(campaign: Campaign, *, at: datetime) -> tuple[list[Decision], 
     states = {state.stratum: state for state in campaign.gate_states.all()}
     tests = gates.gate_tests(campaign, list(states.values()))
     before = {stratum: gates.standing_of(state) for stratum, state in states.items()}
-    folding = gate.fold(tests, before, [(stratum, _outcome(state)) for _, stratum, state in rows])
+    outcomes = [(stratum, _outcome(state)) for _, stratum, state in rows]
+    folding = gate.fold(tests, before, outcomes)
+    seen = readings.keep(campaign, outcomes[: folding.read], at=at)
     Assignment.objects.filter(pk__in=[pk for pk, _, _ in rows[: folding.read]]).update(is_judged=True)
     decisions = []
     for stratum, standing in folding.standings.items():
         if standing != before[stratum]:
             _store(states[stratum], standing)
         if standing.has_passed and not before[stratum].has_passed:
-            decisions.append(_passed(campaign, stratum, tests[stratum], standing, at=at))
+            passed = _passed(campaign, stratum, tests[stratum], standing, at=at)
+            passed.inputs |= readings.inputs_of(campaign, states, stratum, before[stratum], seen)
+            decisions.append(passed)
     if folding.halted is None:
         return decisions, None
-    return decisions, _halted(campaign, folding.halted, tests[folding.halted], folding.standings[folding.halted], at=at)
+    halted = _halted(campaign, folding.halted, tests[folding.halted], folding.standings[folding.halted], at=at)
+    halted.inputs |= readings.inputs_of(campaign, states, folding.halted, before[folding.halted], seen)
+    return decisions, halted
 
 
 def _outcome(state: str) -> Outcome:
@@ -122,11 +134,17 @@ def _halted(
     )
 
 
-def begin_anew(campaign: Campaign) -> None:
-    """Let the tests that halted a campaign start from nothing: a person with a reason resumed it."""
+def begin_anew(campaign: Campaign) -> list[str]:
+    """Let the tests that halted a campaign start from nothing: a person with a reason resumed it.
+
+    Returns their strata.
+    """
+    anew = []
     states = list(campaign.gate_states.all())
     tests = gates.gate_tests(campaign, states)
     for state in states:
         standing = gates.standing_of(state)
         if gate.judge(tests[state.stratum], standing).verdict == GateVerdict.HALT:
             _store(state, gate.begin_anew(standing))
+            anew.append(state.stratum)
+    return sorted(anew)

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from datetime import datetime
+from typing import Any
 
 from django.db import transaction
 from django.db.models import Count, Exists, OuterRef, Q
@@ -57,7 +58,7 @@ def _open(campaign: Campaign, wave: Wave, *, at: datetime) -> list[Decision]:
     if taken:
         return [opened]
     # Of a small fleet some waves get nobody: there is nothing to learn in them, and nothing to ask a person.
-    return [opened, _pass(campaign, wave, "There is no vehicle for this wave.", at=at, **inputs)]
+    return [opened, _pass(campaign, wave, "There is no vehicle for this wave.", at=at, basis="nobody", **inputs)]
 
 
 def _take(campaign: Campaign, wave: Wave, count: int | None) -> int:
@@ -73,18 +74,20 @@ def _advance_wave(campaign: Campaign, wave: Wave, *, at: datetime) -> list[Decis
         return []
     by_state = counts.wave_counts(wave)
     left = campaign.assignments.filter(state=AssignmentState.WAITING, wave=None).count()
-    wanted = rules.refill(
-        places=wave.places, counting=_sum(by_state, _COUNTING), in_vain=_tried_in_vain(wave), left=left
-    )
+    tried = {"places": wave.places, "counting": _sum(by_state, _COUNTING), "in_vain": _tried_in_vain(wave)}
+    wanted = rules.refill(**tried, left=left)
     if wanted:
         _take(campaign, wave, wanted)
         if wave.state == WaveState.MATURING:
             wave.move_to(WaveState.OPEN)
         sentence = f"In place of neutral ends the wave takes {decisions.vehicles(wanted)} more."
-        return [draft(campaign, "wave.refilled", sentence, by=ENGINE, at=at, wave=wave, vehicles=wanted)]
+        inputs = {"vehicles": wanted, "left": left, **tried}
+        return [draft(campaign, "wave.refilled", sentence, by=ENGINE, at=at, wave=wave, **inputs)]
     has_passed = campaign.gate_states.filter(stratum="", has_passed=True).exists()
-    if has_passed and left and _has_own_evidence(campaign, wave):
-        return [_pass(campaign, wave, "The test has passed, on results of this wave too.", at=at)]
+    evidence = _own_evidence(campaign, wave) if has_passed and left else None
+    if evidence is not None and evidence["judged"] >= evidence["needed"]:
+        basis = {"basis": "evidence", "has_passed": True, "left": left, **evidence}
+        return [_pass(campaign, wave, "The test has passed, on results of this wave too.", at=at, **basis)]
     return _judge(campaign, wave, by_state, left, has_passed, at=at) if _follow_members(wave, by_state) else []
 
 
@@ -102,15 +105,15 @@ def _sum(by_state: Mapping[str, int], states: Collection[str]) -> int:
     return sum(by_state.get(state, 0) for state in states)
 
 
-def _has_own_evidence(campaign: Campaign, wave: Wave) -> bool:
-    """Return whether the wave itself brought as many results as a clean test needs.
+def _own_evidence(campaign: Campaign, wave: Wave) -> dict[str, int]:
+    """Return how many results the wave itself brought, and how many a clean test needs.
 
     Once the test has passed it says so for good; without this, all later waves would pass the moment they open. And
     without the early pass one vehicle that is away for weeks would hold up all others.
     """
     pool = campaign.gate_states.get(stratum="")
     needed = gates.gate_tests(campaign, [pool])[""].clean_results_to_pass
-    return wave.assignments.filter(state__in=_RESULTS, is_judged=True).count() >= needed
+    return {"judged": wave.assignments.filter(state__in=_RESULTS, is_judged=True).count(), "needed": needed}
 
 
 def _follow_members(wave: Wave, by_state: Mapping[str, int]) -> bool:
@@ -156,13 +159,21 @@ def _judge(
         max_failed=wave.max_failed,
         failure_budget=campaign.failure_budget,
     )
+    inputs = {
+        "basis": "results",
+        "has_passed": has_passed,
+        "rule": str(campaign.wave_rule),
+        "max_failed": wave.max_failed,
+        "failure_budget": campaign.failure_budget,
+        **asdict(results),
+    }
     if verdict.state == WaveState.PASSED:
-        return [_pass(campaign, wave, verdict.sentence, at=at, **asdict(results))]
+        return [_pass(campaign, wave, verdict.sentence, at=at, **inputs)]
     wave.move_to(WaveState.UNDECIDED)
-    return [draft(campaign, "wave.undecided", verdict.sentence, by=ENGINE, at=at, wave=wave, **asdict(results))]
+    return [draft(campaign, "wave.undecided", verdict.sentence, by=ENGINE, at=at, wave=wave, **inputs)]
 
 
-def _pass(campaign: Campaign, wave: Wave, sentence: str, *, at: datetime, **inputs: int) -> Decision:
+def _pass(campaign: Campaign, wave: Wave, sentence: str, *, at: datetime, **inputs: Any) -> Decision:
     wave.move_to(WaveState.PASSED, finished_at=at)
     return draft(campaign, "wave.passed", sentence, by=ENGINE, at=at, wave=wave, **inputs)
 

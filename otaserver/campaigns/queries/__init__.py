@@ -4,6 +4,7 @@ from otaserver.campaigns.queries.counts import Progress, decisions, failures_by_
 from otaserver.campaigns.queries.explanations import explain, explain_all
 from otaserver.campaigns.queries.gates import GateView, StratumView, gate_tests, gate_view
 from otaserver.campaigns.queries.orders import build_order, order_for
+from otaserver.campaigns.queries.replays import Replay, Replayed, replay
 from otaserver.campaigns.queries.vehicle_explanations import Answer, VehicleExplanation, explain_vehicle
 
 __all__ = [
@@ -12,6 +13,8 @@ __all__ = [
     "GateView",
     "Progress",
     "ReleaseView",
+    "Replay",
+    "Replayed",
     "StratumView",
     "VehicleExplanation",
     "VehicleView",
@@ -27,6 +30,7 @@ __all__ = [
     "order_for",
     "progress",
     "release_view",
+    "replay",
     "required_approvals",
     "vehicle_views",
     "wave_counts",
