@@ -95,10 +95,9 @@ def test_after_a_person_resumed_it_the_test_begins_anew_in_the_replay_too():
     campaign = make_halted()
     operations.resume_campaign(campaign, by="bob", at=NOON + SOAK, reason="One sensor.")
     tick(campaign, NOON + SOAK)
-    for assignment in in_turn(campaign)[4:] if campaign.state == "running" else []:
-        succeed(assignment, at=NOON + SOAK)
-    for assignment in in_turn(campaign, "offered"):
-        succeed(assignment, at=NOON + SOAK)
+    for state in ("offered", "withdrawing"):
+        for assignment in in_turn(campaign, state):
+            succeed(assignment, at=NOON + SOAK)
     tick(campaign, NOON + 2 * SOAK)
 
     assert Decision.objects.get(kind="campaign.resumed").inputs == {"began_anew": [""], "after_reading": 1}

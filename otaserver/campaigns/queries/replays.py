@@ -47,7 +47,7 @@ class Replay:
 
 
 def replay(campaign: Campaign) -> Replay:
-    """Make every decision of the engine in a campaign again, by the same rules, in four queries.
+    """Make every decision of the engine in a campaign again, by the same rules, in three queries.
 
     What the gate has read is folded again from the first outcome to the last; each of its verdicts must follow there,
     none may be missing, and the standing at the end must be the one that is stored.
@@ -148,9 +148,8 @@ class _Gate:
     ) -> Iterator[Replayed]:
         for (_, stratum), decision in decided.items():
             try:
-                expected = rules.gate_verdict(
-                    decision.kind, decision.inputs, before[stratum], folding.standings[stratum]
-                )
+                after = folding.standings[stratum]
+                expected = rules.gate_verdict(decision.kind, decision.inputs, before[stratum], after)
             except _UNREADABLE as error:
                 yield _unreadable(decision, error)
                 continue
