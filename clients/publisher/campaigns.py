@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from clients.publisher.api import Api
-from clients.publisher.errors import CampaignEndedBadlyError, InputError
+from clients.publisher.errors import CampaignEndedBadlyError, DecisionsDifferError, InputError
 from clients.publisher.releases import Releases
 
 ACTIONS = ("submit", "approve", "reject", "schedule", "start", "pause", "resume", "cancel", "stop", "close")
@@ -109,6 +109,23 @@ class Campaigns:
     def decisions(self, name: str) -> list[Any]:
         """Return what the engine and people have decided in this campaign, newest first."""
         return list(self._api.rows(f"/campaigns/{self.find(name)['id']}/decisions"))
+
+    def replay(self, name: str) -> Any:
+        """Return all that the engine decided, made again from its records.
+
+        Raises:
+            DecisionsDifferError: something does not follow any more.
+        """
+        found = self._api.get(f"/campaigns/{self.find(name)['id']}/replay")
+        differing = [each for each in found["replayed"] if not each["is_same"]]
+        if differing:
+            first = differing[0]
+            raise DecisionsDifferError(
+                f"{len(differing)} of {len(found['replayed'])} records of campaign {name!r} do not follow; "
+                f"the first is {first['kind']}: {first['detail']}.",
+                details={"differences": differing},
+            )
+        return found
 
     def decide_wave(self, name: str, number: int, *, passed: bool, reason: str) -> Any:
         """Decide a wave that the gate has left to a person."""

@@ -55,3 +55,10 @@ class CampaignEndedBadlyError(PublisherError):
 
     exit_code = 6
     code = "campaign.not_completed"
+
+
+class DecisionsDifferError(PublisherError):
+    """What the server decided does not follow from the records that it keeps of it."""
+
+    exit_code = 7
+    code = "campaign.decisions_differ"

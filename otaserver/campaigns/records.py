@@ -1,4 +1,4 @@
-"""Records of a campaign beside its decisions: who approved which revision of it."""
+"""Records of a campaign beside its decisions: who approved which revision of it, and what its gate has read."""
 
 from django.db import models
 
@@ -19,3 +19,25 @@ class Approval(models.Model):
 
     def __str__(self) -> str:
         return f"{self.by} for revision {self.revision} of {self.campaign}"
+
+
+class GateReading(models.Model):
+    """The outcomes that one tick read into a campaign's gate, in the order in which it read them; append-only.
+
+    An assignment may end otherwise later: what the gate has read is here. `runs` are `[stratum, outcome, how many]`,
+    the stratum as its place in `strata`, the outcome as its first letter. Each digest goes over the one before.
+    """
+
+    campaign = models.ForeignKey("campaigns.Campaign", models.CASCADE, related_name="gate_readings", db_index=False)
+    number = models.PositiveIntegerField()
+    at = models.DateTimeField()
+    strata = models.JSONField(default=list)
+    runs = models.JSONField(default=list)
+    sha256 = models.CharField(max_length=64)
+
+    class Meta:
+        app_label = "campaigns"
+        constraints = [models.UniqueConstraint("campaign", "number", name="gate_reading_number_once_per_campaign")]
+
+    def __str__(self) -> str:
+        return f"reading {self.number} of {self.campaign}"

@@ -46,6 +46,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("campaigns/<int:pk>/waves", campaigns.CampaignWaves.as_view()),
     path("campaigns/<int:pk>/assignments", campaigns.CampaignAssignments.as_view()),
     path("campaigns/<int:pk>/decisions", campaigns.CampaignDecisions.as_view()),
+    path("campaigns/<int:pk>/replay", campaigns.CampaignReplay.as_view()),
     *(path(f"campaigns/<int:pk>/{name}", view.as_view()) for name, view in CAMPAIGN_ACTIONS.items()),
     path("assignments/<int:pk>/consents", timing.AssignmentConsents.as_view()),
     path("blackouts", timing.BlackoutList.as_view()),

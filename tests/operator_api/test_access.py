@@ -58,6 +58,7 @@ NEEDS = {
     ("GET", "campaigns/1/waves"): Permission.VIEW,
     ("GET", "campaigns/1/assignments"): Permission.VIEW,
     ("GET", "campaigns/1/decisions"): Permission.VIEW,
+    ("GET", "campaigns/1/replay"): Permission.VIEW,
     ("POST", "campaigns/1/submit"): Permission.MANAGE_CAMPAIGNS,
     ("POST", "campaigns/1/approve"): Permission.APPROVE,
     ("POST", "campaigns/1/reject"): Permission.APPROVE,

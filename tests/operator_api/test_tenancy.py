@@ -61,6 +61,7 @@ REQUESTS = [
     ("GET", "/campaigns/{campaign}/waves", None),
     ("GET", "/campaigns/{campaign}/assignments", None),
     ("GET", "/campaigns/{campaign}/decisions", None),
+    ("GET", "/campaigns/{campaign}/replay", None),
     ("POST", "/campaigns/{campaign}/submit", {}),
     ("POST", "/campaigns/{campaign}/approve", {}),
     ("POST", "/campaigns/{campaign}/reject", REASON),

@@ -13,7 +13,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
     help="Make keys, sign, publish, start, watch. Exit codes: 0 done, 2 wrong input, 3 refused by the server, "
-    "4 not reachable (try again later), 5 signatures do not hold, 6 the campaign ended badly.",
+    "4 not reachable (try again later), 5 signatures do not hold, 6 the campaign ended badly, "
+    "7 its decisions do not follow from their records.",
 )
 app.add_typer(keys.app, name="keys")
 app.add_typer(trust.app, name="trust")

@@ -46,3 +46,10 @@ def edit(
         name, changes, release=release, group=group, fallback=fallback, revision=revision, reason=reason
     )
     Answer(as_json).say(f"Campaign {name} has revision {changed['revision']}.", changed)
+
+
+@app.command()
+def replay(context: typer.Context, *, name: Name, url: Url, token: Token, as_json: AsJson = False) -> None:
+    """Make every decision of the engine again from its records; exit code 0 if all follow, 7 if one does not."""
+    found = open_campaigns(context, url, token).replay(name)
+    Answer(as_json).say(f"All {len(found['replayed'])} records of {name} follow.", found)

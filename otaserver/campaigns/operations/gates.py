@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from otaserver.campaigns.models import Assignment, Campaign, Decision, GateState
-from otaserver.campaigns.operations import signals
+from otaserver.campaigns.operations import readings, signals
 from otaserver.campaigns.operations.decisions import ENGINE, draft
 from otaserver.campaigns.queries import bundles, counts, gates
 from otaserver.campaigns.rules import gate, limits
@@ -26,7 +26,8 @@ def reason_to_halt(campaign: Campaign, *, at: datetime) -> Decision | None:
     if not counts.exceeds(campaign, allowed):
         return None
     failures = counts.failures_by_code(campaign)
-    breach = limits.first_breach(allowed, failures, counts.reporters_by_code(campaign, halt_codes))
+    reporters = counts.reporters_by_code(campaign, halt_codes)
+    breach = limits.first_breach(allowed, failures, reporters)
     if breach is None:
         return None
     return draft(
@@ -39,6 +40,12 @@ def reason_to_halt(campaign: Campaign, *, at: datetime) -> Decision | None:
         found=breach.found,
         allowed=breach.allowed,
         failures=failures,
+        reporters=reporters,
+        limits={
+            "max_failed": campaign.max_failed,
+            "max_verification_failed": campaign.max_verification_failed,
+            "halt_codes": sorted(halt_codes),
+        },
     )
 
 
@@ -65,16 +72,21 @@ def read_outcomes(campaign: Campaign, *, at: datetime) -> tuple[list[Decision], 
     if health.read < folding.read:
         # A signal halts first: what comes behind it stays unread.
         folding = gate.fold(tests, before, outcomes[: health.read])
+    seen = readings.keep(campaign, outcomes[: folding.read], at=at)
     Assignment.objects.filter(pk__in=[pk for pk, _, _ in rows[: folding.read]]).update(is_judged=True)
     decisions = list(health.decisions)
     for stratum, standing in folding.standings.items():
         if standing != before[stratum]:
             _store(states[stratum], standing)
         if standing.has_passed and not before[stratum].has_passed:
-            decisions.append(_passed(campaign, stratum, tests[stratum], standing, at=at))
+            passed = _passed(campaign, stratum, tests[stratum], standing, at=at)
+            passed.inputs |= readings.inputs_of(campaign, states, stratum, before[stratum], seen)
+            decisions.append(passed)
     if folding.halted is None:
         return decisions, health.halt
-    return decisions, _halted(campaign, folding.halted, tests[folding.halted], folding.standings[folding.halted], at=at)
+    halted = _halted(campaign, folding.halted, tests[folding.halted], folding.standings[folding.halted], at=at)
+    halted.inputs |= readings.inputs_of(campaign, states, folding.halted, before[folding.halted], seen)
+    return decisions, halted
 
 
 def _outcome(state: str) -> Outcome:
@@ -133,12 +145,18 @@ def _halted(
     )
 
 
-def begin_anew(campaign: Campaign) -> None:
-    """Let the tests that halted a campaign start from nothing: a person with a reason resumed it."""
+def begin_anew(campaign: Campaign) -> list[str]:
+    """Let the tests that halted a campaign start from nothing: a person with a reason resumed it.
+
+    Returns their strata.
+    """
+    anew = []
     states = list(campaign.gate_states.all())
     tests = gates.gate_tests(campaign, states)
     for state in states:
         standing = gates.standing_of(state)
         if gate.judge(tests[state.stratum], standing).verdict == GateVerdict.HALT:
             _store(state, gate.begin_anew(standing))
+            anew.append(state.stratum)
     signals.begin_anew(campaign)
+    return sorted(anew)

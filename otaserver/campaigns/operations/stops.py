@@ -1,13 +1,14 @@
 """Halting, pausing, resuming, cancelling: what stands between a campaign and its vehicles."""
 
 from datetime import datetime
+from typing import Any
 
 from django.db import transaction
 
 from otaserver.audit import operations as audit
 from otaserver.campaigns.errors import RollbackUnfinishedError, TenantNotStoppedError, TenantStoppedError
 from otaserver.campaigns.models import Campaign, Decision
-from otaserver.campaigns.operations import assignments, checks, decisions, gates
+from otaserver.campaigns.operations import assignments, checks, decisions, gates, readings
 from otaserver.campaigns.states import AssignmentState, CampaignState, WaveState
 from otaserver.tenants.models import Tenant
 
@@ -57,17 +58,18 @@ def resume_campaign(campaign: Campaign, *, by: str, at: datetime, reason: str = 
     """
     checks.require_state(campaign, CampaignState.PAUSED, CampaignState.HALTED)
     refuse_stopped(campaign.tenant)
+    anew: dict[str, Any] = {}
     if campaign.state == CampaignState.HALTED:
         reason = decisions.require_reason(reason)
         _refuse_beside_rollback(campaign)
         campaign.move_to(CampaignState.RUNNING, reason="", judged_from=at)
-        gates.begin_anew(campaign)
+        anew = {"began_anew": gates.begin_anew(campaign), "after_reading": readings.last_number(campaign)}
         failed = campaign.waves.filter(state=WaveState.FAILED).first()
         if failed is not None:
             failed.move_to(WaveState.OPEN, finished_at=None)
     else:
         campaign.move_to(CampaignState.RUNNING, reason="")
-    decided = decisions.draft(campaign, "campaign.resumed", reason or "Resumed.", by=by, at=at)
+    decided = decisions.draft(campaign, "campaign.resumed", reason or "Resumed.", by=by, at=at, **anew)
     decisions.record(campaign, [decided])
 
 

@@ -1,5 +1,7 @@
 """Turns: which vehicles a wave takes in, so many at a time, and who stands in for those that ended neither way."""
 
+from dataclasses import dataclass
+
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from otaserver.campaigns.models import Assignment, Attempt, Campaign, Report, Wave
@@ -62,38 +64,51 @@ def _take(campaign: Campaign, wave: Wave, count: int) -> int:
     return Assignment.objects.filter(pk__in=first).update(wave=wave)
 
 
-def refill(campaign: Campaign, wave: Wave) -> int:
-    """Take in vehicles for those that ended neither way since the last tick, and return how many.
+@dataclass(frozen=True)
+class Refill:
+    """How many vehicles a wave took in for neutral ends, and what of `rules.waves.refill` said so many."""
+
+    vehicles: int
+    places: int
+    counting: int
+    in_vain: int
+    left: int
+
+
+def refill(campaign: Campaign, wave: Wave) -> Refill | None:
+    """Take in vehicles for those that ended neither way since the last tick; None: there are none to take in.
 
     Each that was replaced is marked so: a tick looks at those alone whose mark and state disagree. One that came to
     life again after it was replaced stands for the next that would be.
     """
     if not left_for(campaign, wave).exists():
-        return 0
+        return None
     ended = wave.assignments.filter(state__in=_NEUTRAL, is_replaced=False).order_by("pk")
     vacant = list(ended.values_list("pk", flat=True)[:REPLACE_CHUNK])
     if not vacant:
-        return 0
+        return None
     come_back = wave.assignments.filter(Q(is_replaced=True) & ~Q(state__in=_NEUTRAL)).order_by("pk")
     surplus = list(come_back.values_list("pk", flat=True)[: len(vacant)])
     if surplus:
         Assignment.objects.filter(pk__in=surplus).update(is_replaced=False)
         Assignment.objects.filter(pk__in=vacant[: len(surplus)]).update(is_replaced=True)
     vacant = vacant[len(surplus) :]
-    wanted = _wanted(campaign, wave, len(vacant)) if vacant else 0
-    if wanted:
-        _take(campaign, wave, wanted)
-        Assignment.objects.filter(pk__in=vacant[:wanted]).update(is_replaced=True)
-        wave.replaced += wanted
-        Wave.objects.filter(pk=wave.pk).update(replaced=wave.replaced)
-    return wanted
+    found = _wanted(campaign, wave, len(vacant)) if vacant else None
+    if found is None or not found.vehicles:
+        return None
+    _take(campaign, wave, found.vehicles)
+    Assignment.objects.filter(pk__in=vacant[: found.vehicles]).update(is_replaced=True)
+    wave.replaced += found.vehicles
+    Wave.objects.filter(pk=wave.pk).update(replaced=wave.replaced)
+    return found
 
 
-def _wanted(campaign: Campaign, wave: Wave, missing: int) -> int:
+def _wanted(campaign: Campaign, wave: Wave, missing: int) -> Refill:
     left = left_for(campaign, wave).order_by("rank")[:missing].count()
     may_exhaust = rules.may_exhaust_tries(places=wave.places, missing=missing, replaced=wave.replaced)
     in_vain = _tried_in_vain(wave) if left and may_exhaust else 0
-    return rules.refill(places=wave.places, counting=wave.places - missing, in_vain=in_vain, left=left)
+    basis = {"places": wave.places, "counting": wave.places - missing, "in_vain": in_vain, "left": left}
+    return Refill(vehicles=rules.refill(**basis), **basis)
 
 
 def _tried_in_vain(wave: Wave) -> int:

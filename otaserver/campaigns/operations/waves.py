@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from datetime import datetime
+from typing import Any
 
 from django.db import transaction
 from django.db.models import Count, Q
@@ -53,23 +54,25 @@ def _open(campaign: Campaign, wave: Wave, *, at: datetime) -> list[Decision]:
     if taken:
         return [opened]
     # Of a small fleet some waves get nobody: there is nothing to learn in them, and nothing to ask a person.
-    return [opened, _pass(campaign, wave, "There is no vehicle for this wave.", at=at, **inputs)]
+    return [opened, _pass(campaign, wave, "There is no vehicle for this wave.", at=at, basis="nobody", **inputs)]
 
 
 def _advance_wave(campaign: Campaign, wave: Wave, *, at: datetime) -> list[Decision]:
     if wave.state == WaveState.UNDECIDED:
         return []
     turns.fill(campaign, wave)
-    joined = turns.refill(campaign, wave)
-    if joined:
+    refill = turns.refill(campaign, wave)
+    if refill is not None:
         if wave.state == WaveState.MATURING:
             wave.move_to(WaveState.OPEN)
-        sentence = f"In place of neutral ends the wave takes {decisions.vehicles(joined)} more."
-        return [draft(campaign, "wave.refilled", sentence, by=ENGINE, at=at, wave=wave, vehicles=joined)]
+        sentence = f"In place of neutral ends the wave takes {decisions.vehicles(refill.vehicles)} more."
+        return [draft(campaign, "wave.refilled", sentence, by=ENGINE, at=at, wave=wave, **asdict(refill))]
     has_passed = campaign.gate_states.filter(stratum="", has_passed=True).exists()
-    is_ready = has_passed and turns.without_turn(campaign).exists() and _has_own_evidence(campaign, wave)
-    if is_ready and why_not_judged(campaign, wave) is None:
-        return [_pass(campaign, wave, "The test has passed, on results of this wave too.", at=at)]
+    evidence = _own_evidence(campaign, wave) if has_passed and turns.without_turn(campaign).exists() else None
+    is_enough = evidence is not None and evidence["judged"] >= evidence["needed"]
+    if evidence is not None and is_enough and why_not_judged(campaign, wave) is None:
+        basis = {"basis": "evidence", "has_passed": True, "left": True, **evidence}
+        return [_pass(campaign, wave, "The test has passed, on results of this wave too.", at=at, **basis)]
     return _judge(campaign, wave, has_passed, at=at) if _follow_members(wave) else []
 
 
@@ -77,15 +80,15 @@ def _sum(by_state: Mapping[str, int], states: Collection[str]) -> int:
     return sum(by_state.get(state, 0) for state in states)
 
 
-def _has_own_evidence(campaign: Campaign, wave: Wave) -> bool:
-    """Return whether the wave itself brought as many results as a clean test needs.
+def _own_evidence(campaign: Campaign, wave: Wave) -> dict[str, int]:
+    """Return how many results the wave itself brought, and how many a clean test needs.
 
     Once the test has passed it says so for good; without this, all later waves would pass the moment they open. And
     without the early pass one vehicle that is away for weeks would hold up all others.
     """
     pool = campaign.gate_states.get(stratum="")
     needed = gates.gate_tests(campaign, [pool])[""].clean_results_to_pass
-    return wave.assignments.filter(state__in=_RESULTS, is_judged=True)[:needed].count() >= needed
+    return {"judged": wave.assignments.filter(state__in=_RESULTS, is_judged=True)[:needed].count(), "needed": needed}
 
 
 def _follow_members(wave: Wave) -> bool:
@@ -136,13 +139,22 @@ def _judge(campaign: Campaign, wave: Wave, has_passed: bool, *, at: datetime) ->
     unjudged = why_not_judged(campaign, wave)
     if verdict.state == WaveState.PASSED and unjudged is not None:
         verdict = rules.WaveVerdict(WaveState.UNDECIDED, unjudged)
+    inputs = {
+        "basis": "results",
+        "has_passed": has_passed,
+        "rule": str(campaign.wave_rule),
+        "max_failed": wave.max_failed,
+        "failure_budget": campaign.failure_budget,
+        "unjudged": unjudged or "",
+        **asdict(results),
+    }
     if verdict.state == WaveState.PASSED:
-        return [_pass(campaign, wave, verdict.sentence, at=at, **asdict(results))]
+        return [_pass(campaign, wave, verdict.sentence, at=at, **inputs)]
     wave.move_to(WaveState.UNDECIDED)
-    return [draft(campaign, "wave.undecided", verdict.sentence, by=ENGINE, at=at, wave=wave, **asdict(results))]
+    return [draft(campaign, "wave.undecided", verdict.sentence, by=ENGINE, at=at, wave=wave, **inputs)]
 
 
-def _pass(campaign: Campaign, wave: Wave, sentence: str, *, at: datetime, **inputs: int) -> Decision:
+def _pass(campaign: Campaign, wave: Wave, sentence: str, *, at: datetime, **inputs: Any) -> Decision:
     wave.move_to(WaveState.PASSED, finished_at=at)
     return draft(campaign, "wave.passed", sentence, by=ENGINE, at=at, wave=wave, **inputs)
 

@@ -5,6 +5,7 @@ from otaserver.campaigns.queries.explanations import explain, explain_all
 from otaserver.campaigns.queries.gates import GateView, StratumView, gate_tests, gate_view
 from otaserver.campaigns.queries.orders import build_order, order_for
 from otaserver.campaigns.queries.reasons import measurements
+from otaserver.campaigns.queries.replays import Replay, Replayed, replay
 from otaserver.campaigns.queries.signals import ComparisonView, SignalView, signal_views, wanted_of
 from otaserver.campaigns.queries.vehicle_explanations import Answer, VehicleExplanation, explain_vehicle
 
@@ -15,6 +16,8 @@ __all__ = [
     "GateView",
     "Progress",
     "ReleaseView",
+    "Replay",
+    "Replayed",
     "SignalView",
     "StratumView",
     "VehicleExplanation",
@@ -32,6 +35,7 @@ __all__ = [
     "order_for",
     "progress",
     "release_view",
+    "replay",
     "required_approvals",
     "signal_views",
     "vehicle_views",

@@ -39,14 +39,19 @@ class GateView:
         return self.tests[0].verdict if self.tests else GateVerdict.UNDECIDED
 
 
-def gate_tests(campaign: Campaign, states: Sequence[GateState]) -> Tests:
-    """Return the tests of a campaign, by stratum; all together they keep to its alpha."""
-    plan = gate.GatePlan(
+def gate_plan(campaign: Campaign) -> gate.GatePlan:
+    """Return what a campaign asks of its gate."""
+    return gate.GatePlan(
         acceptable_rate=campaign.acceptable_rate,
         unacceptable_rate=campaign.unacceptable_rate,
         alpha=campaign.alpha,
         beta=campaign.beta,
     )
+
+
+def gate_tests(campaign: Campaign, states: Sequence[GateState]) -> Tests:
+    """Return the tests of a campaign, by stratum; all together they keep to its alpha."""
+    plan = gate_plan(campaign)
     strata = sum(state.stratum != "" for state in states)
     return {
         state.stratum: gate.make_test(

@@ -1,10 +1,27 @@
-"""Who approves a campaign, and how its plan is changed."""
+"""Who approves a campaign, and whether its decisions follow from their records."""
 
 from typing import Any
 
 from rest_framework import serializers
 
 from otaserver.campaigns.records import Approval
+
+
+class ReplayedSerializer(serializers.Serializer[Any]):
+    """One decision of the engine, or another record that decisions rest on, made again."""
+
+    kind = serializers.CharField()
+    at = serializers.DateTimeField(allow_null=True)
+    decision = serializers.IntegerField(allow_null=True)
+    is_same = serializers.BooleanField()
+    detail = serializers.CharField()
+
+
+class ReplaySerializer(serializers.Serializer[Any]):
+    """Whether all that the engine decided follows again from its records, and what does not."""
+
+    is_same = serializers.BooleanField()
+    replayed = ReplayedSerializer(source="items", many=True)
 
 
 class Approve(serializers.Serializer[Any]):

@@ -32,6 +32,7 @@ from otaserver.operator_api.serializers.campaigns import (
     WaveSerializer,
 )
 from otaserver.operator_api.serializers.fleet import DirectOrder
+from otaserver.operator_api.serializers.people import ReplaySerializer
 from otaserver.operator_api.serializers.timing import window_of
 from otaserver.operator_api.views.base import TenantView
 from otaserver.tenants.states import Permission
@@ -218,6 +219,14 @@ class CampaignDecisions(CampaignView):
     @extend_schema(responses=DecisionSerializer(many=True))
     def get(self, request: Request, pk: int) -> Response:
         return self.page_of(queries.decisions(self.find(self.campaigns(), pk)), DecisionSerializer)
+
+
+class CampaignReplay(CampaignView):
+    permissions = {"GET": Permission.VIEW}
+
+    @extend_schema(responses=ReplaySerializer)
+    def get(self, request: Request, pk: int) -> Response:
+        return Response(ReplaySerializer(queries.replay(self.find(self.campaigns(), pk))).data)
 
 
 class WaveDecide(TenantView):

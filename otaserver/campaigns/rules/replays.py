@@ -1,0 +1,102 @@
+"""Deciding again: from the inputs that a decision of the engine was stored with, by the rules that decided it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from otaserver.campaigns.rules import gate, limits, waves
+from otaserver.campaigns.states import ACTIVE_STATES, AssignmentState, GateVerdict, WaveRule, WaveState
+
+Inputs = Mapping[str, Any]
+_UNSETTLED = ACTIVE_STATES | {AssignmentState.WAITING, AssignmentState.SOAKING}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What follows from inputs: a kind of decision (empty: none), and the facts that stand in it."""
+
+    kind: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+NONE = Verdict("")
+
+
+def limit(inputs: Inputs) -> Verdict:
+    """Return what follows from the failures that a halt by a limit saw, or from packages that are not published."""
+    if "unpublished" in inputs:
+        return Verdict("limit.halted") if inputs["unpublished"] else NONE
+    set_to = inputs["limits"]
+    breach = limits.first_breach(
+        limits.Limits(set_to["max_failed"], set_to["max_verification_failed"], frozenset(set_to["halt_codes"])),
+        inputs["failures"],
+        inputs["reporters"],
+    )
+    if breach is None:
+        return NONE
+    return Verdict("limit.halted", {"limit": breach.limit, "found": breach.found, "allowed": breach.allowed})
+
+
+def wave(inputs: Inputs) -> Verdict:
+    """Return what follows for a wave from its results, from its own evidence, or from having no vehicle."""
+    if inputs["basis"] == "nobody":
+        return Verdict("wave.passed") if inputs["vehicles"] == 0 else NONE
+    if inputs["basis"] == "evidence":
+        is_enough = inputs["has_passed"] and inputs["left"] and inputs["judged"] >= inputs["needed"]
+        return Verdict("wave.passed") if is_enough else NONE
+    results = waves.WaveResults(**{each.name: inputs[each.name] for each in fields(waves.WaveResults)})
+    found = waves.judge_wave(
+        results,
+        has_passed=inputs["has_passed"],
+        rule=WaveRule(inputs["rule"]),
+        max_failed=inputs["max_failed"],
+        failure_budget=inputs["failure_budget"],
+    )
+    if found.state == WaveState.PASSED and inputs["unjudged"]:
+        return Verdict("wave.undecided", {"sentence": inputs["unjudged"]})
+    return Verdict(f"wave.{found.state}", {"sentence": found.sentence})
+
+
+def refill(inputs: Inputs) -> Verdict:
+    """Return what a wave takes in place of neutral ends."""
+    wanted = waves.refill(
+        places=inputs["places"], counting=inputs["counting"], in_vain=inputs["in_vain"], left=inputs["left"]
+    )
+    return Verdict("wave.refilled", {"vehicles": wanted}) if wanted else NONE
+
+
+def completion(inputs: Inputs) -> Verdict:
+    """Return whether a campaign with so many vehicles in each state is at its end."""
+    return NONE if any(inputs["counts"].get(state) for state in _UNSETTLED) else Verdict("campaign.completed")
+
+
+def gate_test(inputs: Inputs) -> gate.GateTest:
+    """Return the test that a decision of the gate was made by."""
+    share = gate.alpha_share(inputs["stratum"], inputs["strata"]) * inputs["outcome_share"]
+    return gate.make_test(gate.GatePlan(**inputs["plan"]), share=share, planned_results=inputs["planned_results"])
+
+
+def gate_verdict(kind: str, inputs: Inputs, before: gate.Standing, after: gate.Standing) -> Verdict:
+    """Return what the gate says of a test that a reading brought from one standing to another.
+
+    One reading may let it pass and then, by the guard, halt: `kind` is which of the two is asked for.
+    """
+    test = gate_test(inputs)
+    reading = gate.judge(test, after)
+    facts = {"before": asdict(before), "successes": after.successes, "failures": after.failures}
+    if kind == "gate.halted" and reading.verdict is GateVerdict.HALT:
+        said = {"statistic": reading.statistic, "limit": reading.limit, "is_guard": reading.is_guard}
+        return Verdict("gate.halted", facts | said)
+    if kind == "gate.passed" and after.has_passed and not before.has_passed:
+        return Verdict("gate.passed", facts | {"statistic": after.statistic, "limit": test.pass_limit})
+    return NONE
+
+
+# The engine's decisions that are verdicts by their own inputs alone.
+BY_INPUTS: Mapping[str, Callable[[Inputs], Verdict]] = {
+    "limit.halted": limit,
+    "wave.passed": wave,
+    "wave.undecided": wave,
+    "wave.refilled": refill,
+    "campaign.completed": completion,
+}
