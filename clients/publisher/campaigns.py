@@ -127,6 +127,11 @@ class Campaigns:
             )
         return found
 
+    def forecast(self, name: str, *, rates: Sequence[float] = (), runs: int | None = None) -> Any:
+        """Return what would come of a campaign that has not started, for each true failure rate."""
+        body: dict[str, Any] = {**({"rates": list(rates)} if rates else {}), **({} if runs is None else {"runs": runs})}
+        return self._api.post(f"/campaigns/{self.find(name)['id']}/forecast", body)
+
     def decide_wave(self, name: str, number: int, *, passed: bool, reason: str) -> Any:
         """Decide a wave that the gate has left to a person."""
         waves = self._api.rows(f"/campaigns/{self.find(name)['id']}/waves")

@@ -42,6 +42,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("campaigns", campaigns.CampaignList.as_view()),
     path("campaigns/suggest", campaigns.CampaignSuggestion.as_view()),
     path("campaigns/<int:pk>", campaigns.CampaignDetail.as_view()),
+    path("campaigns/<int:pk>/forecast", campaigns.CampaignForecast.as_view()),
     path("campaigns/<int:pk>/rollback", campaigns.CampaignRollback.as_view()),
     path("campaigns/<int:pk>/waves", campaigns.CampaignWaves.as_view()),
     path("campaigns/<int:pk>/assignments", campaigns.CampaignAssignments.as_view()),

@@ -4,7 +4,19 @@ from collections.abc import Sequence
 
 import typer
 
-from clients.publisher.cli import campaigns, groups, keys, packages, people, releases, tenants, timing, trust, vehicles
+from clients.publisher.cli import (
+    campaigns,
+    forecasts,
+    groups,
+    keys,
+    packages,
+    people,
+    releases,
+    tenants,
+    timing,
+    trust,
+    vehicles,
+)
 from clients.publisher.cli.context import Seams
 from clients.publisher.errors import PublisherError
 
@@ -23,6 +35,7 @@ app.add_typer(packages.app)
 app.add_typer(releases.app, name="release")
 app.add_typer(groups.app, name="group")
 campaigns.app.add_typer(people.app)
+campaigns.app.add_typer(forecasts.app)
 app.add_typer(campaigns.app, name="campaign")
 app.add_typer(timing.app, name="blackout")
 app.command()(timing.freeze)

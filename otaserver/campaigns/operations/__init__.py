@@ -14,6 +14,7 @@ from otaserver.campaigns.operations.consents import ConsentAnswer, record_consen
 from otaserver.campaigns.operations.direct import order_now
 from otaserver.campaigns.operations.engine import advance_campaign
 from otaserver.campaigns.operations.evidence import EvidenceReport, record_evidence
+from otaserver.campaigns.operations.forecasts import Forecast, forecast_campaign
 from otaserver.campaigns.operations.health import record_health
 from otaserver.campaigns.operations.joining import close_campaign
 from otaserver.campaigns.operations.reports import VehicleReport, confirm_withdrawal, record_log, record_report
@@ -35,6 +36,7 @@ __all__ = [
     "CampaignPlan",
     "ConsentAnswer",
     "EvidenceReport",
+    "Forecast",
     "SuggestedPlan",
     "VehicleReport",
     "WavePlan",
@@ -48,6 +50,7 @@ __all__ = [
     "create_rollback",
     "decide_wave",
     "declare_blackout",
+    "forecast_campaign",
     "lapse_due",
     "lift_blackout",
     "order_now",

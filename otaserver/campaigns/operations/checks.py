@@ -13,6 +13,8 @@ from otaserver.campaigns.rules import matching, timing
 from otaserver.campaigns.states import CampaignState
 from otaserver.statemachine import InvalidTransitionError
 
+NOT_STARTED = (CampaignState.DRAFT, CampaignState.IN_REVIEW, CampaignState.APPROVED, CampaignState.SCHEDULED)
+
 
 def require_state(campaign: Campaign, *sources: CampaignState) -> None:
     """Check that an operation begins where it may; two operations may lead to one state from different ones.

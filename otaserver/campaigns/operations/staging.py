@@ -194,6 +194,17 @@ def fitting_by_band() -> dict[int, int]:
     return dict(_fitting_by("s.band"))
 
 
+def sample(band: int, count: int) -> list[tuple[int, str]]:
+    """Return up to so many of the staged vehicles of a band that fit, as good as random, each with its stratum."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT s.vehicle, k.stratum FROM {_JOINED} WHERE k.slot <> {_NO_SLOT} AND s.band = %s"
+            " ORDER BY s.hash, s.vehicle LIMIT %s",
+            [band, count],
+        )
+        return list(cursor.fetchall())
+
+
 def fitting_by_stratum() -> dict[str, int]:
     """Return how many of the staged vehicles fit, by stratum."""
     return dict(_fitting_by("k.stratum"))

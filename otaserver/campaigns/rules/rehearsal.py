@@ -69,7 +69,7 @@ class Script:
     failure_budget: int | None = None
     max_failed: int | None = None
     max_in_flight: int | None = None
-    offers_per_minute: int | None = None
+    offers_per_minute: float | None = None
     bytes_each: int = 0
     download_seconds: float = 0.0
     offer_timeout_seconds: float = 14 * 86400.0

@@ -32,6 +32,7 @@ from otaserver.operator_api.serializers.campaigns import (
     WaveSerializer,
 )
 from otaserver.operator_api.serializers.fleet import DirectOrder
+from otaserver.operator_api.serializers.forecasts import ForecastRequest, ForecastSerializer
 from otaserver.operator_api.serializers.people import ReplaySerializer
 from otaserver.operator_api.serializers.timing import window_of
 from otaserver.operator_api.views.base import TenantView
@@ -227,6 +228,16 @@ class CampaignReplay(CampaignView):
     @extend_schema(responses=ReplaySerializer)
     def get(self, request: Request, pk: int) -> Response:
         return Response(ReplaySerializer(queries.replay(self.find(self.campaigns(), pk))).data)
+
+
+class CampaignForecast(CampaignView):
+    permissions = {"POST": Permission.VIEW}
+
+    @extend_schema(request=ForecastRequest, responses=ForecastSerializer)
+    def post(self, request: Request, pk: int) -> Response:
+        campaign = self.find(self.campaigns(), pk)
+        wanted = self.received(ForecastRequest)
+        return Response(ForecastSerializer(operations.forecast_campaign(campaign, at=clock.now(), **wanted)).data)
 
 
 class WaveDecide(TenantView):

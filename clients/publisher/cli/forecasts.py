@@ -1,0 +1,59 @@
+"""What would come of a campaign: a further command of `campaign`."""
+
+from datetime import timedelta
+from typing import Annotated, Any
+
+import typer
+
+from clients.publisher.cli.campaigns import Name
+from clients.publisher.cli.context import Answer, AsJson, Token, Url, open_campaigns
+
+app = typer.Typer()
+_COLUMNS = ("rate", "halted", "after", "broken", "at most", "asked", "unreached", "waves end", "busiest hour")
+
+
+@app.command()
+def forecast(
+    context: typer.Context,
+    *,
+    name: Name,
+    url: Url,
+    token: Token,
+    rate: Annotated[list[float], typer.Option("--rate", help="A true failure rate, as a fraction")] = [],  # noqa: B006 - typer copies it
+    runs: Annotated[int | None, typer.Option("--runs", help="rehearsals for each rate")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Rehearse a campaign that has not started on the fleet as it is."""
+    found = open_campaigns(context, url, token).forecast(name, rates=rate, runs=runs)
+    answer = Answer(as_json)
+    if as_json:
+        answer.say("", found)
+        return
+    answer.say(f"{found['fitting']} vehicles in waves of {', '.join(map(str, found['places']))}.", found)
+    answer.rows(_COLUMNS, [_row(outlook) for outlook in found["outlooks"]])
+
+
+def _row(outlook: Any) -> dict[str, str]:
+    values = (
+        f"{outlook['rate']:.2%}",
+        f"{outlook['halted']:.0%}",
+        _span(outlook["halted_after"]),
+        f"{outlook['broken']:.1f}",
+        str(outlook["most_broken"]),
+        f"{outlook['asked']:.0%}",
+        f"{outlook['unreached']:.1f}",
+        ", ".join(map(_span, outlook["wave_ends"])),
+        f"{max(outlook['load'].values(), default=0) / 1e6:.1f} MB",
+    )
+    return dict(zip(_COLUMNS, values, strict=True))
+
+
+def _span(seconds: float | None) -> str:
+    if seconds is None:
+        return "-"
+    span = timedelta(seconds=round(seconds))
+    return (
+        f"{span.days} d {span.seconds // 3600} h"
+        if span.days
+        else f"{span.seconds // 3600} h {span.seconds % 3600 // 60} min"
+    )

@@ -1,0 +1,242 @@
+"""What would come of a campaign, before it is launched: rehearsals with this fleet's poll rhythm, windows and pace.
+
+A vehicle that was last heard of so long ago is, seen from a random moment, as far from its next call as it is from its
+last one (a renewal process looks the same in both directions). So the ages of last contacts are how long vehicles will
+take to hear of an offer; those that were never heard of will not.
+"""
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import lru_cache
+from statistics import fmean, median
+
+from django.db import transaction
+
+from otaserver.campaigns.errors import NoVehicleFitsError, PlanRefusedError
+from otaserver.campaigns.models import Campaign
+from otaserver.campaigns.operations import checks, staging, starts
+from otaserver.campaigns.queries import bundles, schedules
+from otaserver.campaigns.queries.gates import gate_plan
+from otaserver.campaigns.rules import ranking, rehearsal, windows
+from otaserver.campaigns.rules import waves as rules
+from otaserver.campaigns.rules.rehearsal import Member, Rehearsal, RehearsedWave, Script, Truth
+from otaserver.campaigns.rules.windows import Window
+from otaserver.campaigns.states import CampaignKind
+from otaserver.fleet.models import Vehicle
+from otaserver.fleet.rules import zone_of
+
+RATES = (0.001, 0.005, 0.02, 0.05, 0.2)
+MAX_RATES = 10
+MAX_RUNS = 50
+# How many vehicles of each band are looked at, and how many members play one wave: each stands for several, if need be.
+SAMPLE = 2000
+MEMBERS = 500
+_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What comes of the campaign if so many vehicles that install fail. Seconds count from its start.
+
+    `wave_ends`: the median over the runs in which the wave ended, None where it never did. `broken` is the mean,
+    `most_broken` the worst run. `load`: mean bytes on the wire by hours since the start.
+    """
+
+    rate: float
+    halted: float
+    halted_after: float | None
+    broken: float
+    most_broken: int
+    unreached: float
+    asked: float
+    wave_ends: Sequence[float | None]
+    load: Mapping[int, int]
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What would come of a campaign started at `starts_at`, for each true failure rate."""
+
+    starts_at: datetime
+    fitting: int
+    places: Sequence[int]
+    never_heard_of: float
+    outlooks: Sequence[Outlook]
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """A vehicle of the sample: its stratum, how long ago it called, and its time zone."""
+
+    stratum: str
+    hears_after: float | None
+    zone: str
+
+
+@transaction.atomic
+def forecast_campaign(
+    campaign: Campaign, *, at: datetime, rates: Sequence[float] = RATES, runs: int = 10, seed: int = 1
+) -> Forecast:
+    """Rehearse a campaign that has not started. The same seed gives the same forecast; nothing is stored.
+
+    Raises:
+        InvalidTransitionError: it has started.
+        PlanRefusedError: it has no waves to rehearse, or the rates or runs are out of range.
+        ReleaseNotPublishedError: see `checks`.
+        NoVehicleFitsError: no vehicle could take part now.
+    """
+    checks.require_state(campaign, *checks.NOT_STARTED)
+    problem = _problem(campaign, rates, runs)
+    if problem is not None:
+        raise PlanRefusedError(problem)
+    release = checks.require_published(campaign.release)
+    with staging.staged(campaign, release, starts.targets(campaign), at=at):
+        fitting = staging.fitting_by_band()
+        if not fitting:
+            raise NoVehicleFitsError(f"No vehicle fits {release.label}.")
+        seen = {band: _read(staging.sample(band, SAMPLE), at=at) for band in fitting}
+    waves = list(campaign.waves.select_related("group"))
+    bulk = fitting.get(ranking.BULK_BAND, 0)
+    places = rules.planned_places(starts.wave_sizes(waves), bulk=bulk, grouped=fitting)
+    roles = [
+        (seen.get(wave.number if wave.group_id is not None else ranking.BULK_BAND, []), count, wave.max_failed)
+        for wave, count in zip(waves, places, strict=True)
+    ]
+    starts_at = max(at, campaign.starts_at or at)
+    stage = _Stage(campaign, release, roles, _Openings(schedules.windows_of(campaign), campaign, starts_at))
+    outlooks = [
+        _outlook(rate, [stage.play(rate, seed * MAX_RUNS + n) for n in range(runs)], len(waves)) for rate in rates
+    ]
+    everybody = [vehicle for each in seen.values() for vehicle in each]
+    silent = sum(vehicle.hears_after is None for vehicle in everybody) / len(everybody)
+    return Forecast(starts_at, sum(fitting.values()), places, silent, outlooks)
+
+
+@dataclass(frozen=True)
+class _Stage:
+    """All that the runs of a forecast share; `roles` are each wave's vehicles to choose from, places and limit."""
+
+    campaign: Campaign
+    release: bundles.ReleaseView
+    roles: Sequence[tuple[Sequence[_Seen], int, int]]
+    opens_at: rehearsal.OpensAt
+
+    def play(self, rate: float, seed: int) -> Rehearsal:
+        rng = random.Random(seed)
+        waves = [RehearsedWave(_cast(seen, places, rng), most) for seen, places, most in self.roles]
+        return rehearsal.rehearse(
+            _script(self.campaign, self.release, waves), Truth(rate), seed=seed, opens_at=self.opens_at
+        )
+
+
+def _problem(campaign: Campaign, rates: Sequence[float], runs: int) -> str | None:
+    if campaign.kind != CampaignKind.ROLLOUT:
+        return f"{campaign} is a {campaign.get_kind_display().lower()}; only rollouts in waves are forecast."
+    if not 1 <= len(rates) <= MAX_RATES or any(not 0 <= rate <= 1 for rate in rates):
+        return f"A forecast is for 1 to {MAX_RATES} failure rates from 0 to 1, not {list(rates)}."
+    if not 1 <= runs <= MAX_RUNS:
+        return f"A forecast plays 1 to {MAX_RUNS} runs for each rate, not {runs}."
+    return None
+
+
+def _read(sample: Sequence[tuple[int, str]], *, at: datetime) -> list[_Seen]:
+    rows = Vehicle.objects.filter(pk__in=[pk for pk, _ in sample]).values_list("pk", "last_contact_at", "time_zone")
+    known = {pk: (contact, zone) for pk, contact, zone in rows}
+    found = []
+    for pk, stratum in sample:
+        contact, zone = known[pk]
+        found.append(_Seen(stratum, None if contact is None else max((at - contact).total_seconds(), 0.0), zone))
+    return found
+
+
+def _cast(seen: Sequence[_Seen], places: int, rng: random.Random) -> list[Member]:
+    """Choose who plays a wave: as many members as it has places, or fewer that stand for several vehicles each."""
+    if not places or not seen:
+        return []
+    weight = -(-places // MEMBERS)
+    full, rest = divmod(places, weight)
+    chosen = rng.choices(seen, k=full + (rest > 0))
+    weights = [weight] * full + [rest] * (rest > 0)
+    return [
+        Member(stratum=each.stratum, hears_after=each.hears_after, zone=each.zone, weight=count)
+        for each, count in zip(chosen, weights, strict=True)
+    ]
+
+
+def _script(campaign: Campaign, release: bundles.ReleaseView, waves: Sequence[RehearsedWave]) -> Script:
+    length = sum(package.length for package in release.packages.values())
+    paces = [float(campaign.offers_per_minute)] if campaign.offers_per_minute is not None else []
+    if campaign.bytes_per_hour is not None and length:
+        paces.append(campaign.bytes_per_hour / length / 60)
+    return Script(
+        plan=gate_plan(campaign),
+        waves=waves,
+        soak_seconds=campaign.soak_seconds,
+        is_stratified=campaign.is_stratified,
+        wave_rule=campaign.wave_rule,
+        failure_budget=campaign.failure_budget,
+        max_failed=campaign.max_failed,
+        max_in_flight=campaign.max_in_flight,
+        offers_per_minute=min(paces, default=None),
+        bytes_each=length,
+        offer_timeout_seconds=campaign.offer_timeout_seconds,
+        download_timeout_seconds=campaign.download_timeout_seconds,
+        install_timeout_seconds=campaign.install_timeout_seconds,
+    )
+
+
+class _Openings:
+    """When a campaign's windows are open next in a zone, in seconds since its start."""
+
+    def __init__(self, listed: Sequence[Window], campaign: Campaign, starts_at: datetime) -> None:
+        self._windows = listed
+        self._starts_at = starts_at
+        self._ends_after = None if campaign.ends_at is None else (campaign.ends_at - starts_at).total_seconds()
+        self._of_day = lru_cache(maxsize=None)(self._read_day)
+
+    def __call__(self, zone: str, moment: float) -> float | None:
+        opens = self._next(zone, moment) if self._windows else moment
+        return opens if opens is not None and (self._ends_after is None or opens < self._ends_after) else None
+
+    def _next(self, zone: str, moment: float) -> float | None:
+        first = int(moment // _DAY.total_seconds())
+        # In eight days each weekday has come.
+        for day in range(first, first + 9):
+            for start, end in self._of_day(zone, day):
+                if end > moment:
+                    return max(start, moment)
+        return None
+
+    def _read_day(self, zone: str, day: int) -> list[tuple[float, float]]:
+        known = zone_of(zone)
+        if known is None:
+            return []
+        begins = self._starts_at + day * _DAY
+        found = windows.openings(self._windows, known, begins, begins + _DAY)
+        return [
+            ((each.start - self._starts_at).total_seconds(), (each.end - self._starts_at).total_seconds())
+            for each in found
+        ]
+
+
+def _outlook(rate: float, played: Sequence[Rehearsal], waves: int) -> Outlook:
+    halts = [each.halted_at for each in played if each.halted_at is not None]
+    ends: list[float | None] = []
+    for wave in range(waves):
+        ended = [each.wave_ends[wave] for each in played if wave < len(each.wave_ends)]
+        # Only where most runs come so far is there an end to speak of.
+        ends.append(median(ended) if 2 * len(ended) > len(played) else None)
+    hours = sorted({hour for each in played for hour in each.load})
+    return Outlook(
+        rate=rate,
+        halted=len(halts) / len(played),
+        halted_after=median(halts) if halts else None,
+        broken=fmean(each.broken for each in played),
+        most_broken=max(each.broken for each in played),
+        unreached=fmean(each.unreached for each in played),
+        asked=sum(bool(each.asked) for each in played) / len(played),
+        wave_ends=ends,
+        load={hour: round(fmean(each.load.get(hour, 0) for each in played)) for hour in hours},
+    )
