@@ -57,7 +57,11 @@ def change_campaign(
     refuse_unsound(campaign.tenant, plan)
     _store(campaign, plan, changed, revision)
     _check_again(campaign, changed, at=at)
-    sentence = reason.strip() or f"Changed: {', '.join(change.field for change in changed)}."
+    _record(campaign, changed, reason=reason.strip(), by=by, at=at)
+
+
+def _record(campaign: Campaign, changed: Sequence[FieldChange], *, reason: str, by: str, at: datetime) -> None:
+    sentence = reason or f"Changed: {', '.join(change.field for change in changed)}."
     shown = {each.field: {"before": _shown(each.before), "after": _shown(each.after)} for each in changed}
     decided = decisions.draft(
         campaign,
@@ -68,7 +72,7 @@ def change_campaign(
         state=str(campaign.state),
         revision=campaign.revision,
         changes=shown,
-        reason=reason.strip(),
+        reason=reason,
     )
     decisions.record(campaign, [decided])
 
