@@ -205,7 +205,7 @@ def test_neutral_ends_are_refilled_from_later_waves():
 
     assert states(campaign) == ["refused", "offered", "offered", "waiting"]
     assert [a.wave.number for a in in_turn(campaign)[:3]] == [1, 1, 1]
-    assert Decision.objects.get(kind="wave.refilled").inputs == {"vehicles": 1}
+    assert Decision.objects.get(kind="wave.refilled").inputs["vehicles"] == 1
 
 
 def make_maturing():
@@ -291,7 +291,7 @@ def test_a_wave_without_places_passes_at_once_and_says_so():
     said = Decision.objects.filter(wave__number=2).order_by("pk")
     assert [(d.kind, d.sentence, d.inputs) for d in said] == [
         ("wave.opened", "Wave 2 is open to 0 vehicles.", {"places": 0, "vehicles": 0}),
-        ("wave.passed", "There is no vehicle for this wave.", {"places": 0, "vehicles": 0}),
+        ("wave.passed", "There is no vehicle for this wave.", {"basis": "nobody", "places": 0, "vehicles": 0}),
     ]
 
 

@@ -75,7 +75,11 @@ def change_campaign(
     if any(change.field in _SIGNED for change in changed):
         # What was signed for vehicles speaks of the old times.
         renewals.mark_all(campaign, at=at)
-    sentence = reason.strip() or f"Changed: {', '.join(change.field for change in changed)}."
+    _record(campaign, changed, reason=reason.strip(), by=by, at=at)
+
+
+def _record(campaign: Campaign, changed: Sequence[FieldChange], *, reason: str, by: str, at: datetime) -> None:
+    sentence = reason or f"Changed: {', '.join(change.field for change in changed)}."
     shown = {each.field: {"before": _shown(each.before), "after": _shown(each.after)} for each in changed}
     decided = decisions.draft(
         campaign,
@@ -86,7 +90,7 @@ def change_campaign(
         state=str(campaign.state),
         revision=campaign.revision,
         changes=shown,
-        reason=reason.strip(),
+        reason=reason,
     )
     decisions.record(campaign, [decided])
 

@@ -1,7 +1,7 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from otaserver.campaigns.rules import readings
@@ -12,6 +12,7 @@ READ = st.lists(
 )
 
 
+@settings(deadline=None, database=None)
 @given(READ)
 def test_what_was_packed_is_unpacked_in_the_same_order(outcomes):
     strata, runs = readings.pack(outcomes)

@@ -12,6 +12,8 @@ from django.core.signals import request_finished, request_started
 from django.db import close_old_connections
 
 from clients.publisher.api import connect
+from clients.publisher.cli.context import Seams
+from clients.publisher.cli.main import run
 from clients.publisher.keystore import KeyStore
 from clients.publisher.packages import PackageSpec
 from clients.publisher.publisher import Publisher
@@ -99,3 +101,19 @@ def firmware(tmp_path: Path) -> Path:
 def spec(version: str = "1.0", **fields: Any) -> PackageSpec:
     values: dict[str, Any] = {"role": "supplier", "name": "engine", "hardware_ids": ("gateway",)}
     return PackageSpec(version=version, **(values | fields))
+
+
+@pytest.fixture
+def command(bench, monkeypatch, capsys):
+    """Run a command as a pipeline does, with the environment set, and return its exit code and what it printed."""
+    monkeypatch.setenv("OTA_URL", "http://testserver")
+    monkeypatch.setenv("OTA_TOKEN", bench.token)
+    monkeypatch.setenv("OTA_KEYS", str(bench.keys.folder))
+    seams = Seams(bench.wire, clock=lambda: bench.now, sleep=lambda seconds: None)
+
+    def invoke(*arguments):
+        code = run(arguments, seams=seams)
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return invoke

@@ -5,8 +5,6 @@ import sys
 import httpx
 import pytest
 
-from clients.publisher.cli.context import Seams
-from clients.publisher.cli.main import run
 from firmware_store.models import Package, Release, RoleMetadata
 from otaserver.campaigns.models import Campaign
 from otaserver.campaigns.states import CampaignState
@@ -14,23 +12,6 @@ from otaserver.fleet.models import Vehicle
 from otaserver.tenants import operations as tenants
 from otaserver.tenants.states import Role
 from tests.factories import NOON, make_group, make_vehicle
-
-
-@pytest.fixture
-def command(bench, monkeypatch, capsys):
-    """Run a command as a pipeline does, with the environment set, and return its exit code and what it printed."""
-    monkeypatch.setenv("OTA_URL", "http://testserver")
-    monkeypatch.setenv("OTA_TOKEN", bench.token)
-    monkeypatch.setenv("OTA_KEYS", str(bench.keys.folder))
-    seams = Seams(bench.wire, clock=lambda: bench.now, sleep=lambda seconds: None)
-
-    def invoke(*arguments):
-        code = run(arguments, seams=seams)
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return invoke
-
 
 PUBLISH = (
     "publish",
