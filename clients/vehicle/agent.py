@@ -76,6 +76,7 @@ class Agent:
         self._sleep = sleep
         self._rng = rng or random.Random()
         self._failures = 0
+        self._limits = config.limits
         disk = Disk(checkpoint, is_durable=is_durable)
         self._log = VehicleLog(config.vehicle_id, clock)
         self._state = State(config.state_dir / "state.json", disk)
@@ -231,10 +232,24 @@ class Agent:
                 self._end(order, "failure", "download_failed", str(error))
                 return None
             except VerificationError as error:
-                raise VerificationError(error.reason, error.message, attempt=order.attempt) from error
+                self._count_bad_download(entry, error)
+                return None
         now = self._now()
         self._reporter.event(order.attempt, "downloaded", at=now, progress=100)
         return self._journal.advance(Step.GATE, format_time(now))
+
+    def _count_bad_download(self, entry: Entry, error: VerificationError) -> None:
+        """Fetch all of it again in the next cycle, or end the order if that has been tried often enough.
+
+        Raises:
+            VerificationError: it is tried again.
+        """
+        bad = entry.bad_downloads + 1
+        if bad < self._limits.bad_downloads:
+            self._journal.write(replace(entry, step=Step.DOWNLOADING, bad_downloads=bad))
+            raise error
+        self._reporter.attack(str(error))
+        self._end(entry.order, "failure", "download_failed", f"{bad} downloads were not what was signed: {error}")
 
     def _report_progress(self, order: Order, percent: int) -> None:
         self._reporter.event(order.attempt, "downloading", at=self._now(), progress=percent)
@@ -253,7 +268,7 @@ class Agent:
         self._gate.show_notes(entry)
         if entry.step is not Step.STAGING:
             entry = self._journal.advance(Step.STAGING, format_time(self._now()))
-        staged = self._installation.stage(entry, self._now())
+        staged = self._stage(entry)
         if staged:
             return staged, entry.order.release
         if ended := self._ask_permit(entry.order):
@@ -263,6 +278,16 @@ class Agent:
         self._reporter.event(entry.order.attempt, "installing", at=now)
         self._flush_quietly()
         return self._install(), entry.order.release
+
+    def _stage(self, entry: Entry) -> str:
+        try:
+            return self._installation.stage(entry, self._now())
+        except VerificationError as error:
+            if not error.attempt:
+                self._downloads.clear()
+                self._count_bad_download(entry, error)
+                return "failed"
+            raise
 
     def _ask_permit(self, order: Order) -> tuple[str, str] | None:
         """Ask the Director once more; returns how the cycle ends if `order` does not stand as it did.

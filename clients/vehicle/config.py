@@ -38,6 +38,8 @@ class Limits:
     # Slow retrieval: fewer bytes than this in a window end the transfer.
     slow_window_seconds: float = 60.0
     slow_window_bytes: int = 60_000
+    # How often a whole image may come otherwise than it was signed before the order ends.
+    bad_downloads: int = 5
     # How long an ECU that is full, or an install hook, may keep an order from being staged.
     staging_seconds: float = 259_200.0
     # How often a trial may be cut short before the vehicle goes back by itself.

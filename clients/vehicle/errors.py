@@ -1,6 +1,13 @@
-"""Two families: "not now" is tried again, "never" is reported and not tried again for the same metadata."""
+"""Two families: "not now" may work later, "never" is wrong in itself.
 
+A refusal by verification is reported as an attack either way. It ends an attempt only if what was validly signed proves
+it wrong: what anybody on the wire can send must not end the attempts of a whole fleet, so that it is tried again.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from enum import StrEnum
+from typing import Any
 
 
 class Reason(StrEnum):
@@ -59,12 +66,18 @@ class NeverError(VehicleError):
 
 
 class VerificationError(NeverError):
-    """Metadata or an image failed verification. `attempt` is set once signed metadata has named it."""
+    """Metadata or an image failed verification.
 
-    def __init__(self, reason: Reason, message: str, *, attempt: str = "") -> None:
+    `evidence` is what was refused, if it is validly signed. `attempt` is set once that proves that it cannot succeed.
+    """
+
+    def __init__(
+        self, reason: Reason, message: str, *, attempt: str = "", evidence: Mapping[str, Any] | None = None
+    ) -> None:
         super().__init__(reason.value, message)
         self.reason = reason
         self.attempt = attempt
+        self.evidence = evidence
 
 
 class RejectedError(NeverError):
@@ -87,3 +100,13 @@ class ConfigError(NeverError):
 
     def __init__(self, message: str) -> None:
         super().__init__("config.invalid", message)
+
+
+@contextmanager
+def proving_against(attempt: str) -> Iterator[None]:
+    """Say of what is refused in this block that validly signed content has proved it: `attempt` cannot succeed."""
+    try:
+        yield
+    except VerificationError as error:
+        error.attempt = attempt
+        raise

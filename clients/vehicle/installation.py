@@ -82,7 +82,8 @@ class Installation:
             except VerificationError as error:
                 if error.reason is Reason.FREEZE:
                     raise NotNowError("metadata.expired", error.message) from error
-                raise VerificationError(error.reason, error.message, attempt=order.attempt) from error
+                error.attempt = order.attempt
+                raise
         self._offered = timestamp_sha256
 
     def stage(self, entry: Entry, at: datetime) -> str:
@@ -92,6 +93,7 @@ class Installation:
 
         Raises:
             NotNowError: an ECU is full, or can no longer confirm the order by itself.
+            VerificationError: an ECU refuses the order (`attempt` is set), or the bytes that were downloaded.
         """
         try:
             self._fill(entry.order)
@@ -129,7 +131,10 @@ class Installation:
             try:
                 self._links[package.ecu].stage(self._idle_slot(package.ecu), package, path)
             except VerificationError as error:
-                raise VerificationError(error.reason, error.message, attempt=order.attempt) from error
+                # Bytes that have changed since they were downloaded prove nothing.
+                if error.reason not in (Reason.IMAGE_CORRUPT, Reason.OVERSIZED):
+                    error.attempt = order.attempt
+                raise
 
     def _is_staging_overdue(self, entry: Entry, at: datetime) -> bool:
         return abs(at - parse_time(entry.since)) > timedelta(seconds=self._limits.staging_seconds)

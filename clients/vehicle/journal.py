@@ -33,6 +33,7 @@ class Entry:
     since: str  # when this step began
     held: str = ""  # why it was held when that was last reported
     are_notes_shown: bool = False
+    bad_downloads: int = 0  # whole images that were not what was signed
     code: str = ""  # what is to be reported after reverting
     message: str = ""
 

@@ -97,6 +97,14 @@ def read_order(targets: Targets) -> Order | None:
         raise VerificationError(Reason.MALFORMED, message, attempt=attempt) from error
 
 
+def attempt_in(signed: Mapping[str, Any] | None) -> str:
+    """Return the attempt that the signed part of targets names, "" for none."""
+    try:
+        return str(uuid.UUID((signed or {})["custom"]["order"]["attempt"]))
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return ""
+
+
 def _packages(name: str, target: TargetFile) -> list[Package]:
     custom = target.custom or {}
     image = Image(

@@ -1,12 +1,14 @@
 """One repository's metadata through python-tuf, with the checks it lacks around it."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol, cast
 
+from securesystemslib.formats import encode_canonical
+from securesystemslib.signer import Signature
 from tuf.api import exceptions
 from tuf.api.metadata import Metadata, Root, Signed, Snapshot, Targets, Timestamp
 from tuf.api.serialization import DeserializationError
@@ -15,6 +17,7 @@ from tuf.ngclient import FetcherInterface, Updater, UpdaterConfig
 from clients.vehicle.checks import check_metadata
 from clients.vehicle.config import Limits
 from clients.vehicle.errors import NotNowError, Reason, VerificationError
+from clients.vehicle.strict_json import strict_loads
 
 
 class MetadataSource(Protocol):
@@ -40,6 +43,7 @@ class CheckedFetcher(FetcherInterface):
         self._source = source
         self._vehicle = vehicle
         self.fetched: dict[str, bytes] = {}
+        self.refused: tuple[str, bytes] | None = None  # name and content of what the checks would not have
 
     def _fetch(self, url: str) -> Iterator[bytes]:
         yield self.download_bytes(url, Limits.targets_bytes)
@@ -51,13 +55,17 @@ class CheckedFetcher(FetcherInterface):
             raise exceptions.DownloadHTTPError(f"{self._repository} has no {filename}", 404)
         if len(body) > max_length:
             raise VerificationError(Reason.OVERSIZED, f"{filename} is longer than {max_length} bytes.")
-        check_metadata(
-            body,
-            repository=self._repository,
-            filename=filename,
-            vehicle_id=self._vehicle.vehicle_id,
-            hardware=self._vehicle.hardware,
-        )
+        try:
+            check_metadata(
+                body,
+                repository=self._repository,
+                filename=filename,
+                vehicle_id=self._vehicle.vehicle_id,
+                hardware=self._vehicle.hardware,
+            )
+        except VerificationError:
+            self.refused = filename, body
+            raise
         self.fetched[filename] = body
         return body
 
@@ -100,6 +108,8 @@ class _TimedUpdater(Updater):
 
 
 _OTHER = {"root", "snapshot", "timestamp"}
+# What a check refuses because of what is said, not of how: whoever has signed it means it.
+_PROVABLE = {Reason.DELEGATION, Reason.DIRECTOR_MISUSE, Reason.THRESHOLD, Reason.UNSAFE_NAME}
 
 
 class Repository:
@@ -118,7 +128,7 @@ class Repository:
         self._folder = folder
         before = {role: _read(folder / f"{role}.json") for role in ("timestamp", "snapshot", "targets")}
         self._fetcher = CheckedFetcher(name, source, vehicle)
-        with refusals():
+        with self._refusals():
             self._updater = _TimedUpdater(start_time, folder=folder, fetcher=self._fetcher, limits=limits)
             self._updater.refresh()
             self._compare(before)
@@ -141,9 +151,36 @@ class Repository:
 
     def load_targets_for(self, name: str) -> dict[str, Targets]:
         """Load the delegated roles that may sign `name`; returns all Targets metadata verified so far, by role."""
-        with refusals():
+        with self._refusals():
             self._updater.get_targetinfo(name)
         return self._updater.loaded_targets()
+
+    @contextmanager
+    def _refusals(self) -> Iterator[None]:
+        try:
+            with refusals():
+                yield
+        except VerificationError as error:
+            if error.reason in _PROVABLE and self._fetcher.refused:
+                error.evidence = self._evidence(*self._fetcher.refused)
+            raise
+
+    def _evidence(self, filename: str, body: bytes) -> Mapping[str, Any] | None:
+        """Return the signed part of a file that was refused, if those who may sign it have signed it."""
+        role = _role(filename)
+        try:
+            envelope = strict_loads(body)
+            payload = str(encode_canonical(envelope["signed"])).encode()
+            signatures = {each["keyid"]: Signature.from_dict(dict(each)) for each in envelope["signatures"]}
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return None
+        delegators: list[Root | Targets] = [self.root, *self._updater.loaded_targets().values()]
+        for delegator in delegators:
+            with suppress(ValueError, exceptions.UnsignedMetadataError):
+                delegator.verify_delegate(role, payload, signatures)
+                signed: Mapping[str, Any] = envelope["signed"]
+                return signed
+        return None
 
     def _compare(self, before: Mapping[str, bytes | None]) -> None:
         """Refuse a lower version, or the same version with other content, of what was trusted before.
@@ -169,7 +206,7 @@ class Repository:
     def _offered(self, role: str) -> bytes:
         """Return what was fetched for `role`, else what is kept."""
         for filename, body in self._fetcher.fetched.items():
-            if filename.removesuffix(".json").rpartition(".")[2] == role:
+            if _role(filename) == role:
                 return body
         return _read(self._folder / f"{role}.json") or b""
 
@@ -201,6 +238,10 @@ def refusals() -> Iterator[None]:
         raise VerificationError(Reason.INCONSISTENT, str(error)) from error
     except exceptions.DownloadHTTPError as error:
         raise NotNowError("metadata.missing", str(error)) from error
+
+
+def _role(filename: str) -> str:
+    return filename.removesuffix(".json").rpartition(".")[2]
 
 
 def _read(path: Path) -> bytes | None:

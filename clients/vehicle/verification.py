@@ -1,6 +1,7 @@
 """Full verification (Uptane 5.4.4.2): both repositories, then each ordered image against what suppliers signed."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -8,10 +9,10 @@ from typing import Any
 from tuf.api.metadata import Root, TargetFile
 
 from clients.vehicle.config import Limits
-from clients.vehicle.delegations import find_target
+from clients.vehicle.delegations import Found, find_target
 from clients.vehicle.disk import Disk
-from clients.vehicle.errors import Reason, VerificationError
-from clients.vehicle.order import Order, Package, read_order
+from clients.vehicle.errors import Reason, VerificationError, proving_against
+from clients.vehicle.order import Order, Package, attempt_in, read_order
 from clients.vehicle.repository import MetadataSource, Repository, Vehicle
 from clients.vehicle.trust import TrustStore
 from clients.vehicle.trusted_time import StartTime, trusted_time
@@ -46,20 +47,19 @@ class Verifier:
         The Image repository is asked only if `wants_images`; `counters` are the committed release counters by ECU.
 
         Raises:
-            VerificationError: refused; the stored trust is what it was.
+            VerificationError: refused, with `attempt` if that is proved never to succeed; the trust is what it was.
             NotNowError: not all could be fetched; the same.
         """
         with self._store.scratch() as scratch:
             # One start time for the whole cycle; the Director's newest root decides it (TUF 5.1).
             start = StartTime(self._store, at)
-            director = self._refresh("director", scratch, source, start.decide)
+            with _judging_evidence():
+                director = self._refresh("director", scratch, source, start.decide)
             order = read_order(director.targets)
             if order is not None and wants_images(order):
-                try:
+                with _judging_evidence(order.attempt):
                     image = self._refresh("image", scratch, source, lambda _root: start.time)
                     _verify_images(order, image, director, counters)
-                except VerificationError as error:
-                    raise VerificationError(error.reason, error.message, attempt=order.attempt) from error
             beside = (director.root, director.snapshot, director.targets)
             start.keep(scratch, director.timestamp, beside, self._disk)
         return order
@@ -70,17 +70,36 @@ class Verifier:
         return Repository(name, scratch / name, source, self._vehicle, start_time=start_time, limits=self._limits)
 
 
+@contextmanager
+def _judging_evidence(attempt: str = "") -> Iterator[None]:
+    """Hold evidence against `attempt`, by default against the one that it names itself."""
+    try:
+        yield
+    except VerificationError as error:
+        if error.evidence is not None:
+            error.attempt = attempt or attempt_in(error.evidence)
+        raise
+
+
 def _verify_images(order: Order, image: Repository, director: Repository, counters: Mapping[str, int]) -> None:
     for package in order.packages:
         name = package.image.target_name
-        found = find_target(image.load_targets_for(name), name)
+        roles = image.load_targets_for(name)
+        with proving_against(order.attempt):
+            found = find_target(roles, name)
         if found is None:
+            # No proof: metadata from before the image was published says the same, and anybody may have kept that.
             raise VerificationError(Reason.IMAGE_UNKNOWN, f"the Image repository does not know {name}.")
-        _check_match(director.targets.targets[name], found.target)
-        check_package(package, found.target.custom or {}, counters)
-        if not found.allows(package.hardware_id):
-            message = f"{name} is signed by a role that may not sign for {package.hardware_id}."
-            raise VerificationError(Reason.DELEGATION, message)
+        with proving_against(order.attempt):
+            _check_match(director.targets.targets[name], found.target)
+            check_package(package, found.target.custom or {}, counters)
+            _check_hardware(package, found)
+
+
+def _check_hardware(package: Package, found: Found) -> None:
+    if not found.allows(package.hardware_id):
+        message = f"{package.image.target_name} is signed by a role that may not sign for {package.hardware_id}."
+        raise VerificationError(Reason.DELEGATION, message)
 
 
 def _check_match(directed: TargetFile, signed: TargetFile) -> None:

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from tests.clients.vehicle.conftest import NOON
-from tests.clients.vehicle.refusals import assert_refused, assert_updatable
+from tests.clients.vehicle.refusals import assert_completed, assert_refused, assert_updatable
 from tests.clients.vehicle.repositories import Signer, stamp
 
 DIRECTOR = "/director/metadata/"
@@ -84,7 +84,6 @@ def test_a04_a_frozen_repository_is_refused(vehicle, oem, repository, role):
     vehicle.later(days=3)
     oem.at += timedelta(days=3)
 
-    repo_of_order = "" if repository == "director" else attempt
     recover_to = {"root": 300, "timestamp": 300, "snapshot": 300, "targets": 300}
 
     before = (vehicle.trust(), vehicle.runs())
@@ -93,9 +92,9 @@ def test_a04_a_frozen_repository_is_refused(vehicle, oem, repository, role):
     assert (result.status, result.detail.partition(":")[0]) == ("never", "freeze")
     assert (vehicle.trust(), vehicle.runs()) == before
     assert oem.attacks()[-1].startswith("freeze:")
-    assert oem.finished(repo_of_order) == ([("failure", "verification_failed")] if repo_of_order else [])
     repo.lifetimes, repo.at = recover_to, oem.at
     repo.publish_root()
+    assert_completed(vehicle, oem, attempt, mend=repo.publish)
     assert_updatable(vehicle, oem)
 
 
@@ -124,7 +123,7 @@ def test_a04_not_modified_is_no_answer_to_an_unconditional_request(vehicle, oem)
 @pytest.mark.parametrize("is_empty", [True, False])
 @pytest.mark.parametrize("extra", [{"vehicle_id": "VIN2"}, {}])
 def test_a05_another_vehicles_director_metadata_is_refused_even_with_higher_versions(vehicle, oem, extra, is_empty):
-    order_second_release(oem)
+    attempt = order_second_release(oem)
     other = copy.deepcopy(oem.director)
     other.extra = extra
     other.versions |= dict.fromkeys(("targets", "snapshot", "timestamp"), 1000)
@@ -133,18 +132,18 @@ def test_a05_another_vehicles_director_metadata_is_refused_even_with_higher_vers
     other.publish()
     oem.overrides |= {DIRECTOR + name: data for name, data in other.files.items()}
 
-    assert_refused(vehicle, oem, "wrong_vehicle")
+    assert_refused(vehicle, oem, "wrong_vehicle", still=attempt)
 
 
 @pytest.mark.parametrize("role", ["targets", "snapshot", "timestamp"])
 def test_a05_one_file_of_another_vehicle_is_enough(vehicle, oem, role):
-    order_second_release(oem)
+    attempt = order_second_release(oem)
     body = oem.director.signed(role) | {"vehicle_id": "VIN2"}
     oem.director.put(role, body)
     if role == "snapshot":
         oem.director.publish_timestamp()
 
-    assert_refused(vehicle, oem, "wrong_vehicle")
+    assert_refused(vehicle, oem, "wrong_vehicle", still=attempt, mend=oem.director.publish)
 
 
 @pytest.mark.parametrize("answer", [drop, unavailable, lambda _request: httpx.Response(404)])
@@ -194,8 +193,8 @@ def test_a07_a_lower_version_is_refused(updated, oem, repository, role):
     assert (result.status, result.detail.partition(":")[0]) == ("never", "rollback")
     assert (updated.trust(), updated.runs()) == before
     assert oem.attacks()[-1].startswith("rollback:")
-    assert oem.finished(attempt) == ([("failure", "verification_failed")] if repository == "image" else [])
     repo.versions[role] = 50
+    assert_completed(updated, oem, attempt, mend=repo.publish)
     assert_updatable(updated, oem)
 
 

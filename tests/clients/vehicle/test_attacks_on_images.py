@@ -9,8 +9,9 @@ import httpx
 import pytest
 
 from clients.vehicle.hooks import HookResult, Verdict, WillingHooks
-from tests.clients.vehicle.refusals import assert_refused, assert_updatable
+from tests.clients.vehicle.refusals import assert_completed, assert_refused, assert_updatable
 from tests.clients.vehicle.repositories import Signer, pieces
+from tests.clients.vehicle.test_agent import hold
 from tests.clients.vehicle.vehicles import what_runs
 
 DIRECTOR = "/director/metadata/"
@@ -101,7 +102,7 @@ def test_a10_metadata_without_end_is_cut_off(vehicle, oem, attempt, repository, 
 
     oem.overrides[folder + name] = endless
 
-    assert_refused(vehicle, oem, "oversized", attempt=attempt if repository == "image" else "")
+    assert_refused(vehicle, oem, "oversized", still=attempt)
     assert len(sent) < 100
 
 
@@ -112,7 +113,7 @@ def test_a10_an_image_longer_than_signed_is_cut_off(vehicle, oem, verified_attem
     data = oem.images[digest] + surplus
     oem.overrides[f"/downloads/{digest}"] = lambda _request: httpx.Response(200, content=pieces(data))
 
-    assert_refused(vehicle, oem, "oversized", attempt=verified_attempt)
+    assert_refused(vehicle, oem, "oversized", still=verified_attempt)
 
 
 def directed(oem, change):
@@ -166,7 +167,6 @@ def other_name(name, target):
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (only_the_director_knows, "image_unknown"),
         (other_length, "image_mismatch"),
         (other_sha256, "image_mismatch"),
         (other_sha512, "image_mismatch"),
@@ -180,6 +180,25 @@ def test_a14_a_stolen_director_key_installs_nothing_that_no_supplier_signed(vehi
     directed(oem, change)
 
     assert_refused(vehicle, oem, reason, attempt=attempt)
+
+
+def test_a14_an_image_that_only_the_director_knows_is_refused(vehicle, oem, attempt):
+    honest = copy.deepcopy(oem.director.targets)
+    directed(oem, only_the_director_knows)
+
+    def mend():
+        oem.director.targets = honest
+        oem.director.publish()
+
+    assert_refused(vehicle, oem, "image_unknown", still=attempt, mend=mend)
+
+
+def test_a14_image_metadata_from_before_the_release_ends_no_attempt(vehicle, oem):
+    kept = {IMAGE + name: data for name, data in oem.image.files.items() if name == "timestamp.json"}
+    attempt = oem.order(oem.publish_release("2.0", counter=2))
+    oem.overrides |= kept
+
+    assert_refused(vehicle, oem, "image_unknown", still=attempt)
 
 
 def test_a14_an_image_for_other_hardware_is_refused(vehicle, oem):
@@ -204,7 +223,8 @@ def test_a15_a_supplier_cannot_sign_outside_its_paths(vehicle, oem, attempt):
     oem.director.targets = {name: entry | {"custom": custom | {"ecuIdentifiers": {"P1": {"hardwareId": "gateway"}}}}}
     oem.director.publish()
 
-    assert_refused(vehicle, oem, "image_unknown", attempt=attempt)
+    assert_refused(vehicle, oem, "image_unknown")
+    assert oem.finished(attempt) == []
 
 
 def test_a15_a_supplier_restricted_to_other_hardware_is_refused(vehicle, oem):
@@ -225,8 +245,8 @@ def test_a15_a_terminating_delegation_is_not_passed(vehicle, oem, attempt):
 
     assert (result.status, result.detail.partition(":")[0]) == ("never", "image_unknown")
     assert vehicle.trust() == before
-    assert oem.finished(attempt) == [("failure", "verification_failed")]
     oem.image.delegations["roles"].pop(0)
+    assert_completed(vehicle, oem, attempt, mend=oem.image.publish)
     assert_updatable(vehicle, oem)
 
 
@@ -260,7 +280,34 @@ def test_a20_an_image_that_is_not_what_was_signed_is_refused(vehicle, oem, verif
     served = spoil(oem.images[digest])
     oem.overrides[f"/downloads/{digest}"] = lambda _request: httpx.Response(200, content=pieces(served))
 
-    assert_refused(vehicle, oem, reason, attempt=verified_attempt)
+    assert_refused(vehicle, oem, reason, still=verified_attempt)
+
+
+def test_a20_an_image_that_stays_wrong_ends_the_attempt_as_not_downloaded(vehicle, oem, verified_attempt):
+    digest = first_target(oem)["hashes"]["sha256"]
+    served = tampered(oem.images[digest])
+    oem.overrides[f"/downloads/{digest}"] = lambda _request: httpx.Response(200, content=pieces(served))
+    old, results = vehicle.runs(), []
+
+    for _ in range(5):
+        vehicle.restart()
+        results.append(vehicle.run())
+
+    assert [result.status for result in results] == ["never"] * 4 + ["failed"]
+    assert vehicle.runs() == old
+    assert oem.finished(verified_attempt) == [("failure", "download_failed")]
+    assert len(oem.attacks()) == 5
+    assert_updatable(vehicle, oem)
+
+
+def test_a20_a_download_that_has_changed_on_disk_is_fetched_again(vehicle, oem):
+    new = oem.publish_release("2.0", counter=2)
+    attempt = hold(vehicle, oem, new)
+    digest = first_target(oem)["hashes"]["sha256"]
+    path = vehicle.config.state_dir / "downloads" / digest
+    path.write_bytes(tampered(path.read_bytes()))
+
+    assert_refused(vehicle, oem, "image_corrupt", still=attempt)
 
 
 @pytest.mark.parametrize("algorithm", ["sha256", "sha512"])
@@ -275,11 +322,11 @@ def test_a20_one_right_hash_of_two_is_not_enough(vehicle, oem, attempt, algorith
     oem.director.publish()
     old = vehicle.runs()
 
-    result = vehicle.run()
+    results = [vehicle.run() for _ in range(5)]
 
-    assert (result.status, result.detail.partition(":")[0]) == ("never", "image_corrupt")
+    assert (results[0].status, results[0].detail.partition(":")[0]) == ("never", "image_corrupt")
     assert vehicle.runs() == old
-    assert oem.finished(attempt) == [("failure", "verification_failed")]
+    assert oem.finished(attempt) == [("failure", "download_failed")]
     assert_updatable(vehicle, oem)
 
 
@@ -317,6 +364,13 @@ def test_a21_a_target_name_that_could_leave_its_place_is_refused(vehicle, oem, a
     assert not set(vehicle.config.state_dir.parent.rglob("*")) - before
     del oem.image.delegated["supplier"]["targets"][name]
     assert_updatable(vehicle, oem)
+
+
+def test_a21_an_unsafe_name_that_the_director_has_signed_ends_the_attempt(vehicle, oem, attempt):
+    oem.director.targets = {"../x-1": first_target(oem)}
+    oem.director.publish()
+
+    assert_refused(vehicle, oem, "unsafe_name", attempt=attempt)
 
 
 def test_a21_an_unsafe_name_in_the_image_repository_is_refused(vehicle, oem, attempt):
@@ -413,6 +467,7 @@ def test_a22_a_missing_delegated_role_is_not_now(vehicle, oem, attempt):
 
     assert (result.status, result.detail.partition(":")[0]) == ("not_now", "metadata.missing")
     assert (vehicle.trust(), vehicle.runs()) == before
+    assert_completed(vehicle, oem, attempt)
     assert_updatable(vehicle, oem)
 
 
@@ -426,6 +481,7 @@ def test_a22_an_expired_delegated_role_is_refused(vehicle, oem, attempt):
     assert (result.status, result.detail.partition(":")[0]) == ("never", "freeze")
     assert vehicle.trust() == before
     del oem.image.lifetimes["supplier"]
+    assert_completed(vehicle, oem, attempt, mend=oem.image.publish)
     assert_updatable(vehicle, oem)
 
 
@@ -441,7 +497,8 @@ def test_a22_a_delegated_role_that_leaves_the_snapshot_is_refused(vehicle, oem, 
     oem.director.custom["order"]["attempt"] = "00000000-0000-4000-8000-000000000001"
     oem.director.publish()
 
-    assert_refused(vehicle, oem, "inconsistent", attempt="00000000-0000-4000-8000-000000000001")
+    assert_refused(vehicle, oem, "inconsistent")
+    assert oem.finished("00000000-0000-4000-8000-000000000001") == []
 
 
 def test_images_are_stored_by_hash_and_dropped_after_installing(vehicle, oem, attempt):

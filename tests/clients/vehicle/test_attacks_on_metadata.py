@@ -9,7 +9,7 @@ import pytest
 
 from clients.vehicle.config import Limits
 from tests.clients.vehicle.conftest import NOON
-from tests.clients.vehicle.refusals import assert_refused, assert_updatable
+from tests.clients.vehicle.refusals import assert_completed, assert_refused, assert_updatable
 from tests.clients.vehicle.repositories import Signer, canonical, envelope, stamp
 
 PATHS = {"director": "/director/metadata/", "image": "/repo/metadata/"}
@@ -23,11 +23,6 @@ def attempt(oem, vehicle):
     return oem.order(oem.publish_release("2.0", counter=2))
 
 
-def known(repository, attempt):
-    """The attempt, where the refused metadata comes after the Director has named it."""
-    return attempt if repository == "image" else ""
-
-
 def serve(oem, repository, role, data):
     oem.overrides[PATHS[repository] + getattr(oem, repository).latest(role)] = data
 
@@ -38,7 +33,7 @@ def test_a11_targets_of_another_version_are_refused(vehicle, oem, attempt, repos
     old = repo.files[f"{repo.versions['targets'] - 1}.targets.json"]
     serve(oem, repository, "targets", old)
 
-    assert_refused(vehicle, oem, "mix_and_match", attempt=known(repository, attempt))
+    assert_refused(vehicle, oem, "mix_and_match", still=attempt)
 
 
 @BOTH
@@ -46,14 +41,14 @@ def test_a11_a_timestamp_with_the_hash_of_another_snapshot_is_refused(vehicle, o
     repo = getattr(oem, repository)
     repo.publish_timestamp(meta={"hashes": {"sha256": "0" * 64}})
 
-    assert_refused(vehicle, oem, "mix_and_match", attempt=known(repository, attempt))
+    assert_refused(vehicle, oem, "mix_and_match", still=attempt, mend=repo.publish)
 
 
 def test_a11_a_delegated_role_of_another_version_is_refused(vehicle, oem, attempt):
     old = oem.image.files[f"{oem.image.versions['supplier'] - 1}.supplier.json"]
     serve(oem, "image", "supplier", old)
 
-    assert_refused(vehicle, oem, "mix_and_match", attempt=attempt)
+    assert_refused(vehicle, oem, "mix_and_match", still=attempt)
 
 
 def test_a11_a_snapshot_that_names_the_hash_of_other_targets_is_refused(vehicle, oem, attempt):
@@ -61,7 +56,7 @@ def test_a11_a_snapshot_that_names_the_hash_of_other_targets_is_refused(vehicle,
     oem.image.publish_snapshot(meta={"supplier.json": {"version": version, "hashes": {"sha256": "0" * 64}}})
     oem.image.publish_timestamp()
 
-    assert_refused(vehicle, oem, "mix_and_match", attempt=attempt)
+    assert_refused(vehicle, oem, "mix_and_match", still=attempt, mend=oem.image.publish)
 
 
 def unsigned(repo, role):
@@ -104,14 +99,14 @@ def test_a13_metadata_without_the_right_signature_is_refused(vehicle, oem, attem
     repository, role = place
     serve(oem, repository, role, forge(getattr(oem, repository), role))
 
-    assert_refused(vehicle, oem, "signature", attempt=known(repository, attempt))
+    assert_refused(vehicle, oem, "signature", still=attempt)
 
 
 @pytest.mark.parametrize("forge", [unsigned, signed_by_a_stranger, content_changed])
 def test_a13_a_forged_delegated_role_is_refused(vehicle, oem, attempt, forge):
     serve(oem, "image", "supplier", forge(oem.image, "supplier"))
 
-    assert_refused(vehicle, oem, "signature", attempt=attempt)
+    assert_refused(vehicle, oem, "signature", still=attempt)
 
 
 @BOTH
@@ -120,7 +115,7 @@ def test_a13_a_snapshot_signed_by_a_stranger_is_refused(vehicle, oem, attempt, r
     repo.put("snapshot", repo.signed("snapshot"), Signer())
     repo.publish_timestamp()
 
-    assert_refused(vehicle, oem, "signature", attempt=known(repository, attempt))
+    assert_refused(vehicle, oem, "signature", still=attempt, mend=repo.publish)
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -128,7 +123,7 @@ def test_a13_a_file_of_another_type_is_refused(vehicle, oem, attempt, role):
     body = oem.director.signed(role) | {"_type": "root"}
     serve(oem, "director", role, envelope(body, *oem.director.signers[role]))
 
-    assert_refused(vehicle, oem, "malformed")
+    assert_refused(vehicle, oem, "malformed", still=attempt)
 
 
 @pytest.mark.parametrize(("threshold", "reason"), [(0, "malformed"), (-1, "malformed"), (1001, "signature")])
@@ -138,7 +133,7 @@ def test_a16_a_threshold_that_cannot_be_is_refused(vehicle, oem, attempt, thresh
     body["roles"]["targets"]["threshold"] = threshold
     oem.overrides[PATHS["director"] + "2.root.json"] = envelope(body, *oem.director.signers["root"])
 
-    assert_refused(vehicle, oem, reason)
+    assert_refused(vehicle, oem, reason, still=attempt)
 
 
 def test_a16_one_signature_twice_counts_once(vehicle, oem, attempt):
@@ -155,8 +150,8 @@ def test_a16_one_signature_twice_counts_once(vehicle, oem, attempt):
 
     assert (result.status, result.detail.partition(":")[0]) == ("never", "malformed")
     assert vehicle.trust() == before
-    assert oem.finished(attempt) == [("failure", "verification_failed")]
     assert other.keyid != signer.keyid
+    assert_completed(vehicle, oem, attempt, mend=oem.image.publish)
     assert_updatable(vehicle, oem)
 
 
@@ -166,7 +161,7 @@ def test_a16_too_few_signatures_are_refused(vehicle, oem, attempt):
     oem.image.publish_root()
     serve(oem, "image", "targets", envelope(oem.image.signed("targets"), oem.image.signers["targets"][0]))
 
-    assert_refused(vehicle, oem, "signature", attempt=attempt)
+    assert_refused(vehicle, oem, "signature", still=attempt, mend=oem.image.publish)
 
 
 @pytest.mark.parametrize("spelling", [str, str.upper])
@@ -179,7 +174,7 @@ def test_a16_one_key_under_two_ids_is_refused_in_a_root(vehicle, oem, attempt, s
     oem.overrides[PATHS["director"] + "2.root.json"] = envelope(body, *oem.director.signers["root"])
     oem.director.versions["root"] = 1
 
-    assert_refused(vehicle, oem, "threshold")
+    assert_refused(vehicle, oem, "threshold", still=attempt)
 
 
 def test_a16_one_key_under_two_ids_is_refused_in_a_delegation(vehicle, oem, attempt):
@@ -213,7 +208,7 @@ def test_a17_a_root_needs_old_and_new_signatures(vehicle, oem, attempt, reposito
     served = envelope(body, *(repo.signers["root"] if has_old else signers))
     oem.overrides[PATHS[repository] + "2.root.json"] = served
 
-    assert_refused(vehicle, oem, "signature", attempt=known(repository, attempt))
+    assert_refused(vehicle, oem, "signature", still=attempt)
 
 
 @pytest.mark.parametrize("version", [1, 3])
@@ -224,7 +219,7 @@ def test_a17_a_root_that_is_not_the_next_one_is_refused(vehicle, oem, attempt, r
     repo.versions["root"] = 1
     oem.overrides[PATHS[repository] + "2.root.json"] = envelope(body, *repo.signers["root"])
 
-    assert_refused(vehicle, oem, "root_chain", attempt=known(repository, attempt))
+    assert_refused(vehicle, oem, "root_chain", still=attempt)
 
 
 @BOTH
@@ -244,7 +239,7 @@ def test_a17_an_expired_last_root_is_refused(vehicle, oem, attempt, repository):
     repo.versions["root"] = 1
     oem.overrides[PATHS[repository] + "2.root.json"] = data
 
-    assert_refused(vehicle, oem, "freeze", attempt=known(repository, attempt))
+    assert_refused(vehicle, oem, "freeze", still=attempt)
 
 
 def test_a17_an_endless_chain_of_roots_is_walked_in_bounded_stages(vehicle, oem):
@@ -288,7 +283,16 @@ def wrong_hardware(body):
 def test_a18_a_misused_director_is_refused(vehicle, oem, attempt, change):
     misused(oem, change)
 
-    assert_refused(vehicle, oem, "director_misuse")
+    assert_refused(vehicle, oem, "director_misuse", attempt=attempt)
+
+
+@pytest.mark.parametrize("change", [delegating, an_ecu_twice, an_unknown_ecu, wrong_hardware])
+def test_a18_a_director_that_only_seems_to_be_misused_is_asked_again(vehicle, oem, attempt, change):
+    body = oem.director.signed("targets")
+    change(body)
+    serve(oem, "director", "targets", envelope(body, Signer()))
+
+    assert_refused(vehicle, oem, "director_misuse", still=attempt)
 
 
 @pytest.mark.parametrize("change", [lambda body: body["custom"].clear(), lambda body: body.pop("custom")])
@@ -316,7 +320,7 @@ def test_a19_one_version_with_two_contents_is_refused(vehicle, oem, attempt, rep
         data = repo.files[f"{meta['version']}.snapshot.json"]
         repo.publish_timestamp(meta=meta | hashed(data))
 
-    assert_refused(vehicle, oem, "equivocation", attempt=known(repository, attempt))
+    assert_refused(vehicle, oem, "equivocation", still=attempt, mend=repo.publish)
 
 
 def trusted_file(vehicle, repository, role):
@@ -410,7 +414,14 @@ def an_array(data):
 def test_a28_what_readers_read_differently_is_refused(vehicle, oem, attempt, spoil):
     serve(oem, "director", "timestamp", spoil(oem.director.files["timestamp.json"]))
 
-    assert_refused(vehicle, oem, "malformed")
+    assert_refused(vehicle, oem, "malformed", still=attempt)
+
+
+@pytest.mark.parametrize("spoil", [key_twice, with_another_member, with_trailing_data, empty, an_array])
+def test_a28_junk_from_the_image_repository_ends_no_attempt(vehicle, oem, attempt, spoil):
+    serve(oem, "image", "timestamp", spoil(oem.image.files["timestamp.json"]))
+
+    assert_refused(vehicle, oem, "malformed", still=attempt)
 
 
 def test_a28_a_pretty_envelope_with_the_same_canonical_body_has_the_same_verdict(vehicle, oem, attempt):
