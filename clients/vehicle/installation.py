@@ -131,6 +131,10 @@ class Installation:
             try:
                 self._links[package.ecu].stage(self._idle_slot(package.ecu), package, path)
             except VerificationError as error:
+                if error.reason is Reason.IMAGE_UNKNOWN:
+                    # It has forgotten what it verified (a new part, perhaps): offered again when the Director answers.
+                    self._offered = ""
+                    raise NotNowError(UNCONFIRMED, error.message) from error
                 # Bytes that have changed since they were downloaded prove nothing.
                 if error.reason not in (Reason.IMAGE_CORRUPT, Reason.OVERSIZED):
                     error.attempt = order.attempt

@@ -251,6 +251,18 @@ def test_an_order_that_a_secondary_cannot_confirm_any_more_is_not_now(vehicle, o
     assert oem.attacks() == []
 
 
+def test_a_secondary_that_has_forgotten_what_it_verified_is_not_now(vehicle, oem, old, new):
+    attempt = hold(vehicle, oem, new)
+    (vehicle.config.state_dir / "ecus/S1/wanted.json").unlink()
+
+    result = vehicle.run()
+
+    assert (result.status, result.detail.partition(":")[0]) == ("not_now", "order.unconfirmed")
+    assert vehicle.run().status == "installed"
+    assert oem.finished(attempt) == [("success", "")]
+    assert oem.attacks() == []
+
+
 def test_a_secondary_whose_time_is_ahead_is_not_now(vehicle, oem, old, new):
     trusted = vehicle.config.state_dir / "ecus/S1/trust/current/time.json"
     trusted.write_text(json.dumps({"signed_time": stamp(oem.at + timedelta(days=2))}))
