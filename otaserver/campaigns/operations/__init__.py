@@ -10,7 +10,7 @@ from otaserver.campaigns.operations.campaigns import (
 )
 from otaserver.campaigns.operations.engine import advance_campaign
 from otaserver.campaigns.operations.evidence import EvidenceReport, record_evidence
-from otaserver.campaigns.operations.health import record_health
+from otaserver.campaigns.operations.health import record_health, wanted_of
 from otaserver.campaigns.operations.reports import VehicleReport, confirm_withdrawal, record_log, record_report
 from otaserver.campaigns.operations.rollbacks import create_rollback
 from otaserver.campaigns.operations.starts import start_campaign
@@ -50,4 +50,5 @@ __all__ = [
     "stop_campaign",
     "stop_tenant",
     "submit_campaign",
+    "wanted_of",
 ]

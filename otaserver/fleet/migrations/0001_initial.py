@@ -111,6 +111,7 @@ class Migration(migrations.Migration):
                 ("blocked_reason", models.TextField(blank=True)),
                 ("time_zone", models.CharField(default="UTC", max_length=64)),
                 ("is_manifest_wanted", models.BooleanField(default=False)),
+                ("is_health_wanted", models.BooleanField(default=False)),
                 ("last_attempt_number", models.PositiveIntegerField(default=0)),
                 (
                     "tenant",
