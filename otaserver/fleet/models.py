@@ -56,6 +56,8 @@ class Vehicle(models.Model):
     is_test_bench = models.BooleanField(default=False)
     # The server asks this vehicle to send a manifest at its next contact.
     is_manifest_wanted = models.BooleanField(default=False)
+    # A hint, so that a poll that has nothing to ask for looks nowhere else.
+    is_health_wanted = models.BooleanField(default=False)
     # Attempts are numbered per vehicle (DDI's action id, a positive int32).
     last_attempt_number = models.PositiveIntegerField(default=0)
 

@@ -8,6 +8,7 @@ from otaserver.campaigns import operations, queries
 from otaserver.campaigns.errors import SignalRefusedError
 from otaserver.campaigns.models import ControlBlock, Decision, HealthReading
 from otaserver.campaigns.states import GateVerdict
+from otaserver.fleet.models import Vehicle
 from tests.campaigns.campaign_factories import SOAK, at, fail, in_turn, make_running, prove, report, succeed, tick
 from tests.campaigns.health_factories import add_signals, say, start_with_signals
 from tests.factories import NOON
@@ -319,3 +320,19 @@ def test_a_share_too_small_for_a_vehicle_holds_out_none():
     assert sorted(campaign.assignments.values_list("verdict", flat=True)) == ["fits"] * 3
     assert campaign.signal_states.get().treated_per_block == 0
     assert decided(campaign, "campaign.started").sentence == "Started with 3 vehicles, without 0 that do not fit."
+
+
+def test_the_hint_to_ask_is_set_by_a_soak_or_a_hold_out_and_goes_when_nothing_is_asked():
+    campaign = start_with_signals(2, limits=LIMITS, control=50)
+    tick(campaign)
+    treated, held = in_turn(campaign)
+    before = [Vehicle.objects.get(pk=each.vehicle_id).is_health_wanted for each in (treated, held)]
+    succeed(treated)
+    asked = [operations.wanted_of(Vehicle.objects.get(pk=each.vehicle_id)) for each in (treated, held)]
+    operations.cancel_campaign(campaign, by="alice", at=NOON)
+    late = Vehicle.objects.get(pk=held.vehicle_id)
+    ended = operations.wanted_of(late)
+    late.refresh_from_db()
+
+    assert (before, asked) == ([False, True], [["boots", "crashes"]] * 2)
+    assert (ended, late.is_health_wanted) == ([], False)

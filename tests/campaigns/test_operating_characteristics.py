@@ -5,6 +5,7 @@ from statistics import mean
 
 import pytest
 
+from otaserver.campaigns.rules import gate, signals
 from otaserver.campaigns.rules.gate import GatePlan
 from tests.campaigns import operating_characteristics as simulated
 from tests.campaigns.operating_characteristics import SCENARIOS, at_least, at_most
@@ -90,3 +91,20 @@ def test_fed_as_they_arrive_false_halts_would_break_alpha():
 def test_bounds_are_clopper_and_pearsons(count, tries, low, high):
     assert at_least(count, tries) == pytest.approx(low, abs=1e-9)
     assert at_most(count, tries) == pytest.approx(high, abs=1e-9)
+
+
+@pytest.mark.parametrize(("rate", "about"), [(0.02, 197), (0.05, 65), (0.01, 594)])
+def test_the_docs_name_how_many_good_results_pass(rate, about):
+    test = gate.make_test(replace(PLAN, unacceptable_rate=rate), share=1.0, planned_results=1000)
+
+    assert test.clean_results_to_pass == about
+
+
+@pytest.mark.parametrize(("strata", "failures"), [(0, 4), (2, 5)])
+def test_beside_signals_four_failures_in_a_row_halt_and_five_with_strata(strata, failures):
+    share = signals.outcome_share(3) * gate.alpha_share("", strata)
+    test = gate.make_test(PLAN, share=share, planned_results=1000)
+
+    folded = gate.fold({"": test}, {"": gate.Standing()}, [("", gate.Outcome.FAILURE)] * 9)
+
+    assert (folded.halted, folded.read) == ("", failures)

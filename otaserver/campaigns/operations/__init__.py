@@ -15,7 +15,7 @@ from otaserver.campaigns.operations.direct import order_now
 from otaserver.campaigns.operations.engine import advance_campaign
 from otaserver.campaigns.operations.evidence import EvidenceReport, record_evidence
 from otaserver.campaigns.operations.forecasts import Forecast, forecast_campaign
-from otaserver.campaigns.operations.health import record_health
+from otaserver.campaigns.operations.health import record_health, wanted_of
 from otaserver.campaigns.operations.joining import close_campaign
 from otaserver.campaigns.operations.reports import VehicleReport, confirm_withdrawal, record_log, record_report
 from otaserver.campaigns.operations.rollbacks import create_rollback
@@ -72,4 +72,5 @@ __all__ = [
     "stop_tenant",
     "submit_campaign",
     "suggest_waves",
+    "wanted_of",
 ]

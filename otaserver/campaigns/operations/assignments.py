@@ -20,6 +20,7 @@ from otaserver.campaigns.states import (
     ReportOutcome,
 )
 from otaserver.director import operations as director
+from otaserver.fleet.models import Vehicle
 
 # How many a tick gives up at once: what is left has its turn in the next transaction.
 LAPSE_CHUNK = 2000
@@ -103,6 +104,8 @@ def move(
         code=code,
         message=message,
     )
+    if state == AssignmentState.SOAKING and assignment.campaign.signal_states.exists():
+        Vehicle.objects.filter(pk=assignment.vehicle_id).update(is_health_wanted=True)
     if attempt is not None:
         closed_at = None if state in ACTIVE_STATES else at
         Attempt.objects.filter(pk=attempt.pk).update(closed_at=closed_at, outcome=outcome, code=code)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from django.db import transaction
+from django.db.models import Exists
 
 from firmware_store.models import ReleaseSignal
 from otaserver.campaigns.errors import SignalRefusedError
@@ -36,6 +37,18 @@ def record_health(vehicle: Vehicle, reported: Mapping[str, float], *, at: dateti
         _store(assignment, asked, reported, at=at)
         taken |= {signal.name for signal in asked}
     return sorted(taken)
+
+
+def wanted_of(vehicle: Vehicle) -> list[str]:
+    """Return the names of the signals that a vehicle is to be asked for now; one that need not be is left alone."""
+    if not vehicle.is_health_wanted:
+        return []
+    names = queries.wanted_of(vehicle)
+    if not names:
+        # In one statement, so that a soak that begins just now is not forgotten.
+        done = Vehicle.objects.filter(~Exists(queries.telling(vehicle)), pk=vehicle.pk)
+        done.update(is_health_wanted=False)
+    return names
 
 
 def _store(assignment: Assignment, asked: list[ReleaseSignal], reported: Mapping[str, float], *, at: datetime) -> None:

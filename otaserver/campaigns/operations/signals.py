@@ -11,7 +11,8 @@ from otaserver.campaigns.operations import comparisons
 from otaserver.campaigns.operations.decisions import ENGINE, draft
 from otaserver.campaigns.queries import signals as queries
 from otaserver.campaigns.rules import eprocess, gate, signals
-from otaserver.campaigns.states import CampaignKind, GateVerdict
+from otaserver.campaigns.states import CampaignKind, GateVerdict, Verdict
+from otaserver.fleet.models import Vehicle
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,8 @@ def plan_signals(campaign: Campaign, *, fitting: int, held_out: int) -> None:
         )
         for signal in stated
     )
+    held = campaign.assignments.filter(verdict=Verdict.CONTROL).values("vehicle")
+    Vehicle.objects.filter(pk__in=held).update(is_health_wanted=True)
 
 
 def read_health(campaign: Campaign, judged: Sequence[tuple[int, gate.Outcome]], *, at: datetime) -> HealthResult:

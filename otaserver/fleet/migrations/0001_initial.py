@@ -143,6 +143,7 @@ class Migration(migrations.Migration):
                 ),
                 ("is_test_bench", models.BooleanField(default=False)),
                 ("is_manifest_wanted", models.BooleanField(default=False)),
+                ("is_health_wanted", models.BooleanField(default=False)),
                 ("last_attempt_number", models.PositiveIntegerField(default=0)),
                 (
                     "configuration",

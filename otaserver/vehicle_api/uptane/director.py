@@ -10,7 +10,6 @@ from django.http.response import HttpResponseBase
 from firmware_store.states import Profile, Repository
 from firmware_store.trust import queries as trust_queries
 from otaserver.campaigns import operations as campaigns
-from otaserver.campaigns import queries as campaign_queries
 from otaserver.director import operations as director
 from otaserver.director import queries as director_queries
 from otaserver.director.manifests import MAX_BYTES
@@ -36,7 +35,7 @@ def timestamp(request: HttpRequest, *, tenant: str, at: datetime) -> HttpRespons
     response[POLLING_HEADER] = str(vehicle.tenant.polling_seconds)
     if vehicle.is_manifest_wanted:
         response[MANIFEST_HEADER] = "1"
-    signals = campaign_queries.wanted_of(vehicle)
+    signals = campaigns.wanted_of(vehicle)
     if signals:
         response[HEALTH_HEADER] = ",".join(signals)
     return response
