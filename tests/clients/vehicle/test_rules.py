@@ -1,7 +1,6 @@
-import json
-
 """The client's pure parts: configuration, JSON, schedule, time, names."""
 
+import json
 import random
 from dataclasses import replace
 
