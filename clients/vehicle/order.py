@@ -47,11 +47,11 @@ class Order:
     packages: tuple[Package, ...]
     grace_hours: int | None = None
     not_before: str | None = None
-    # Start and end of each time at which it may be installed; None is at any time, empty or used up is never.
-    windows: tuple[tuple[str, str], ...] | None = None
     preconditions: tuple[Mapping[str, Any], ...] = ()
     consent: Mapping[str, Any] | None = None
     notes: Mapping[str, str] = field(default_factory=dict)
+    # Start and end of each time at which it may be installed; None is at any time, empty or used up is never.
+    windows: tuple[tuple[str, str], ...] | None = None
 
     def is_open(self, at: datetime) -> bool:
         """Return whether one of the windows is open."""

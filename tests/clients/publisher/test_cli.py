@@ -98,7 +98,7 @@ def test_every_command_answers_people_as_well(bench, command, firmware, tmp_path
         (
             *("campaign", "create", "first", "--release", "autumn", "1", "--group", "everyone", "--wave", "100"),
             *("--no-way-back", "first release", "--soak-seconds", "60", "--window", "mon-fri 22:00-06:00"),
-            *("--ends-at", "2026-12-01T00:00:00Z", "--precondition", "link_type in wifi,usb", "--control", "12.5"),
+            *("--ends-at", "2026-11-01T00:00:00Z", "--precondition", "link_type in wifi,usb", "--control", "12.5"),
         ): "is a draft with 1 wave(s)",
         ("campaign", "submit", "first"): "in_review",
         ("campaign", "reject", "first", "--reason", "later"): "draft",

@@ -1,5 +1,6 @@
 """The client's pure parts: configuration, JSON, schedule, time, names."""
 
+import json
 import random
 from dataclasses import replace
 
@@ -116,7 +117,10 @@ def test_an_order_survives_the_journal():
     image = Image("s/n-1", 3, "0" * 64, "0" * 128, 4, "n", "1")
     order = Order("a", 1, "c", "r", (Package("P1", "gateway", image, 2),), 4, None, ({"name": "x"},), {"k": 1})
 
-    assert Order.from_document(order.as_document()) == order
+    windowed = replace(order, windows=(("2026-06-01T12:00:00Z", "2026-06-01T13:00:00Z"),))
+
+    for each in (order, windowed, replace(order, windows=())):
+        assert Order.from_document(json.loads(json.dumps(each.as_document()))) == each
 
 
 def test_a_trial_switches_all_at_once_and_goes_back_as_it_was():
