@@ -29,11 +29,13 @@ class Campaigns:
         group: str,
         waves: Sequence[Mapping[str, Any]],
         fallback: tuple[str, str] | None = None,
+        requires: Sequence[str] = (),
         settings: Mapping[str, Any] | None = None,
     ) -> Any:
         """Create a draft that brings a release (name and version) to a group in waves.
 
-        `waves` are objects like `{"percent": "5", "max_failed": 0}`; `settings` are further fields of the API's plan.
+        `requires` are the names of campaigns that must have succeeded on a vehicle first. `waves` are objects like
+        `{"percent": "5", "max_failed": 0}`; `settings` are further fields of the API's plan.
         """
         plan: dict[str, Any] = {
             **(settings or {}),
@@ -44,6 +46,8 @@ class Campaigns:
         }
         if fallback is not None:
             plan["fallback_release"] = self._releases.find(*fallback)["id"]
+        if requires:
+            plan["requires"] = [self.find(each)["id"] for each in requires]
         return self._api.post("/campaigns", plan)
 
     def act(self, name: str, action: str, **fields: Any) -> Any:

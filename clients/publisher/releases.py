@@ -32,8 +32,13 @@ class Releases:
         *,
         conditions: Sequence[Condition] = (),
         notes: Mapping[str, str] | None = None,
+        stepping_stone: tuple[str, str] | None = None,
     ) -> Any:
-        """Create a release of published packages, given as target name and place in the order of installation."""
+        """Create a release of published packages, given as target name and place in the order of installation.
+
+        `stepping_stone` is the name and version of the release that must run first.
+        """
+        stone = None if stepping_stone is None else self.find(*stepping_stone)["id"]
         return self._api.post(
             "/releases",
             {
@@ -48,6 +53,7 @@ class Releases:
                     for each in conditions
                 ],
                 "notes": dict(notes or {}),
+                **({} if stone is None else {"stepping_stone": stone}),
             },
         )
 

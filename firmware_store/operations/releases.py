@@ -19,6 +19,8 @@ from otaserver.audit import operations as audit
 from otaserver.tenants.models import Tenant
 
 MAX_POSITION = 32767
+# So many orders one assignment may take at most, beside its retries.
+MAX_STONES = 8
 
 
 @transaction.atomic
@@ -30,6 +32,7 @@ def create_release(
     packages: Sequence[tuple[Package, int]],
     conditions: Sequence[Condition] = (),
     notes: Mapping[str, str] | None = None,
+    stepping_stone: Release | None = None,
     by: str,
     at: datetime,
 ) -> Release:
@@ -40,11 +43,12 @@ def create_release(
         ReleasePackageUnpublishedError: vehicles could not verify a package, not published or withdrawn.
         ReleaseHardwareTwiceError: two packages fit the same hardware id.
         ReleaseConditionsError: the conditions contradict the packages or each other.
-        ReleaseRefusedError: a value is out of its form.
+        ReleaseRefusedError: a value is out of its form, or the stepping stone cannot be one.
         ReleaseExistsError: the tenant has a release of this name and version.
     """
     _check_form(name, version, [position for _, position in packages], notes or {})
     _check_packages(tenant, [package for package, _ in packages], conditions)
+    _check_stone(tenant, stepping_stone)
     try:
         with transaction.atomic():
             release = Release.objects.create(
@@ -52,6 +56,7 @@ def create_release(
                 name=name,
                 version=version,
                 notes=dict(notes or {}),
+                stepping_stone=stepping_stone,
                 created_by=by,
                 created_at=at,
                 published_at=at,
@@ -72,6 +77,7 @@ def create_release(
         by=by,
         at=at,
         packages=[package.target_name for package, _ in packages],
+        **({} if stepping_stone is None else {"stepping_stone": str(stepping_stone)}),
     )
     return release
 
@@ -104,3 +110,15 @@ def _check_packages(tenant: Tenant, packages: Sequence[Package], conditions: Seq
     problem = rules.conditions_problem(conditions, facts)
     if problem:
         raise ReleaseConditionsError(problem)
+
+
+def _check_stone(tenant: Tenant, stone: Release | None) -> None:
+    if stone is None:
+        return
+    if stone.tenant_id != tenant.pk or stone.published_at is None:
+        raise ReleaseRefusedError(f"{stone} is no published release of this tenant, and cannot be a stepping stone.")
+    length, earlier = 1, stone
+    while earlier.stepping_stone is not None:
+        length, earlier = length + 1, earlier.stepping_stone
+    if length > MAX_STONES:
+        raise ReleaseRefusedError(f"{length} stepping stones before a release are too many; at most {MAX_STONES} are.")

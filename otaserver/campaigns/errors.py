@@ -55,3 +55,7 @@ class TooManyReportsError(RefusedError):
 
 class TooManyLogsError(RefusedError):
     code = "attempt.too_many_logs"
+
+
+class WorkshopCaseClosedError(ConflictError):
+    code = "workshop_case.closed"

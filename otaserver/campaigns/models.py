@@ -6,14 +6,18 @@ from django.db import models
 from django.db.models import F, Q
 
 from firmware_store.models import Release
+from otaserver.campaigns.record_models import CampaignRequirement, SoftwareChange, WorkshopCase
 from otaserver.campaigns.states import (
     ACTIVE_STATES,
     ASSIGNMENT_TRANSITIONS,
     CAMPAIGN_TRANSITIONS,
+    IN_FLIGHT_STATES,
     WAVE_TRANSITIONS,
     AssignmentState,
     CampaignKind,
+    CampaignPriority,
     CampaignState,
+    HaltAction,
     ReportOutcome,
     ReportPhase,
     Verdict,
@@ -23,6 +27,21 @@ from otaserver.campaigns.states import (
 from otaserver.fleet.models import Group, Vehicle
 from otaserver.statemachine import StatefulModel
 from otaserver.tenants.models import Tenant
+from otaserver.tenants.states import ForeignSoftware
+
+__all__ = [
+    "Assignment",
+    "Attempt",
+    "Campaign",
+    "CampaignRequirement",
+    "Decision",
+    "GateState",
+    "LogTail",
+    "Report",
+    "SoftwareChange",
+    "Wave",
+    "WorkshopCase",
+]
 
 
 class Campaign(StatefulModel):
@@ -80,6 +99,14 @@ class Campaign(StatefulModel):
     unknown_timeout_seconds = models.PositiveIntegerField(default=90 * 86400)
     # Null: online permit; a number: hours for which a vehicle without contact may still install.
     grace_hours = models.PositiveIntegerField(null=True, blank=True)
+    priority = models.PositiveSmallIntegerField(choices=CampaignPriority.choices, default=CampaignPriority.QUALITY)
+    # A vehicle waits until each of these has succeeded on it.
+    requires = models.ManyToManyField(
+        "self", through=CampaignRequirement, symmetrical=False, related_name="required_by"
+    )
+    halt_action = models.CharField(max_length=20, choices=HaltAction.choices, default=HaltAction.WITHDRAW)
+    # What becomes of software that no order put on a vehicle of it; empty: as the tenant says.
+    foreign_software = models.CharField(max_length=20, choices=ForeignSoftware.choices, blank=True)
 
     class Meta:
         constraints = [
@@ -100,6 +127,13 @@ class Campaign(StatefulModel):
                     Q(kind=CampaignKind.ROLLOUT, group__isnull=False, rolls_back=None)
                     | Q(kind=CampaignKind.ROLLBACK, rolls_back__isnull=False)
                 ),
+            ),
+            models.CheckConstraint(
+                name="campaign_priority_is_a_class", condition=Q(priority__in=list(CampaignPriority.values))
+            ),
+            models.CheckConstraint(
+                name="campaign_rolls_back_to_a_fallback",
+                condition=~Q(halt_action=HaltAction.ROLL_BACK) | Q(fallback_release__isnull=False),
             ),
         ]
 
@@ -173,6 +207,11 @@ class Assignment(StatefulModel):
             models.UniqueConstraint(
                 "vehicle", name="assignment_one_active_per_vehicle", condition=Q(state__in=sorted(ACTIVE_STATES))
             ),
+            # Nothing waits for ever.
+            models.CheckConstraint(
+                name="assignment_active_has_due_time",
+                condition=~Q(state__in=sorted(IN_FLIGHT_STATES)) | Q(due_at__isnull=False),
+            ),
             models.CheckConstraint(
                 name="assignment_excluded_means_unfit",
                 condition=(
@@ -192,6 +231,9 @@ class Assignment(StatefulModel):
                 name="assignment_unjudged",
                 condition=Q(installing_at__isnull=False, is_judged=False),
             ),
+            models.Index(
+                "code", "settled_at", name="assignment_failed_by_code", condition=Q(state=AssignmentState.FAILED)
+            ),
         ]
 
     def __str__(self) -> str:
@@ -205,6 +247,8 @@ class Attempt(models.Model):
     assignment = models.ForeignKey(Assignment, models.CASCADE, related_name="attempts")
     vehicle = models.ForeignKey(Vehicle, models.CASCADE, related_name="attempts")
     number = models.PositiveIntegerField()
+    # The stepping stone that it ordered; null: the campaign's own release.
+    stone = models.ForeignKey(Release, models.PROTECT, related_name="+", null=True, blank=True)
     # What was asked of the vehicle: {ecu serial: package id}.
     packages = models.JSONField(default=dict)
     opened_at = models.DateTimeField()

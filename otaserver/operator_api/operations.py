@@ -51,7 +51,7 @@ def issue_claim_codes(
 
 @transaction.atomic
 def change_tenant_settings(tenant: Tenant, changes: Mapping[str, Any], *, by: str, at: datetime) -> Tenant:
-    """Change a tenant's title, polling interval or whether its targets are public, and record what was changed."""
+    """Change a tenant's settings, and record what was changed."""
     if not changes:
         return tenant
     Tenant.objects.filter(pk=tenant.pk).update(**changes)

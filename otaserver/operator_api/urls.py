@@ -3,7 +3,7 @@
 from django.urls import URLPattern, URLResolver, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
-from otaserver.operator_api.views import campaigns, fleet, packages, releases, tenant, trust
+from otaserver.operator_api.views import campaigns, fleet, incidents, packages, releases, tenant, trust
 from otaserver.operator_api.views.actions import CAMPAIGN_ACTIONS
 
 app_name = "operator_api"
@@ -40,5 +40,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("campaigns/<int:pk>/assignments", campaigns.CampaignAssignments.as_view()),
     path("campaigns/<int:pk>/decisions", campaigns.CampaignDecisions.as_view()),
     *(path(f"campaigns/<int:pk>/{name}", view.as_view()) for name, view in CAMPAIGN_ACTIONS.items()),
+    path("failure-codes", incidents.FailureCodeList.as_view()),
+    path("workshop-cases", incidents.WorkshopCaseList.as_view()),
+    path("workshop-cases/<int:pk>/close", incidents.WorkshopCaseClose.as_view()),
+    path("software-changes", incidents.SoftwareChangeList.as_view()),
     path("waves/<int:pk>/decide", campaigns.WaveDecide.as_view()),
 ]

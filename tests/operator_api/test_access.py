@@ -60,6 +60,10 @@ NEEDS = {
     ("POST", "campaigns/1/cancel"): Permission.MANAGE_CAMPAIGNS,
     ("POST", "campaigns/1/stop"): Permission.STOP,
     ("POST", "campaigns/1/rollback"): Permission.MANAGE_CAMPAIGNS,
+    ("GET", "failure-codes"): Permission.VIEW,
+    ("GET", "workshop-cases"): Permission.VIEW,
+    ("POST", "workshop-cases/1/close"): Permission.MANAGE_FLEET,
+    ("GET", "software-changes"): Permission.VIEW,
     ("POST", "waves/1/decide"): Permission.MANAGE_CAMPAIGNS,
 }
 PATHS = sorted({path for _, path in NEEDS})

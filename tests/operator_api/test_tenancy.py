@@ -3,7 +3,7 @@
 import pytest
 
 from otaserver.audit.models import Entry
-from otaserver.campaigns.models import Campaign, Wave
+from otaserver.campaigns.models import Campaign, SoftwareChange, Wave, WorkshopCase
 from otaserver.fleet.models import Group
 from tests.factories import NOON, make_group, make_package, make_release, make_vehicle
 
@@ -19,7 +19,16 @@ def foreign(tenant):
         tenant=tenant, name="first", release=release, group=group, created_by="test", created_at=NOON
     )
     wave = Wave.objects.create(campaign=campaign, number=1, percent=100, state="undecided")
-    return {"package": package.pk, "release": release.pk, "group": group.pk, "campaign": campaign.pk, "wave": wave.pk}
+    case = WorkshopCase.objects.create(vehicle=vehicle, code="silent", reason="Silent.", opened_at=NOON)
+    SoftwareChange.objects.create(vehicle=vehicle, ecu_serial="a", to_target="b", to_sha256="c", at=NOON, cause="first")
+    return {
+        "case": case.pk,
+        "package": package.pk,
+        "release": release.pk,
+        "group": group.pk,
+        "campaign": campaign.pk,
+        "wave": wave.pk,
+    }
 
 
 REASON = {"reason": "because"}
@@ -51,6 +60,7 @@ REQUESTS = [
     ("POST", "/campaigns/{campaign}/cancel", REASON),
     ("POST", "/campaigns/{campaign}/stop", REASON),
     ("POST", "/campaigns/{campaign}/rollback", {"name": "back"}),
+    ("POST", "/workshop-cases/{case}/close", {"note": "Flashed."}),
     ("POST", "/waves/{wave}/decide", REASON | {"passed": True}),
 ]
 
@@ -80,7 +90,10 @@ def test_another_tenants_object_is_not_found_and_untouched(stranger, foreign, me
     assert not Entry.objects.exists()
 
 
-@pytest.mark.parametrize("path", ["/packages", "/releases", "/vehicles", "/groups", "/campaigns", "/audit"])
+@pytest.mark.parametrize(
+    "path",
+    ["/packages", "/releases", "/vehicles", "/groups", "/campaigns", "/audit", "/workshop-cases", "/software-changes"],
+)
 def test_lists_hold_only_ones_own(stranger, foreign, path):
     assert stranger.get(path).json() == {"next": None, "previous": None, "results": []}
 

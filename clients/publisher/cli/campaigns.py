@@ -26,6 +26,16 @@ def create(
     fallback: Annotated[tuple[str, str] | None, typer.Option("--fallback", help="the release to return to")] = None,
     no_way_back: Annotated[str, typer.Option("--no-way-back", help="why there is no release to return to")] = "",
     soak_seconds: Annotated[int | None, typer.Option("--soak-seconds")] = None,
+    priority: Annotated[
+        str, typer.Option("--priority", help="safety_recall, security, quality (as without it) or feature")
+    ] = "",
+    requires: Annotated[
+        list[str], typer.Option("--requires", help="A campaign that goes before it; may be repeated")
+    ] = [],  # noqa: B006 - typer copies it
+    on_halt: Annotated[str, typer.Option("--on-halt", help="withdraw (as without it), hold_offers or roll_back")] = "",
+    foreign_software: Annotated[
+        str, typer.Option("--foreign-software", help="adopt, flag or redrive; else as the tenant says")
+    ] = "",
     setting: Annotated[list[str], typer.Option("--set", help="A further field of the plan: field=JSON value")] = [],  # noqa: B006 - typer copies it
     as_json: AsJson = False,
 ) -> None:
@@ -35,12 +45,15 @@ def create(
         settings["soak_seconds"] = soak_seconds
     if no_way_back:
         settings["no_way_back_reason"] = no_way_back
+    given = {"priority": priority, "halt_action": on_halt, "foreign_software": foreign_software}
+    settings |= {name: value for name, value in given.items() if value}
     made = open_campaigns(context, url, token).create(
         name,
         release=release,
         group=group,
         waves=[_wave(text) for text in wave],
         fallback=fallback,
+        requires=requires,
         settings=settings,
     )
     Answer(as_json).say(f"Campaign {name} is a draft with {len(wave)} wave(s).", made)

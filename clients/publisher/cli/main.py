@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import typer
 
-from clients.publisher.cli import campaigns, groups, keys, packages, releases, trust
+from clients.publisher.cli import campaigns, groups, keys, packages, releases, trust, workshop
 from clients.publisher.cli.context import Seams
 from clients.publisher.errors import PublisherError
 
@@ -22,6 +22,7 @@ app.add_typer(packages.app)
 app.add_typer(releases.app, name="release")
 app.add_typer(groups.app, name="group")
 app.add_typer(campaigns.app, name="campaign")
+app.add_typer(workshop.app, name="workshop")
 
 
 def run(arguments: Sequence[str], *, seams: Seams | None = None) -> int:

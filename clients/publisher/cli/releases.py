@@ -22,6 +22,9 @@ def create(
     requires: Annotated[list[str], typer.Option("--requires", help="name, or name=version,version")] = [],  # noqa: B006 - typer copies it
     conflicts: Annotated[list[str], typer.Option("--conflicts", help="name, or name=version,version")] = [],  # noqa: B006 - typer copies it
     note: Annotated[list[str], typer.Option("--note", help="language=text, like en=…")] = [],  # noqa: B006 - typer copies it
+    stone: Annotated[
+        tuple[str, str] | None, typer.Option("--stepping-stone", help="name and version of what must run first")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Create a release of published packages."""
@@ -30,7 +33,9 @@ def create(
         _condition("conflicts", text) for text in conflicts
     ]
     notes = dict(_pair(text, "--note") for text in note)
-    made = Releases(open_api(context, url, token)).create(name, version, placed, conditions=conditions, notes=notes)
+    made = Releases(open_api(context, url, token)).create(
+        name, version, placed, conditions=conditions, notes=notes, stepping_stone=stone
+    )
     Answer(as_json).say(f"Release {name} {version} holds {len(placed)} package(s).", made)
 
 

@@ -10,6 +10,7 @@ from otaserver.campaigns.operations.campaigns import (
 )
 from otaserver.campaigns.operations.engine import advance_campaign
 from otaserver.campaigns.operations.evidence import EvidenceReport, record_evidence
+from otaserver.campaigns.operations.reconciliation import sweep
 from otaserver.campaigns.operations.reports import VehicleReport, confirm_withdrawal, record_log, record_report
 from otaserver.campaigns.operations.rollbacks import create_rollback
 from otaserver.campaigns.operations.starts import start_campaign
@@ -22,6 +23,7 @@ from otaserver.campaigns.operations.stops import (
     stop_tenant,
 )
 from otaserver.campaigns.operations.waves import decide_wave
+from otaserver.campaigns.operations.workshop import close_case, open_exhausted_cases, open_failed_cases
 
 __all__ = [
     "CampaignPlan",
@@ -31,11 +33,14 @@ __all__ = [
     "advance_campaign",
     "approve_campaign",
     "cancel_campaign",
+    "close_case",
     "confirm_withdrawal",
     "create_campaign",
     "create_rollback",
     "decide_wave",
     "lapse_due",
+    "open_exhausted_cases",
+    "open_failed_cases",
     "pause_campaign",
     "record_evidence",
     "record_log",
@@ -48,4 +53,5 @@ __all__ = [
     "stop_campaign",
     "stop_tenant",
     "submit_campaign",
+    "sweep",
 ]

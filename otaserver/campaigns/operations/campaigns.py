@@ -10,12 +10,15 @@ from django.db import IntegrityError, transaction
 from firmware_store.models import Release
 from otaserver.campaigns.errors import CampaignNameTakenError, NoVehicleFitsError, PlanRefusedError
 from otaserver.campaigns.models import Campaign, Wave
-from otaserver.campaigns.operations import checks, decisions, starts, stops
+from otaserver.campaigns.operations import checks, decisions, requirements, starts, stops
 from otaserver.campaigns.queries import bundles
 from otaserver.campaigns.rules import plans
-from otaserver.campaigns.states import CampaignState, WaveRule
+from otaserver.campaigns.states import CampaignPriority, CampaignState, HaltAction, WaveRule
 from otaserver.fleet.models import Group
 from otaserver.tenants.models import Tenant
+
+# Fields of a plan that become rows of their own.
+_ROWS = {"waves", "requires"}
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,10 @@ class CampaignPlan:
     max_attempts: int = 3
     retry_seconds: int = 3600
     grace_hours: int | None = None
+    priority: int = CampaignPriority.QUALITY
+    requires: Sequence[Campaign] = ()
+    halt_action: str = HaltAction.WITHDRAW
+    foreign_software: str = ""
 
 
 @transaction.atomic
@@ -68,7 +75,7 @@ def create_campaign(tenant: Tenant, plan: CampaignPlan, *, by: str, at: datetime
     problem = _problem(tenant, plan)
     if problem is not None:
         raise PlanRefusedError(problem)
-    values = {field.name: getattr(plan, field.name) for field in fields(plan) if field.name != "waves"}
+    values = {field.name: getattr(plan, field.name) for field in fields(plan) if field.name not in _ROWS}
     values["halt_codes"] = sorted(plan.halt_codes)
     campaign = Campaign(tenant=tenant, created_by=by, created_at=at, **values)
     checks.require_way_back(campaign, checks.require_published(plan.release))
@@ -81,6 +88,7 @@ def create_campaign(tenant: Tenant, plan: CampaignPlan, *, by: str, at: datetime
         Wave(campaign=campaign, number=number, percent=wave.percent, max_failed=wave.max_failed)
         for number, wave in enumerate(plan.waves, start=1)
     )
+    requirements.store(campaign, plan.requires)
     sentence = f"Drafted: {plan.release} for {plan.group} in {len(plan.waves)} waves."
     decided = decisions.draft(campaign, "campaign.created", sentence, by=by, at=at)
     decisions.record(campaign, [decided])
@@ -109,6 +117,14 @@ def _problem(tenant: Tenant, plan: CampaignPlan) -> str | None:
             unacceptable_rate=plan.unacceptable_rate,
             alpha=plan.alpha,
             beta=plan.beta,
+        )
+        or requirements.problem(
+            tenant,
+            priority=plan.priority,
+            requires=plan.requires,
+            halt_action=plan.halt_action,
+            foreign_software=plan.foreign_software,
+            has_fallback=plan.fallback_release is not None,
         )
     )
 

@@ -5,7 +5,17 @@ from datetime import datetime
 from django.db import transaction
 
 from otaserver.campaigns.models import Campaign, Decision
-from otaserver.campaigns.operations import assignments, decisions, gates, offers, rollbacks, starts, stops, waves
+from otaserver.campaigns.operations import (
+    assignments,
+    decisions,
+    gates,
+    offers,
+    precedence,
+    rollbacks,
+    starts,
+    stops,
+    waves,
+)
 from otaserver.campaigns.operations.decisions import ENGINE, draft
 from otaserver.campaigns.states import CampaignKind, CampaignState
 from otaserver.errors import OtaError
@@ -35,9 +45,11 @@ def advance_campaign(campaign_id: int, *, at: datetime) -> bool:
     elif campaign.state == CampaignState.RUNNING:
         offers.rejoin(campaign)
         drafts += _take_in_late(campaign, at=at)
+        drafts += precedence.settle_overtaken(campaign, at=at)
         drafts += waves.advance_waves(campaign, at=at)
         if campaign.kind == CampaignKind.ROLLBACK:
             drafts += rollbacks.clear_the_way(campaign, at=at)
+        drafts += precedence.clear_the_way(campaign, at=at)
         has_more = campaign.state == CampaignState.RUNNING and offers.offer(campaign, at=at)
     decisions.record(campaign, drafts)
     return has_more

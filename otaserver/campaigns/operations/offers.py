@@ -4,18 +4,17 @@ import uuid
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.db.models import F, Q, QuerySet
 
 from otaserver.campaigns.models import Assignment, Attempt, Campaign
+from otaserver.campaigns.operations import precedence
 from otaserver.campaigns.queries import build_order, bundles
-from otaserver.campaigns.rules import matching, waves
+from otaserver.campaigns.queries import precedence as turns
+from otaserver.campaigns.rules import matching, stepping, waves
 from otaserver.campaigns.states import (
-    ACTIVE_STATES,
     IN_FLIGHT_STATES,
     STOPPABLE_STATES,
     AssignmentState,
-    CampaignKind,
-    CampaignState,
     Verdict,
 )
 from otaserver.director import operations as director
@@ -65,15 +64,16 @@ def offer(campaign: Campaign, *, at: datetime) -> bool:
         return False
     release = bundles.release_view(campaign.release)
     assignments = dict(rows)
-    fitting: list[tuple[bundles.VehicleView, matching.Match]] = []
+    fitting: list[tuple[bundles.VehicleView, stepping.Route]] = []
     for view in bundles.vehicle_views(campaign.tenant, list(assignments)):
-        match = matching.match(release.bundle, view.candidate)
-        if match.verdict == Verdict.FITS:
-            fitting.append((view, match))
+        route = release.route(view.candidate)
+        if route.match.verdict == Verdict.FITS:
+            fitting.append((view, route))
         else:
-            _supersede(assignments[view.pk], match, at=at)
+            _supersede(assignments[view.pk], route.match, at=at)
     if fitting:
         _order(campaign, release, assignments, fitting, at=at)
+        precedence.end_soaks(campaign, assignments, at=at)
     return len(rows) == OFFER_CHUNK
 
 
@@ -83,26 +83,8 @@ def is_due(at: datetime) -> Q:
 
 
 def _next_in_turn(campaign: Campaign, *, at: datetime) -> QuerySet[Assignment, tuple[int, int]]:
-    # A rollout lets another campaign's vehicle finish its soak, which else would bring no result; a roll-back does not.
-    busy = ACTIVE_STATES if campaign.kind == CampaignKind.ROLLBACK else IN_FLIGHT_STATES
-    # Nor does a rollout come before a roll-back whose turn it is: the two would take the vehicle from each other.
-    brought_back = Assignment.objects.filter(
-        is_due(at),
-        vehicle=OuterRef("vehicle"),
-        state=AssignmentState.WAITING,
-        wave__isnull=False,
-        campaign__kind=CampaignKind.ROLLBACK,
-        campaign__state=CampaignState.RUNNING,
-    ).exclude(campaign=campaign.pk)
-    other_order = Assignment.objects.filter(vehicle=OuterRef("vehicle"), state__in=busy)
     return (
-        campaign.assignments.filter(
-            is_due(at),
-            ~Exists(other_order),
-            *([~Exists(brought_back)] if campaign.kind == CampaignKind.ROLLOUT else []),
-            state=AssignmentState.WAITING,
-            wave__isnull=False,
-        )
+        campaign.assignments.filter(turns.turn(campaign, at=at))
         .select_for_update(of=("self",), skip_locked=True, no_key=True)
         .order_by("wave__number", "rank", "pk")
         .values_list("vehicle_id", "pk")
@@ -123,7 +105,7 @@ def _order(
     campaign: Campaign,
     release: bundles.ReleaseView,
     assignments: dict[int, int],
-    fitting: Sequence[tuple[bundles.VehicleView, matching.Match]],
+    fitting: Sequence[tuple[bundles.VehicleView, stepping.Route]],
     *,
     at: datetime,
 ) -> None:
@@ -137,18 +119,20 @@ def _order(
         raise StaleStateError(f"{len(chosen) - moved} vehicles of {campaign} moved meanwhile.")
     numbers = _next_numbers(vehicles)
     attempts, orders = [], {}
-    for view, match in fitting:
-        packages = {serial: item.package_id for serial, item in match.packages}
+    for view, route in fitting:
+        hop = release.chain[route.hop]
+        packages = {serial: item.package_id for serial, item in route.match.packages}
         attempt = Attempt(
             pk=uuid.uuid4(),
             assignment_id=assignments[view.pk],
             vehicle_id=view.pk,
+            stone=None if hop is release else hop.release,
             number=numbers[view.pk],
             packages=packages,
             opened_at=at,
         )
         attempts.append(attempt)
-        orders[view.pk] = _order_of(campaign, release, attempt, view)
+        orders[view.pk] = _order_of(campaign, hop, attempt, view)
     Attempt.objects.bulk_create(attempts)
     director.direct(orders, at=at)
 

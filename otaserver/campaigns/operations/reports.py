@@ -11,7 +11,7 @@ from django.db.models import Count, Q
 
 from otaserver.campaigns.errors import AttemptNotFoundError, TooManyLogsError, TooManyReportsError
 from otaserver.campaigns.models import Assignment, Attempt, LogTail, Report
-from otaserver.campaigns.operations import assignments
+from otaserver.campaigns.operations import assignments, hops
 from otaserver.campaigns.rules import deadlines
 from otaserver.campaigns.rules.reports import Claim, Move, after_claim
 from otaserver.campaigns.states import STOPPABLE_STATES, AssignmentState, ReportOutcome, ReportPhase
@@ -144,6 +144,8 @@ def _believe(attempt: Attempt, report: VehicleReport, *, can_prove: bool, at: da
         return
     assignment = locked(attempt.assignment_id)
     if not is_latest(assignment, attempt):
+        return
+    if hops.is_over(attempt) and report.outcome != ReportOutcome.FAILURE:
         return
     claim = Claim(report.phase, report.outcome, report.code)
     decided = after_claim(AssignmentState(assignment.state), claim, can_prove=can_prove)

@@ -34,6 +34,8 @@ _INHERITED = (
     "max_attempts",
     "retry_seconds",
     "grace_hours",
+    "priority",
+    "foreign_software",
 )
 _GIVEN_UP = [AssignmentState.LAPSED, AssignmentState.REFUSED, AssignmentState.SUPERSEDED]
 _OPEN = [CampaignState.RUNNING, CampaignState.PAUSED]
@@ -125,7 +127,10 @@ def clear_the_way(rollback: Campaign, *, at: datetime) -> list[Decision]:
     """
     in_turn = rollback.assignments.filter(offers.is_due(at), state=AssignmentState.WAITING, wave__isnull=False)
     standing = Assignment.objects.filter(
-        state__in=STOPPABLE_STATES, campaign__kind=CampaignKind.ROLLOUT, vehicle__in=in_turn.values("vehicle")
+        state__in=STOPPABLE_STATES,
+        campaign__kind=CampaignKind.ROLLOUT,
+        campaign__priority__gte=rollback.priority,
+        vehicle__in=in_turn.values("vehicle"),
     )
     # Rows that another worker holds are left to the next tick: this one holds rows of its own campaign already.
     locked = standing.select_for_update(of=("self",), skip_locked=True, no_key=True).order_by("pk")

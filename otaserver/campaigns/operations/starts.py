@@ -71,7 +71,7 @@ def targets(campaign: Campaign) -> list[int]:
 def first_that_fits(campaign: Campaign, release: bundles.ReleaseView) -> bool:
     """Return whether any vehicle could take part now; stops at the first."""
     views = bundles.vehicle_views(campaign.tenant, targets(campaign))
-    return any(matching.match(release.bundle, view.candidate).verdict == Verdict.FITS for view in views)
+    return any(release.route(view.candidate).match.verdict == Verdict.FITS for view in views)
 
 
 def _frozen(campaign: Campaign, release: bundles.ReleaseView, vehicles: list[int]) -> Iterator[Assignment]:
@@ -85,7 +85,7 @@ def _frozen(campaign: Campaign, release: bundles.ReleaseView, vehicles: list[int
             tuple(sorted((c.hardware_id, c.installed_sha256, str(c.software)) for c in candidate.computers)),
         )
         if kind not in answers:
-            match = matching.match(release.bundle, candidate)
+            match = release.route(candidate).match
             answers[kind] = match, matching.stratum(candidate.computers, release.bundle.items)
         match, stratum = answers[kind]
         fits = match.verdict == Verdict.FITS

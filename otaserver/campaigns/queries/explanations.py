@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from django.db.models import Q
-
 from otaserver.campaigns.models import Assignment
+from otaserver.campaigns.queries.obstacles import obstacles
+from otaserver.campaigns.rules.failures import ADOPTED
 from otaserver.campaigns.states import (
     ACTIVE_STATES,
     NEUTRAL_STATES,
@@ -40,6 +40,12 @@ _ENDED = {
     AssignmentState.SUPERSEDED: "Other software overtook this release",
     AssignmentState.FAILED: "The update failed",
 }
+_SUPERSEDED = {
+    Verdict.BLOCKED: "The vehicle could take no part when its turn came",
+    Verdict.NOT_ENROLLED: "The vehicle could take no part when its turn came",
+    Verdict.UNMET_DEPENDENCY: "What this release needs does not run on the vehicle",
+    ADOPTED: "The vehicle got this software from elsewhere, and that was adopted",
+}
 
 
 def explain(assignment: Assignment) -> str:
@@ -48,29 +54,18 @@ def explain(assignment: Assignment) -> str:
 
 
 def explain_all(assignments: Sequence[Assignment]) -> dict[int, str]:
-    """Return the sentence of each of these assignments, by its id, in one query for all (given their campaigns)."""
-    waiting = [each.vehicle_id for each in assignments if each.state == AssignmentState.WAITING]
-    goes_first = Q(state=AssignmentState.WAITING, campaign__kind=CampaignKind.ROLLBACK)
-    goes_first &= Q(campaign__state=CampaignState.RUNNING)
-    busy = Assignment.objects.filter(
-        Q(state__in=ACTIVE_STATES | {AssignmentState.SOAKING}) | goes_first, vehicle__in=waiting
-    )
-    others: dict[int, list[Assignment]] = {}
-    for other in busy.select_related("campaign").order_by("pk"):
-        others.setdefault(other.vehicle_id, []).append(other)
-    return {
-        each.pk: _explain(each, next((other for other in others.get(each.vehicle_id, []) if other.pk != each.pk), None))
-        for each in assignments
-    }
+    """Return the sentence of each of these assignments, by its id; as many queries for one as for all of them."""
+    found = obstacles(assignments)
+    return {each.pk: _explain(each, found.get(each.pk)) for each in assignments}
 
 
-def _explain(assignment: Assignment, other: Assignment | None) -> str:
+def _explain(assignment: Assignment, obstacle: str | None) -> str:
     state = AssignmentState(assignment.state)
     if state == AssignmentState.EXCLUDED:
         why = _lower(assignment.verdict_detail) or Verdict(assignment.verdict).label
         return f"The vehicle takes no part: {why}{_may_yet(assignment)}"
     if state == AssignmentState.WAITING:
-        return _explain_waiting(assignment, other)
+        return _explain_waiting(assignment, obstacle)
     if state in ACTIVE_STATES:
         return f"{_UNDER_WAY[state]}{_why(assignment)}; this ends at {_time(assignment.due_at)} at the latest."
     if state == AssignmentState.SOAKING:
@@ -79,8 +74,8 @@ def _explain(assignment: Assignment, other: Assignment | None) -> str:
         return "The new software runs and stayed healthy through its soak."
     counts = " It counts neither way." if state in NEUTRAL_STATES else ""
     ended = _ENDED[state]
-    if state == AssignmentState.SUPERSEDED and assignment.code in (Verdict.BLOCKED, Verdict.NOT_ENROLLED):
-        ended = "The vehicle could take no part when its turn came"
+    if state == AssignmentState.SUPERSEDED:
+        ended = _SUPERSEDED.get(assignment.code, ended)
     return f"{ended}{_why(assignment)}.{counts}{_may_yet(assignment)}"
 
 
@@ -92,7 +87,7 @@ def _may_yet(assignment: Assignment) -> str:
     return " As long as it runs what is taken back, it is taken in once it can be."
 
 
-def _explain_waiting(assignment: Assignment, other: Assignment | None) -> str:
+def _explain_waiting(assignment: Assignment, obstacle: str | None) -> str:
     campaign = assignment.campaign
     if campaign.state in _NOT_RUNNING:
         why = f": {_lower(campaign.reason)}" if campaign.reason else "."
@@ -101,8 +96,8 @@ def _explain_waiting(assignment: Assignment, other: Assignment | None) -> str:
         return "The vehicle waits for its wave; earlier waves have not passed yet."
     if assignment.next_attempt_at is not None:
         return f"The last attempt ended{_why(assignment)}; the next one follows at {_time(assignment.next_attempt_at)}."
-    if other is not None:
-        return f"The vehicle waits until it is done with {other.campaign}: one order at a time."
+    if obstacle is not None:
+        return obstacle
     return "The vehicle's turn has come and it waits for room among the vehicles in flight, or for the next tick."
 
 

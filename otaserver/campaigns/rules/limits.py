@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-VERIFICATION_FAILED = "verification_failed"
+from otaserver.campaigns.rules.failures import VERIFICATION_FAILED
 
 
 @dataclass(frozen=True)

@@ -6,15 +6,13 @@ what runs and outranks them; it says nothing of how well it runs.
 
 from dataclasses import dataclass
 
+from otaserver.campaigns.rules.failures import (
+    HEALTH_FAILED,
+    PASSING_CODES,
+    REFUSAL_CODES,
+    WITHDRAWN,
+)
 from otaserver.campaigns.states import STOPPABLE_STATES, AssignmentState, ReportOutcome, ReportPhase
-
-DOWNLOAD_FAILED = "download_failed"
-HEALTH_FAILED = "health_failed"
-REVERTED = "reverted"
-WITHDRAWN = "withdrawn"
-# Said before anything was installed, these may pass: another attempt follows.
-PASSING_CODES = frozenset({DOWNLOAD_FAILED, "interrupted", "internal"})
-REFUSAL_CODES = frozenset({"precondition_failed", "consent_refused", WITHDRAWN})
 
 # The server gave up on these, yet the vehicle may carry the order out.
 _GIVEN_UP = frozenset({AssignmentState.WAITING, AssignmentState.WITHDRAWN, AssignmentState.LAPSED})

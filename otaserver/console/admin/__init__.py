@@ -1,6 +1,16 @@
 from otaserver.console.admin.campaigns import AssignmentAdmin, CampaignAdmin
+from otaserver.console.admin.incidents import SoftwareChangeAdmin, WorkshopCaseAdmin
 from otaserver.console.admin.records import EntryAdmin
 from otaserver.console.admin.software import PackageAdmin, ReleaseAdmin
 from otaserver.console.admin.vehicles import VehicleAdmin
 
-__all__ = ["AssignmentAdmin", "CampaignAdmin", "EntryAdmin", "PackageAdmin", "ReleaseAdmin", "VehicleAdmin"]
+__all__ = [
+    "AssignmentAdmin",
+    "CampaignAdmin",
+    "EntryAdmin",
+    "PackageAdmin",
+    "ReleaseAdmin",
+    "SoftwareChangeAdmin",
+    "VehicleAdmin",
+    "WorkshopCaseAdmin",
+]

@@ -58,6 +58,8 @@ class CampaignAdmin(ReadOnlyAdmin):
                 "fields": [
                     ("offer_timeout_seconds", "download_timeout_seconds", "install_timeout_seconds"),
                     ("max_attempts", "retry_seconds", "grace_hours"),
+                    ("priority", "halt_action", "foreign_software"),
+                    "requires",
                 ],
             },
         ),

@@ -5,9 +5,10 @@ from rest_framework import serializers
 from firmware_store.models import Release
 from otaserver.campaigns import queries
 from otaserver.campaigns.models import Assignment, Attempt, Campaign, Decision, Wave
-from otaserver.campaigns.states import WaveRule
+from otaserver.campaigns.states import HaltAction, WaveRule
 from otaserver.fleet.models import Group
-from otaserver.operator_api.serializers.fields import ExactField
+from otaserver.operator_api.serializers.fields import ExactField, PriorityField
+from otaserver.tenants.states import ForeignSoftware
 
 MAX_COUNT = 2**31 - 1
 MAX_SECONDS = 366 * 86400
@@ -32,6 +33,9 @@ SETTINGS = (
     "max_attempts",
     "retry_seconds",
     "grace_hours",
+    "priority",
+    "halt_action",
+    "foreign_software",
 )
 
 
@@ -69,6 +73,17 @@ class PlanDeclaration(serializers.Serializer[Any]):
     max_attempts = serializers.IntegerField(min_value=1, max_value=1000, required=False)
     retry_seconds = serializers.IntegerField(min_value=0, max_value=MAX_SECONDS, required=False)
     grace_hours = serializers.IntegerField(min_value=0, max_value=24 * 366, required=False, allow_null=True)
+    priority = PriorityField(required=False)
+    requires = serializers.ListField(
+        child=serializers.IntegerField(min_value=1, max_value=2**62),
+        max_length=20,
+        required=False,
+        help_text="campaigns, by id, that must have succeeded on a vehicle before this one goes there",
+    )
+    halt_action = serializers.ChoiceField(choices=HaltAction.choices, required=False)
+    foreign_software = serializers.ChoiceField(
+        choices=ForeignSoftware.choices, required=False, allow_blank=True, help_text="empty: as the tenant says"
+    )
 
 
 class RollbackDeclaration(serializers.Serializer[Any]):
@@ -120,6 +135,8 @@ class CampaignSerializer(serializers.ModelSerializer[Campaign]):
     release = NamedRelease()
     group = NamedGroup(allow_null=True)
     fallback_release = NamedRelease(allow_null=True)
+    priority = PriorityField()
+    requires = serializers.SerializerMethodField(help_text="ids of the campaigns that go before it on each vehicle")
 
     class Meta:
         model = Campaign
@@ -139,8 +156,12 @@ class CampaignSerializer(serializers.ModelSerializer[Campaign]):
             "starts_at",
             "started_at",
             "finished_at",
+            "requires",
             *SETTINGS,
         ]
+
+    def get_requires(self, campaign: Campaign) -> list[int]:
+        return [row.required_id for row in campaign.requirements.all()]
 
 
 class CountedWave(WaveSerializer):

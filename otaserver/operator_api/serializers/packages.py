@@ -107,6 +107,7 @@ class ConditionSerializer(serializers.ModelSerializer[ReleaseCondition]):
 class ReleaseSerializer(serializers.ModelSerializer[Release]):
     packages = ReleaseItemSerializer(source="items", many=True)
     conditions = ConditionSerializer(many=True)
+    stepping_stone = serializers.IntegerField(source="stepping_stone_id", allow_null=True)
 
     class Meta:
         model = Release
@@ -117,6 +118,7 @@ class ReleaseSerializer(serializers.ModelSerializer[Release]):
             "packages",
             "conditions",
             "notes",
+            "stepping_stone",
             "created_by",
             "created_at",
             "published_at",
@@ -140,3 +142,10 @@ class ReleaseDeclaration(serializers.Serializer[Any]):
     packages = serializers.ListField(child=ReleaseItemDeclaration(), min_length=1, max_length=500)
     conditions = serializers.ListField(child=ConditionDeclaration(), max_length=500, default=list)
     notes = NotesField(default=dict)
+    stepping_stone = serializers.IntegerField(
+        min_value=1,
+        max_value=2**62,
+        default=None,
+        allow_null=True,
+        help_text="the release that must run first: a vehicle with older software is taken there by the same campaign",
+    )

@@ -30,7 +30,8 @@ from otaserver.tenants.states import Permission
 class CampaignView(TenantView):
     def campaigns(self) -> QuerySet[Campaign]:
         rows = Campaign.objects.filter(tenant=self.caller.tenant)
-        return rows.select_related("tenant", "release", "group", "fallback_release")
+        rows = rows.select_related("tenant", "release", "group", "fallback_release")
+        return rows.prefetch_related("requirements")
 
     def release(self, pk: int) -> Release:
         return self.find(Release.objects.filter(tenant=self.caller.tenant), pk)
@@ -60,6 +61,7 @@ class CampaignList(CampaignView):
             group=self.find(Group.objects.filter(tenant=self.caller.tenant), wanted["group"]),
             waves=tuple(WavePlan(wave["percent"], wave["max_failed"]) for wave in wanted["waves"]),
             fallback_release=None if fallback is None else self.release(fallback),
+            requires=[self.find(self.campaigns(), pk) for pk in wanted.get("requires", ())],
             **{name: wanted[name] for name in SETTINGS if name in wanted},
         )
         campaign = operations.create_campaign(self.caller.tenant, plan, by=self.caller.actor, at=clock.now())

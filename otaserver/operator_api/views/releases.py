@@ -34,6 +34,7 @@ class ReleaseList(ReleaseView):
     @extend_schema(request=ReleaseDeclaration, responses={201: ReleaseSerializer})
     def post(self, request: Request) -> Response:
         wanted = self.received(ReleaseDeclaration)
+        stone = wanted["stepping_stone"]
         release = operations.create_release(
             self.caller.tenant,
             name=wanted["name"],
@@ -44,6 +45,7 @@ class ReleaseList(ReleaseView):
                 for one in wanted["conditions"]
             ],
             notes=wanted["notes"],
+            stepping_stone=None if stone is None else self.find(self.releases(), stone),
             by=self.caller.actor,
             at=clock.now(),
         )

@@ -14,7 +14,7 @@ from otaserver.operator_api.operations import change_tenant_settings
 from otaserver.operator_api.serializers.campaigns import Reason
 from otaserver.operator_api.views.base import TenantView
 from otaserver.tenants.models import Tenant
-from otaserver.tenants.states import PERMISSIONS, Permission
+from otaserver.tenants.states import PERMISSIONS, ForeignSoftware, Permission
 
 
 class MeSerializer(serializers.Serializer[Any]):
@@ -27,7 +27,15 @@ class MeSerializer(serializers.Serializer[Any]):
 class TenantSerializer(serializers.ModelSerializer[Tenant]):
     class Meta:
         model = Tenant
-        fields = ["name", "title", "polling_seconds", "has_public_targets", "stopped_at", "stopped_reason"]
+        fields = [
+            "name",
+            "title",
+            "polling_seconds",
+            "has_public_targets",
+            "foreign_software",
+            "stopped_at",
+            "stopped_reason",
+        ]
 
 
 class EntrySerializer(serializers.ModelSerializer[Entry]):
@@ -58,6 +66,7 @@ class TenantSettings(serializers.Serializer[Any]):
     title = serializers.CharField(max_length=200, required=False, allow_blank=True)
     polling_seconds = serializers.IntegerField(min_value=1, max_value=86400, required=False)
     has_public_targets = serializers.BooleanField(required=False)
+    foreign_software = serializers.ChoiceField(choices=ForeignSoftware.choices, required=False)
 
 
 class TenantDetail(TenantView):
