@@ -9,7 +9,15 @@ from playwright.sync_api import sync_playwright
 
 from otaserver.audit import operations as audit
 from otaserver.campaigns.models import Assignment, Attempt, Campaign, Decision, GateState, Report, Wave
-from otaserver.campaigns.states import AssignmentState, CampaignState, ReportOutcome, ReportPhase, Verdict, WaveState
+from otaserver.campaigns.states import (
+    IN_FLIGHT_STATES,
+    AssignmentState,
+    CampaignState,
+    ReportOutcome,
+    ReportPhase,
+    Verdict,
+    WaveState,
+)
 from otaserver.director.models import Direction, Manifest
 from otaserver.tenants.models import Member, User
 from otaserver.tenants.states import Role
@@ -58,6 +66,7 @@ def make_campaign(tenant, *, name="autumn rollout", vehicles=4, state=CampaignSt
             rank=index,
             stratum="gateway",
             offered_at=NOON,
+            due_at=NOON if state in IN_FLIGHT_STATES else None,
         )
         if index < len(states):
             _add_attempt(assignment, car, state)

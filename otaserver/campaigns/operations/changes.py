@@ -91,7 +91,7 @@ def _adopt(vehicle: Vehicle, waiting: QuerySet[Assignment], *, at: datetime) -> 
     """Settle the campaigns that wait to bring what the vehicle now has; it counts neither way."""
     adopted = None
     view = next(bundles.vehicle_views(vehicle.tenant, [vehicle.pk]))
-    for assignment in waiting.select_related("campaign__release"):
+    for assignment in _free(waiting):
         release = bundles.release_view(assignment.campaign.release)
         if release.route(view.candidate).match.verdict == Verdict.ALREADY_THERE:
             message = "The software came from elsewhere."
@@ -108,7 +108,7 @@ def _redrive(vehicle: Vehicle) -> Campaign | None:
     Its result stays counted as it was; it is brought back as often as the campaign tries a vehicle.
     """
     last = Assignment.objects.filter(vehicle=vehicle, state=AssignmentState.SUCCEEDED, campaign__state__in=_OPEN)
-    assignment = last.select_related("campaign").order_by("-settled_at", "-pk").first()
+    assignment = _free(last).order_by("-settled_at", "-pk").first()
     if assignment is None:
         return None
     campaign = assignment.campaign
@@ -119,6 +119,12 @@ def _redrive(vehicle: Vehicle) -> Campaign | None:
         AssignmentState.WAITING, settled_at=None, offered_at=None, installing_at=None, next_attempt_at=None
     )
     return campaign
+
+
+def _free(rows: QuerySet[Assignment]) -> QuerySet[Assignment]:
+    # The vehicle's row is held, and offers lock assignments before it: what they hold is theirs, and is not waited for.
+    free = rows.select_for_update(of=("self",), skip_locked=True, no_key=True)
+    return free.select_related("campaign__release")
 
 
 def _prune(vehicle: Vehicle) -> None:

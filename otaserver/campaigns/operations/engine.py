@@ -51,6 +51,7 @@ def advance_campaign(campaign_id: int, *, at: datetime) -> bool:
             drafts += rollbacks.clear_the_way(campaign, at=at)
         drafts += precedence.clear_the_way(campaign, at=at)
         has_more = campaign.state == CampaignState.RUNNING and offers.offer(campaign, at=at)
+        precedence.end_soaks(campaign, at=at)
     decisions.record(campaign, drafts)
     return has_more
 

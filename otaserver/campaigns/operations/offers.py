@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from django.db.models import F, Q, QuerySet
 
 from otaserver.campaigns.models import Assignment, Attempt, Campaign
-from otaserver.campaigns.operations import precedence
 from otaserver.campaigns.queries import build_order, bundles
 from otaserver.campaigns.queries import precedence as turns
 from otaserver.campaigns.rules import matching, stepping, waves
@@ -73,7 +72,6 @@ def offer(campaign: Campaign, *, at: datetime) -> bool:
             _supersede(assignments[view.pk], route.match, at=at)
     if fitting:
         _order(campaign, release, assignments, fitting, at=at)
-        precedence.end_soaks(campaign, assignments, at=at)
     return len(rows) == OFFER_CHUNK
 
 

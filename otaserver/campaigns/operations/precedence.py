@@ -131,17 +131,21 @@ def _lower_orders(campaign: Campaign, *, at: datetime) -> QuerySet[Assignment]:
     return locked.select_related("campaign")
 
 
-def end_soaks(campaign: Campaign, vehicles: Mapping[int, int], *, at: datetime) -> None:
-    """End other campaigns' soaks on vehicles that a safety recall has just ordered something of.
+def end_soaks(campaign: Campaign, *, at: datetime) -> None:
+    """End other campaigns' soaks on vehicles that have an order of this one, a safety recall.
 
     What shows from here on could be laid to either: they count neither way.
     """
-    is_recall = precedence.disturbs_soaks(priority=campaign.priority, kind=campaign.kind)
-    if not is_recall or campaign.kind == CampaignKind.ROLLBACK:
+    is_recall = campaign.kind == CampaignKind.ROLLOUT and precedence.disturbs_soaks(
+        priority=campaign.priority, kind=campaign.kind
+    )
+    if not is_recall:
         return
-    ordered = campaign.assignments.filter(vehicle__in=vehicles, state=AssignmentState.OFFERED).values("vehicle")
-    soaking = Assignment.objects.filter(vehicle__in=ordered, state=AssignmentState.SOAKING)
-    soaking.exclude(campaign=campaign).update(
+    ordered = campaign.assignments.filter(state__in=ACTIVE_STATES).values("vehicle")
+    soaking = Assignment.objects.filter(vehicle__in=ordered, state=AssignmentState.SOAKING).exclude(campaign=campaign)
+    # Rows that another worker holds are left to the next tick: this one holds rows of its own campaign already.
+    locked = soaking.select_for_update(of=("self",), skip_locked=True, no_key=True).order_by("pk")
+    Assignment.objects.filter(pk__in=list(locked.values_list("pk", flat=True))).update(
         state=AssignmentState.SUPERSEDED,
         settled_at=at,
         due_at=None,

@@ -11,7 +11,7 @@ from django.db.models import Count, Q
 
 from otaserver.campaigns.errors import AttemptNotFoundError, TooManyLogsError, TooManyReportsError
 from otaserver.campaigns.models import Assignment, Attempt, LogTail, Report
-from otaserver.campaigns.operations import assignments, hops
+from otaserver.campaigns.operations import assignments, hops, retries
 from otaserver.campaigns.rules import deadlines
 from otaserver.campaigns.rules.reports import Claim, Move, after_claim
 from otaserver.campaigns.states import STOPPABLE_STATES, AssignmentState, ReportOutcome, ReportPhase
@@ -182,14 +182,9 @@ def _carry_out(
     message: str,
     at: datetime,
 ) -> None:
-    next_attempt_at = None
+    next_attempt_at: datetime | None = None
     if decided.may_retry:
-        campaign = assignment.campaign
-        failures = 1 + assignment.attempts.filter(outcome=ReportOutcome.FAILURE).exclude(pk=attempt.pk).count()
-        if failures >= campaign.max_attempts:
-            state = AssignmentState.LAPSED
-        else:
-            next_attempt_at = at + deadlines.retry_delay(campaign.retry_seconds, failures=failures)
+        state, next_attempt_at = retries.after(assignment, attempt, decided.outcome, at=at)
     if state not in _TELLING:
         code = message = ""
     assignments.move(

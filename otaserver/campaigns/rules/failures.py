@@ -287,4 +287,8 @@ def codes(failures: Iterable[Failure], *, origin: FailureOrigin, is_retried: boo
 # Said before anything was installed, these may pass: another attempt follows.
 PASSING_CODES = codes(_FAILURES, origin=_S.VEHICLE, is_retried=True, counts=Counts.NEUTRAL)
 REFUSAL_CODES = codes(_FAILURES, origin=_S.VEHICLE, is_retried=False, counts=Counts.NEUTRAL)
+# What the server itself shed. Should a client end its attempt for that, another follows, and this one does not count.
+SHED_CODES = frozenset(
+    one.code for one in _FAILURES if one.category == _C.SERVER and one.origin == _S.REQUEST and one.is_retried
+)
 HANDS_CODES = frozenset(failure.code for failure in _FAILURES if failure.needs_hands)

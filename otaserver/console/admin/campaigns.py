@@ -59,7 +59,7 @@ class CampaignAdmin(ReadOnlyAdmin):
                     ("offer_timeout_seconds", "download_timeout_seconds", "install_timeout_seconds"),
                     ("max_attempts", "retry_seconds", "grace_hours"),
                     ("priority", "halt_action", "foreign_software"),
-                    "requires",
+                    "required_first",
                 ],
             },
         ),
@@ -83,6 +83,10 @@ class CampaignAdmin(ReadOnlyAdmin):
     @admin.display(description="vehicles")
     def progress(self, campaign: Any) -> str:
         return str(campaign.shown_progress.sentence)
+
+    @admin.display(description="requires")
+    def required_first(self, campaign: Campaign) -> str:
+        return ", ".join(str(row.required) for row in campaign.requirements.select_related("required")) or NOTHING
 
     def tables(self, row: Campaign) -> Sequence[Table]:
         return [_waves(row), _gate(row), _failures(row), _decisions(row)]
