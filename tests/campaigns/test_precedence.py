@@ -154,6 +154,8 @@ def test_no_more_is_taken_away_than_there_is_room_for():
     tick(feature)
     recall = garage.start(priority=RECALL, max_in_flight=1)
 
+    # The second time the vehicle has not heard yet of the first.
+    tick(recall)
     tick(recall)
 
     assert sorted(states(feature)) == ["offered"] * 3 + ["withdrawing"]

@@ -103,28 +103,44 @@ def clear_the_way(campaign: Campaign, *, at: datetime) -> list[Decision]:
 
     Those vehicles wait again in their own campaigns. No more are withdrawn than this campaign has room for.
     """
-    in_flight = campaign.assignments.filter(state__in=IN_FLIGHT_STATES).count()
-    room = waves.room(max_in_flight=campaign.max_in_flight, in_flight=in_flight, chunk=assignments.LAPSE_CHUNK)
+    lower = Campaign.objects.filter(tenant=campaign.tenant_id, priority__gt=campaign.priority)
+    lower = lower.filter(started_at__isnull=False).exclude(state=CampaignState.COMPLETED)
+    if not lower.exists():
+        return []
+    room = _room(campaign, lower, at=at)
     if not room:
         return []
     by_campaign: dict[Campaign, list[Assignment]] = {}
-    for assignment in _lower_orders(campaign, at=at)[:room]:
+    for assignment in _standing(campaign, lower, at=at)[:room]:
         by_campaign.setdefault(assignment.campaign, []).append(assignment)
-    for lower, found in by_campaign.items():
+    for other, found in by_campaign.items():
         message = f"{campaign} goes first: {campaign.get_priority_display().lower()}."
-        assignments.withdraw_some(lower, found, code=OUTRANKED, message=message, at=at)
+        assignments.withdraw_some(other, found, code=OUTRANKED, message=message, at=at)
     if not by_campaign:
         return []
     count = sum(len(found) for found in by_campaign.values())
-    names = sorted(lower.name for lower in by_campaign)
+    names = sorted(other.name for other in by_campaign)
     sentence = f"Orders of {', '.join(names)} were withdrawn from {decisions.vehicles(count)} to go first."
     return [decisions.draft(campaign, "campaign.overrode", sentence, by=ENGINE, at=at, campaigns=names, vehicles=count)]
 
 
-def _lower_orders(campaign: Campaign, *, at: datetime) -> QuerySet[Assignment]:
+def _room(campaign: Campaign, lower: QuerySet[Campaign], *, at: datetime) -> int:
+    """Return for how many vehicles more there is room, those counted that have not heard yet that they are free."""
+    if campaign.max_in_flight is None:
+        return assignments.LAPSE_CHUNK
+    becoming_free = Assignment.objects.filter(
+        state=AssignmentState.WITHDRAWING,
+        campaign__in=lower.values("pk"),
+        vehicle__in=queries.ready(campaign, at=at).values("vehicle"),
+    )
+    in_flight = campaign.assignments.filter(state__in=IN_FLIGHT_STATES).count() + becoming_free.count()
+    return waves.room(max_in_flight=campaign.max_in_flight, in_flight=in_flight, chunk=assignments.LAPSE_CHUNK)
+
+
+def _standing(campaign: Campaign, lower: QuerySet[Campaign], *, at: datetime) -> QuerySet[Assignment]:
     in_turn = queries.ready(campaign, at=at)
     standing = Assignment.objects.filter(
-        state__in=STOPPABLE_STATES, campaign__priority__gt=campaign.priority, vehicle__in=in_turn.values("vehicle")
+        state__in=STOPPABLE_STATES, campaign__in=lower.values("pk"), vehicle__in=in_turn.values("vehicle")
     )
     # Rows that another worker holds are left to the next tick: this one holds rows of its own campaign already.
     locked = standing.select_for_update(of=("self",), skip_locked=True, no_key=True).order_by("pk")

@@ -100,8 +100,8 @@ def close_case(case: WorkshopCase, *, note: str, by: str, at: datetime) -> None:
 def close_proved(vehicle: Vehicle, computers: Sequence[Computer], proved: Collection[str], *, at: datetime) -> None:
     """Close a vehicle's case once one manifest proves that it runs a release that is known to be good.
 
-    Good is the way back of the campaign in which it failed, that campaign's own release unless it was stopped, and
-    what the tenant's last completed campaigns brought.
+    Good is the way back of the campaign in which it failed, a stepping stone on its way, that campaign's own release
+    unless it was stopped, and what the tenant's last completed campaigns brought.
     """
     case = WorkshopCase.objects.filter(vehicle=vehicle, closed_at=None).select_related("assignment__campaign").first()
     if case is None:
@@ -122,4 +122,5 @@ def _good_releases(vehicle: Vehicle, case: WorkshopCase) -> QuerySet[Release]:
         campaign = case.assignment.campaign
         wanted |= {campaign.fallback_release_id} if campaign.fallback_release_id else set()
         wanted |= {campaign.release_id} if campaign.state not in _BAD else set()
+        wanted |= set(case.assignment.attempts.filter(stone__isnull=False).values_list("stone", flat=True))
     return Release.objects.filter(pk__in=wanted).order_by("pk")
