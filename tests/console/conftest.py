@@ -8,7 +8,17 @@ from django.test import Client
 from playwright.sync_api import sync_playwright
 
 from otaserver.audit import operations as audit
-from otaserver.campaigns.models import Assignment, Attempt, Campaign, Decision, GateState, Report, Wave
+from otaserver.campaigns.models import (
+    Assignment,
+    Attempt,
+    Campaign,
+    Decision,
+    GateState,
+    Report,
+    SoftwareChange,
+    Wave,
+    WorkshopCase,
+)
 from otaserver.campaigns.states import (
     IN_FLIGHT_STATES,
     AssignmentState,
@@ -80,6 +90,10 @@ def make_campaign(tenant, *, name="autumn rollout", vehicles=4, state=CampaignSt
     GateState.objects.create(campaign=campaign, successes=1, failures=1, statistic=1.37)
     Decision.objects.create(
         campaign=campaign, wave=first, at=NOON, kind="wave_opened", actor="engine", sentence="Wave 1 opens with 3 of 4."
+    )
+    WorkshopCase.objects.create(vehicle=cars[0], code="silent", reason="Nothing was heard.", opened_at=NOON)
+    SoftwareChange.objects.create(
+        vehicle=cars[0], ecu_serial="a", to_target="b", to_sha256="c", at=NOON, cause="foreign", policy="flag"
     )
     audit.record("campaign.started", campaign, tenant=tenant, by="mia", at=NOON)
     return campaign
