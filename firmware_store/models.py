@@ -65,9 +65,18 @@ class Release(models.Model):
     created_by = models.CharField(max_length=200)
     created_at = models.DateTimeField()
     published_at = models.DateTimeField(null=True, blank=True)
+    # What must have run before it: a vehicle with older software is taken there first.
+    stepping_stone = models.ForeignKey("self", models.PROTECT, related_name="next_releases", null=True, blank=True)
 
     class Meta:
-        constraints = [models.UniqueConstraint("tenant", "name", "version", name="release_version_once_per_tenant")]
+        constraints = [
+            models.UniqueConstraint("tenant", "name", "version", name="release_version_once_per_tenant"),
+            # Set once, when the release is made: so that no chain of stones can come back to where it began.
+            models.CheckConstraint(
+                name="release_stepping_stone_is_earlier",
+                condition=Q(stepping_stone=None) | Q(stepping_stone__lt=F("id")),
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.name} {self.version}"

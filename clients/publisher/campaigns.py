@@ -29,12 +29,14 @@ class Campaigns:
         group: str,
         waves: Sequence[Mapping[str, Any]],
         fallback: tuple[str, str] | None = None,
+        requires: Sequence[str] = (),
         settings: Mapping[str, Any] | None = None,
     ) -> Any:
         """Create a draft that brings a release (name and version) to a group in waves.
 
-        `waves` are objects like `{"percent": "5", "max_failed": 0}`, or with `count` or `group` (its name) in place of
-        `percent`; `settings` are further fields of the API's plan.
+        `requires` are the names of campaigns that must have succeeded on a vehicle first. `waves` are objects like
+        `{"percent": "5", "max_failed": 0}`, or with `count` or `group` (its name) in place of `percent`; `settings` are
+        further fields of the API's plan.
         """
         plan: dict[str, Any] = {
             **(settings or {}),
@@ -45,6 +47,8 @@ class Campaigns:
         }
         if fallback is not None:
             plan["fallback_release"] = self._releases.find(*fallback)["id"]
+        if requires:
+            plan["requires"] = [self.find(each)["id"] for each in requires]
         return self._api.post("/campaigns", plan)
 
     def suggest(self, *, release: tuple[str, str], group: str, failure_budget: int, growth: int | None = None) -> Any:

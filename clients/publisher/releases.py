@@ -44,8 +44,13 @@ class Releases:
         signals: Sequence[Signal] = (),
         halt_codes: Sequence[str] = (),
         notes: Mapping[str, str] | None = None,
+        stepping_stone: tuple[str, str] | None = None,
     ) -> Any:
-        """Create a release of published packages, given as target name and place in the order of installation."""
+        """Create a release of published packages, given as target name and place in the order of installation.
+
+        `stepping_stone` is the name and version of the release that must run first.
+        """
+        stone = None if stepping_stone is None else self.find(*stepping_stone)["id"]
         return self._api.post(
             "/releases",
             {
@@ -62,6 +67,7 @@ class Releases:
                 "signals": [asdict(each) for each in signals],
                 "halt_codes": list(halt_codes),
                 "notes": dict(notes or {}),
+                **({} if stone is None else {"stepping_stone": stone}),
             },
         )
 

@@ -22,6 +22,8 @@ from otaserver.audit import operations as audit
 from otaserver.tenants.models import Tenant
 
 MAX_POSITION = 32767
+# So many orders one assignment may take at most, beside its retries.
+MAX_STONES = 8
 
 
 @transaction.atomic
@@ -35,6 +37,7 @@ def create_release(
     signals: Sequence[Signal] = (),
     halt_codes: Sequence[str] = (),
     notes: Mapping[str, str] | None = None,
+    stepping_stone: Release | None = None,
     by: str,
     at: datetime,
 ) -> Release:
@@ -46,7 +49,7 @@ def create_release(
         ReleaseHardwareTwiceError: two packages fit the same hardware id.
         ReleaseConditionsError: the conditions contradict the packages or each other.
         ReleaseSignalsError: a signal, or a code that halts, is out of its form or stated twice.
-        ReleaseRefusedError: a value is out of its form.
+        ReleaseRefusedError: a value is out of its form, or the stepping stone cannot be one.
         ReleaseExistsError: the tenant has a release of this name and version.
     """
     _check_form(name, version, [position for _, position in packages], notes or {})
@@ -54,6 +57,7 @@ def create_release(
     problem = health.signals_problem(signals) or health.halt_codes_problem(halt_codes)
     if problem:
         raise ReleaseSignalsError(problem)
+    _check_stone(tenant, stepping_stone)
     try:
         with transaction.atomic():
             release = Release.objects.create(
@@ -62,6 +66,7 @@ def create_release(
                 version=version,
                 notes=dict(notes or {}),
                 halt_codes=sorted(halt_codes),
+                stepping_stone=stepping_stone,
                 created_by=by,
                 created_at=at,
                 published_at=at,
@@ -85,6 +90,7 @@ def create_release(
         packages=[package.target_name for package, _ in packages],
         **({"signals": [asdict(one) for one in signals]} if signals else {}),
         **({"halt_codes": sorted(halt_codes)} if halt_codes else {}),
+        **({} if stepping_stone is None else {"stepping_stone": str(stepping_stone)}),
     )
     return release
 
@@ -117,3 +123,15 @@ def _check_packages(tenant: Tenant, packages: Sequence[Package], conditions: Seq
     problem = rules.conditions_problem(conditions, facts)
     if problem:
         raise ReleaseConditionsError(problem)
+
+
+def _check_stone(tenant: Tenant, stone: Release | None) -> None:
+    if stone is None:
+        return
+    if stone.tenant_id != tenant.pk or stone.published_at is None:
+        raise ReleaseRefusedError(f"{stone} is no published release of this tenant, and cannot be a stepping stone.")
+    length, earlier = 1, stone
+    while earlier.stepping_stone is not None:
+        length, earlier = length + 1, earlier.stepping_stone
+    if length > MAX_STONES:
+        raise ReleaseRefusedError(f"{length} stepping stones before a release are too many; at most {MAX_STONES} are.")

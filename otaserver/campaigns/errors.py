@@ -109,3 +109,7 @@ class TooManyLogsError(RefusedError):
 
 class SignalRefusedError(RefusedError):
     code = "health.refused"
+
+
+class WorkshopCaseClosedError(ConflictError):
+    code = "workshop_case.closed"

@@ -10,17 +10,21 @@ from django.db.models import F, Q
 
 from firmware_store.models import Release, ReleaseSignal
 from otaserver.campaigns import records  # noqa: F401 - its models belong to this app too
+from otaserver.campaigns.record_models import CampaignRequirement, SoftwareChange, WorkshopCase
 from otaserver.campaigns.states import (
     ACTIVE_STATES,
     ASSIGNMENT_TRANSITIONS,
     CAMPAIGN_TRANSITIONS,
+    IN_FLIGHT_STATES,
     NEUTRAL_STATES,
     WAVE_TRANSITIONS,
     AssignmentState,
     CampaignKind,
+    CampaignPriority,
     CampaignState,
     Consent,
     ConsentDecision,
+    HaltAction,
     ReportOutcome,
     ReportPhase,
     Verdict,
@@ -30,6 +34,27 @@ from otaserver.campaigns.states import (
 from otaserver.fleet.models import Configuration, Group, Vehicle
 from otaserver.statemachine import StatefulModel
 from otaserver.tenants.models import Tenant
+from otaserver.tenants.states import ForeignSoftware
+
+__all__ = [
+    "Assignment",
+    "Attempt",
+    "Blackout",
+    "Campaign",
+    "CampaignRequirement",
+    "ConsentRecord",
+    "ControlBlock",
+    "Decision",
+    "GateState",
+    "HealthReading",
+    "LogTail",
+    "Report",
+    "SignalState",
+    "SoftwareChange",
+    "Wave",
+    "Window",
+    "WorkshopCase",
+]
 
 
 class CampaignQuerySet(models.QuerySet["Campaign"]):
@@ -99,6 +124,14 @@ class Campaign(StatefulModel):
     unknown_timeout_seconds = models.PositiveIntegerField(default=90 * 86400)
     # Null: online permit; a number: hours for which a vehicle without contact may still install.
     grace_hours = models.PositiveIntegerField(null=True, blank=True)
+    priority = models.PositiveSmallIntegerField(choices=CampaignPriority.choices, default=CampaignPriority.QUALITY)
+    # A vehicle waits until each of these has succeeded on it.
+    requires = models.ManyToManyField(
+        "self", through=CampaignRequirement, symmetrical=False, related_name="required_by"
+    )
+    halt_action = models.CharField(max_length=20, choices=HaltAction.choices, default=HaltAction.WITHDRAW)
+    # What becomes of software that no order put on a vehicle of it; empty: as the tenant says.
+    foreign_software = models.CharField(max_length=20, choices=ForeignSoftware.choices, blank=True)
 
     # When (`Window` holds the recurring windows). From its end on nothing is offered and what is pending is withdrawn.
     ends_at = models.DateTimeField(null=True, blank=True)
@@ -168,6 +201,13 @@ class Campaign(StatefulModel):
                     Q(consent__in=[Consent.NONE, Consent.ASK])
                     & Q(consent_postponements=None, consent_deadline_seconds=None)
                 ),
+            ),
+            models.CheckConstraint(
+                name="campaign_priority_is_a_class", condition=Q(priority__in=list(CampaignPriority.values))
+            ),
+            models.CheckConstraint(
+                name="campaign_rolls_back_to_a_fallback",
+                condition=~Q(halt_action=HaltAction.ROLL_BACK) | Q(fallback_release__isnull=False),
             ),
         ]
 
@@ -276,6 +316,11 @@ class Assignment(StatefulModel):
             models.UniqueConstraint(
                 "vehicle", name="assignment_one_active_per_vehicle", condition=Q(state__in=sorted(ACTIVE_STATES))
             ),
+            # Nothing waits for ever.
+            models.CheckConstraint(
+                name="assignment_active_has_due_time",
+                condition=~Q(state__in=sorted(IN_FLIGHT_STATES)) | Q(due_at__isnull=False),
+            ),
             models.CheckConstraint(
                 name="assignment_excluded_means_unfit",
                 condition=(
@@ -318,6 +363,9 @@ class Assignment(StatefulModel):
                 name="assignment_unjudged",
                 condition=Q(installing_at__isnull=False, is_judged=False),
             ),
+            models.Index(
+                "code", "settled_at", name="assignment_failed_by_code", condition=Q(state=AssignmentState.FAILED)
+            ),
         ]
 
     def __str__(self) -> str:
@@ -331,6 +379,8 @@ class Attempt(models.Model):
     assignment = models.ForeignKey(Assignment, models.CASCADE, related_name="attempts")
     vehicle = models.ForeignKey(Vehicle, models.CASCADE, related_name="attempts")
     number = models.PositiveIntegerField()
+    # The stepping stone that it ordered; null: the campaign's own release.
+    stone = models.ForeignKey(Release, models.PROTECT, related_name="+", null=True, blank=True)
     # What was asked of the vehicle: {ecu serial: package id}.
     packages = models.JSONField(default=dict)
     # What it makes the vehicle fetch at most, in bytes: each package once, however many ECUs take it.

@@ -2,13 +2,30 @@
 
 from collections.abc import Mapping
 
-from django.db.models import TextChoices
+from django.db.models import IntegerChoices, TextChoices
 
 
 class CampaignKind(TextChoices):
     ROLLOUT = "rollout"
     ROLLBACK = "rollback"
     DIRECT = "direct"  # a release to one vehicle on a test bench, without gate, waves and approval
+
+
+class CampaignPriority(IntegerChoices):
+    """Which campaign goes first where several want the same vehicle: the lower number."""
+
+    SAFETY_RECALL = 0
+    SECURITY = 1
+    QUALITY = 2
+    FEATURE = 3
+
+
+class HaltAction(TextChoices):
+    """What the engine's own halt does beyond offering nothing more; a person's stop always withdraws."""
+
+    WITHDRAW = "withdraw"  # take back every order that is not being installed
+    HOLD_OFFERS = "hold_offers"  # let orders that stand go on
+    ROLL_BACK = "roll_back"  # withdraw, and bring back what runs the release already
 
 
 class CampaignState(TextChoices):
@@ -115,8 +132,11 @@ ASSIGNMENT_TRANSITIONS: Mapping[str, frozenset[str]] = {
     AssignmentState.DOWNLOADED: _BEFORE_INSTALL - {AssignmentState.DOWNLOADED},
     AssignmentState.HELD: _BEFORE_INSTALL - {AssignmentState.HELD},
     # `installing` is never interrupted: it ends by evidence, by a report, or in silence, which is a failure. Held: the
-    # vehicle says itself that its window shut before it had switched to the new software.
-    AssignmentState.INSTALLING: frozenset({AssignmentState.SOAKING, AssignmentState.FAILED, AssignmentState.HELD}),
+    # vehicle says itself that its window shut before it had switched to the new software. Back to waiting: a stepping
+    # stone was proved to run, and the next hop has its turn.
+    AssignmentState.INSTALLING: frozenset(
+        {AssignmentState.SOAKING, AssignmentState.FAILED, AssignmentState.HELD, AssignmentState.WAITING}
+    ),
     AssignmentState.SOAKING: frozenset({AssignmentState.SUCCEEDED, AssignmentState.FAILED, AssignmentState.SUPERSEDED}),
     AssignmentState.WITHDRAWING: _LATE | {AssignmentState.WITHDRAWN, AssignmentState.REFUSED},
     # A person resumes a stopped campaign: what was withdrawn waits again.
@@ -126,7 +146,8 @@ ASSIGNMENT_TRANSITIONS: Mapping[str, frozenset[str]] = {
     # Evidence outranks reports and silence: the vehicle has proved that it runs the new software.
     AssignmentState.FAILED: frozenset({AssignmentState.SOAKING}),
     AssignmentState.REFUSED: frozenset({AssignmentState.SOAKING, AssignmentState.WAITING}),
-    AssignmentState.SUCCEEDED: frozenset(),
+    # Back to waiting: other software arrived from elsewhere, and the policy is to bring ours back.
+    AssignmentState.SUCCEEDED: frozenset({AssignmentState.WAITING}),
     AssignmentState.SUPERSEDED: frozenset({AssignmentState.WAITING}),
 }
 
@@ -220,3 +241,36 @@ class GateVerdict(TextChoices):
     UNDECIDED = "undecided"
     PASS = "pass"
     HALT = "halt"
+
+
+class ChangeCause(TextChoices):
+    """How the software that an ECU proves came there."""
+
+    FIRST = "first"  # what it ran when it was first heard of
+    ORDER = "order"
+    REVERTED = "reverted"  # back from what was ordered to what ran before
+    FOREIGN = "foreign"  # no order of ours put it there
+
+
+class FailureCategory(TextChoices):
+    NETWORK = "network"
+    STORAGE = "storage"
+    VEHICLE_STATE = "vehicle_state"
+    OWNER = "owner"
+    SOFTWARE = "software"
+    SECURITY = "security"
+    SERVER = "server"
+
+
+class FailureOrigin(TextChoices):
+    """Who says it, and of what."""
+
+    VEHICLE = "vehicle"  # how a vehicle ends or holds an attempt
+    VERIFICATION = "verification"  # why its verification refused; in its manifests and logs
+    SERVER = "server"  # what the server decides of an attempt or an assignment
+    REQUEST = "request"  # why one request came to nothing; no attempt ends by it
+
+
+class Counts(TextChoices):
+    FAILURE = "failure"
+    NEUTRAL = "neutral"

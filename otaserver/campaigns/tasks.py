@@ -25,4 +25,14 @@ def advance_campaign(*, campaign_id: int) -> None:
 @shared_task(ignore_result=True, acks_late=True)
 def lapse() -> None:
     """Close what is past its due time in campaigns that no longer run: halted, cancelled, completed ones."""
-    operations.lapse_due(clock.now())
+    at = clock.now()
+    operations.lapse_due(at)
+    operations.open_failed_cases(at)
+
+
+@shared_task(ignore_result=True, acks_late=True)
+def reconcile() -> None:
+    """Bring together what may disagree: assignments, attempts, and what vehicles are directed to."""
+    at = clock.now()
+    operations.sweep(at)
+    operations.open_exhausted_cases(at)

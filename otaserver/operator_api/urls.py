@@ -3,7 +3,7 @@
 from django.urls import URLPattern, URLResolver, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
-from otaserver.operator_api.views import campaigns, fleet, packages, releases, tenant, timing, trust
+from otaserver.operator_api.views import campaigns, fleet, incidents, packages, releases, tenant, timing, trust
 from otaserver.operator_api.views.actions import CAMPAIGN_ACTIONS
 
 app_name = "operator_api"
@@ -54,5 +54,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("blackouts/<int:pk>", timing.BlackoutDetail.as_view()),
     path("blackouts/<int:pk>/lift", timing.BlackoutLift.as_view()),
     path("vehicles/<str:vehicle_id>/time-zone", timing.VehicleTimeZone.as_view()),
+    path("failure-codes", incidents.FailureCodeList.as_view()),
+    path("workshop-cases", incidents.WorkshopCaseList.as_view()),
+    path("workshop-cases/<int:pk>/close", incidents.WorkshopCaseClose.as_view()),
+    path("software-changes", incidents.SoftwareChangeList.as_view()),
     path("waves/<int:pk>/decide", campaigns.WaveDecide.as_view()),
 ]

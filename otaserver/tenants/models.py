@@ -5,7 +5,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Lower
 
-from otaserver.tenants.states import Role
+from otaserver.tenants.states import ForeignSoftware, Role
 
 
 class User(AbstractUser):
@@ -21,6 +21,7 @@ class Tenant(models.Model):
     created_at = models.DateTimeField()
     polling_seconds = models.PositiveIntegerField(default=300)
     has_public_targets = models.BooleanField(default=False)
+    foreign_software = models.CharField(max_length=20, choices=ForeignSoftware.choices, default=ForeignSoftware.FLAG)
     # The emergency stop for everything that this tenant runs.
     stopped_at = models.DateTimeField(null=True, blank=True)
     stopped_reason = models.TextField(blank=True)

@@ -37,3 +37,11 @@ PERMISSIONS: dict[str, frozenset[Permission]] = {
     Role.AUDITOR: frozenset({Permission.VIEW, Permission.AUDIT}),
     Role.ADMINISTRATOR: _ALL,
 }
+
+
+class ForeignSoftware(TextChoices):
+    """What is done where a vehicle proves software that no order put there (a workshop flash)."""
+
+    ADOPT = "adopt"  # take it as the vehicle's state, and a campaign that wanted the same as settled
+    FLAG = "flag"  # show it to an operator
+    REDRIVE = "redrive"  # order our release again where an open campaign covers the vehicle; else flag

@@ -8,8 +8,27 @@ from django.test import Client
 from playwright.sync_api import sync_playwright
 
 from otaserver.audit import operations as audit
-from otaserver.campaigns.models import Assignment, Attempt, Blackout, Campaign, Decision, GateState, Report, Wave
-from otaserver.campaigns.states import AssignmentState, CampaignState, ReportOutcome, ReportPhase, Verdict, WaveState
+from otaserver.campaigns.models import (
+    Assignment,
+    Attempt,
+    Blackout,
+    Campaign,
+    Decision,
+    GateState,
+    Report,
+    SoftwareChange,
+    Wave,
+    WorkshopCase,
+)
+from otaserver.campaigns.states import (
+    IN_FLIGHT_STATES,
+    AssignmentState,
+    CampaignState,
+    ReportOutcome,
+    ReportPhase,
+    Verdict,
+    WaveState,
+)
 from otaserver.director.models import Direction, Manifest
 from otaserver.tenants.models import Member, User
 from otaserver.tenants.states import Role
@@ -61,6 +80,7 @@ def make_campaign(tenant, *, name="autumn rollout", vehicles=4, state=CampaignSt
             rank=index,
             stratum="gateway",
             offered_at=NOON,
+            due_at=NOON if state in IN_FLIGHT_STATES else None,
         )
         if index < len(states):
             _add_attempt(assignment, car, state)
@@ -74,6 +94,10 @@ def make_campaign(tenant, *, name="autumn rollout", vehicles=4, state=CampaignSt
     GateState.objects.create(campaign=campaign, successes=1, failures=1, statistic=1.37)
     Decision.objects.create(
         campaign=campaign, wave=first, at=NOON, kind="wave_opened", actor="engine", sentence="Wave 1 opens with 3 of 4."
+    )
+    WorkshopCase.objects.create(vehicle=cars[0], code="silent", reason="Nothing was heard.", opened_at=NOON)
+    SoftwareChange.objects.create(
+        vehicle=cars[0], ecu_serial="a", to_target="b", to_sha256="c", at=NOON, cause="foreign", policy="flag"
     )
     audit.record("campaign.started", campaign, tenant=tenant, by="mia", at=NOON)
     return campaign

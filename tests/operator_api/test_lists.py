@@ -2,7 +2,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from otaserver.campaigns.models import Assignment, Attempt, Campaign, Decision, Wave
+from otaserver.campaigns.models import Assignment, Attempt, Campaign, Decision, SoftwareChange, Wave, WorkshopCase
 from otaserver.campaigns.states import AssignmentState
 from otaserver.fleet import operations as fleet
 from tests.factories import NOON, make_group, make_package, make_release, make_vehicle
@@ -45,6 +45,19 @@ class Fleet:
         assignment = Assignment.objects.create(
             campaign=self.campaign, vehicle=vehicle, wave=self.wave, rank=self.count, state=AssignmentState.WAITING
         )
+        WorkshopCase.objects.create(
+            vehicle=vehicle, assignment=assignment, code="silent", reason="Silent.", opened_at=NOON
+        )
+        SoftwareChange.objects.create(
+            vehicle=vehicle,
+            ecu_serial="a",
+            to_target="b",
+            to_sha256="c",
+            at=NOON,
+            cause="foreign",
+            policy="flag",
+            campaign=self.campaign,
+        )
         Attempt.objects.create(assignment=assignment, vehicle=vehicle, number=1, opened_at=NOON)
         Decision.objects.create(
             campaign=self.campaign, wave=self.wave, at=NOON, kind="wave.opened", actor="engine", sentence="Opened."
@@ -64,6 +77,8 @@ LISTS = [
     "/campaigns/{campaign}/waves",
     "/campaigns/{campaign}/assignments",
     "/campaigns/{campaign}/decisions",
+    "/workshop-cases?open=true",
+    "/software-changes?policy=flag",
     "/audit",
 ]
 

@@ -3,7 +3,7 @@
 import pytest
 
 from otaserver.audit.models import Entry
-from otaserver.campaigns.models import Assignment, Blackout, Campaign, Wave
+from otaserver.campaigns.models import Assignment, Blackout, Campaign, SoftwareChange, Wave, WorkshopCase
 from otaserver.fleet.models import Group
 from tests.factories import NOON, make_group, make_package, make_release, make_vehicle
 
@@ -23,7 +23,10 @@ def foreign(tenant):
     blackout = Blackout.objects.create(
         tenant=tenant, name="freeze", reason="x", starts_at=NOON, created_by="test", created_at=NOON
     )
+    case = WorkshopCase.objects.create(vehicle=vehicle, code="silent", reason="Silent.", opened_at=NOON)
+    SoftwareChange.objects.create(vehicle=vehicle, ecu_serial="a", to_target="b", to_sha256="c", at=NOON, cause="first")
     return {
+        "case": case.pk,
         "package": package.pk,
         "release": release.pk,
         "group": group.pk,
@@ -72,6 +75,7 @@ REQUESTS = [
     ("POST", "/campaigns/{campaign}/cancel", REASON),
     ("POST", "/campaigns/{campaign}/stop", REASON),
     ("POST", "/campaigns/{campaign}/rollback", {"name": "back"}),
+    ("POST", "/workshop-cases/{case}/close", {"note": "Flashed."}),
     ("POST", "/waves/{wave}/decide", REASON | {"passed": True}),
     ("POST", "/blackouts", REASON | {"name": "a", "group": "{group}"}),
     ("GET", "/blackouts/{blackout}", None),
@@ -111,7 +115,11 @@ def test_another_tenants_object_is_not_found_and_untouched(stranger, foreign, me
 
 
 @pytest.mark.parametrize(
-    "path", ["/packages", "/releases", "/vehicles", "/groups", "/campaigns", "/audit", "/blackouts"]
+    "path",
+    [
+        *("/packages", "/releases", "/vehicles", "/groups", "/campaigns", "/audit", "/blackouts"),
+        *("/workshop-cases", "/software-changes"),
+    ],
 )
 def test_lists_hold_only_ones_own(stranger, foreign, path):
     assert stranger.get(path).json() == {"next": None, "previous": None, "results": []}

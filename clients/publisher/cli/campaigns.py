@@ -34,6 +34,16 @@ def create(
     ends_at: Annotated[str | None, typer.Option("--ends-at", help="like 2026-06-30T12:00:00Z")] = None,
     precondition: Annotated[list[str], typer.Option("--precondition", help="like 'state_of_charge >= 40'")] = [],  # noqa: B006
     control: Annotated[str, typer.Option("--control", help="percent that is held out, to compare with")] = "",
+    priority: Annotated[
+        str, typer.Option("--priority", help="safety_recall, security, quality (as without it) or feature")
+    ] = "",
+    requires: Annotated[
+        list[str], typer.Option("--requires", help="A campaign that goes before it; may be repeated")
+    ] = [],  # noqa: B006 - typer copies it
+    on_halt: Annotated[str, typer.Option("--on-halt", help="withdraw (as without it), hold_offers or roll_back")] = "",
+    foreign_software: Annotated[
+        str, typer.Option("--foreign-software", help="adopt, flag or redrive; else as the tenant says")
+    ] = "",
     setting: Annotated[list[str], typer.Option("--set", help="A further field of the plan: field=JSON value")] = [],  # noqa: B006 - typer copies it
     as_json: AsJson = False,
 ) -> None:
@@ -51,12 +61,15 @@ def create(
         settings["control_percent"] = control
     if no_way_back:
         settings["no_way_back_reason"] = no_way_back
+    given = {"priority": priority, "halt_action": on_halt, "foreign_software": foreign_software}
+    settings |= {name: value for name, value in given.items() if value}
     made = open_campaigns(context, url, token).create(
         name,
         release=release,
         group=group,
         waves=[_wave(text) for text in wave],
         fallback=fallback,
+        requires=requires,
         settings=settings,
     )
     Answer(as_json).say(f"Campaign {name} is a draft with {len(wave)} wave(s).", made)

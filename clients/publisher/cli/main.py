@@ -16,6 +16,7 @@ from clients.publisher.cli import (
     timing,
     trust,
     vehicles,
+    workshop,
 )
 from clients.publisher.cli.context import Seams
 from clients.publisher.errors import PublisherError
@@ -41,6 +42,7 @@ app.add_typer(timing.app, name="blackout")
 app.command()(timing.freeze)
 app.add_typer(tenants.app, name="tenant")
 app.add_typer(vehicles.app, name="vehicle")
+app.add_typer(workshop.app, name="workshop")
 
 
 def run(arguments: Sequence[str], *, seams: Seams | None = None) -> int:

@@ -25,6 +25,9 @@ def create(
     signal: Annotated[list[str], typer.Option("--signal", help="name:limit:p0:p1, the rates as fractions")] = [],  # noqa: B006 - typer copies it
     halt_code: Annotated[list[str], typer.Option("--halt-code", help="A failure with it halts at once")] = [],  # noqa: B006 - typer copies it
     note: Annotated[list[str], typer.Option("--note", help="language=text, like en=…")] = [],  # noqa: B006 - typer copies it
+    stone: Annotated[
+        tuple[str, str] | None, typer.Option("--stepping-stone", help="name and version of what must run first")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Create a release of published packages."""
@@ -41,6 +44,7 @@ def create(
         signals=[_signal(text) for text in signal],
         halt_codes=halt_code,
         notes=notes,
+        stepping_stone=stone,
     )
     Answer(as_json).say(f"Release {name} {version} holds {len(placed)} package(s).", made)
 

@@ -17,6 +17,7 @@ from otaserver.campaigns.operations.evidence import EvidenceReport, record_evide
 from otaserver.campaigns.operations.forecasts import Forecast, forecast_campaign
 from otaserver.campaigns.operations.health import record_health, wanted_of
 from otaserver.campaigns.operations.joining import close_campaign
+from otaserver.campaigns.operations.reconciliation import sweep
 from otaserver.campaigns.operations.reports import VehicleReport, confirm_withdrawal, record_log, record_report
 from otaserver.campaigns.operations.rollbacks import create_rollback
 from otaserver.campaigns.operations.starts import start_campaign
@@ -30,6 +31,7 @@ from otaserver.campaigns.operations.stops import (
 )
 from otaserver.campaigns.operations.suggestions import SuggestedPlan, suggest_waves
 from otaserver.campaigns.operations.waves import decide_wave
+from otaserver.campaigns.operations.workshop import close_case, open_exhausted_cases, open_failed_cases
 from otaserver.campaigns.operations.zones import set_time_zone
 
 __all__ = [
@@ -45,6 +47,7 @@ __all__ = [
     "cancel_campaign",
     "change_campaign",
     "close_campaign",
+    "close_case",
     "confirm_withdrawal",
     "create_campaign",
     "create_rollback",
@@ -53,6 +56,8 @@ __all__ = [
     "forecast_campaign",
     "lapse_due",
     "lift_blackout",
+    "open_exhausted_cases",
+    "open_failed_cases",
     "order_now",
     "pause_campaign",
     "plan_of",
@@ -72,5 +77,6 @@ __all__ = [
     "stop_tenant",
     "submit_campaign",
     "suggest_waves",
+    "sweep",
     "wanted_of",
 ]

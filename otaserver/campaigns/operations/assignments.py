@@ -11,6 +11,7 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 
 from otaserver.campaigns.models import Assignment, Attempt, Campaign
+from otaserver.campaigns.operations import silences
 from otaserver.campaigns.rules import deadlines
 from otaserver.campaigns.states import (
     ACTIVE_STATES,
@@ -178,6 +179,7 @@ def lapse(assignments: QuerySet[Assignment], *, at: datetime) -> int:
             soaks = AssignmentState.SOAKING in kind.states
             last = Q(outcome=ReportOutcome.SUCCESS) if soaks else Q(closed_at=None)
             Attempt.objects.filter(last, assignment__in=pks).update(closed_at=at, outcome=kind.outcome, code=kind.code)
+    silences.tell_apart([(pk, vehicle) for pk, vehicle, state in rows if state == AssignmentState.INSTALLING])
     ordered = {vehicle: None for _, vehicle, state in rows if state != AssignmentState.SOAKING}
     director.direct(ordered, at=at)
     return closed + len(rows)

@@ -12,19 +12,19 @@ from firmware_store.models import Release
 from otaserver.campaigns import models
 from otaserver.campaigns.errors import CampaignNameTakenError, NoVehicleFitsError, PlanRefusedError
 from otaserver.campaigns.models import Campaign, Wave
-from otaserver.campaigns.operations import approvals, checks, decisions, starts, stops
+from otaserver.campaigns.operations import approvals, checks, decisions, requirements, starts, stops
 from otaserver.campaigns.queries import bundles
 from otaserver.campaigns.rules import plans
 from otaserver.campaigns.rules.consent import Terms
 from otaserver.campaigns.rules.timing import Timing, timing_problem
 from otaserver.campaigns.rules.waves import Size
 from otaserver.campaigns.rules.windows import Window
-from otaserver.campaigns.states import CampaignState, Consent, WaveRule
+from otaserver.campaigns.states import CampaignPriority, CampaignState, Consent, HaltAction, WaveRule
 from otaserver.fleet.models import Group
 from otaserver.tenants.models import Tenant
 
 # Fields of a plan that are rows of their own.
-ROWS = frozenset({"waves", "windows"})
+ROWS = frozenset({"waves", "windows", "requires"})
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,10 @@ class CampaignPlan:
     max_inventory_age_seconds: int | None = None
     control_percent: Decimal = Decimal(0)
     is_dynamic: bool = False
+    priority: int = CampaignPriority.QUALITY
+    requires: Sequence[Campaign] = ()
+    halt_action: str = HaltAction.WITHDRAW
+    foreign_software: str = ""
 
 
 @transaction.atomic
@@ -112,6 +116,7 @@ def create_campaign(tenant: Tenant, plan: CampaignPlan, *, by: str, at: datetime
         raise CampaignNameTakenError(f"There is a campaign {plan.name!r} already.", name=plan.name) from error
     store_waves(campaign, plan.waves)
     store_windows(campaign, plan.windows)
+    requirements.store(campaign, plan.requires)
     sentence = f"Drafted: {plan.release} for {plan.group} in {len(plan.waves)} waves."
     decided = decisions.draft(campaign, "campaign.created", sentence, by=by, at=at)
     decisions.record(campaign, [decided])
@@ -194,6 +199,14 @@ def _problem(tenant: Tenant, plan: CampaignPlan) -> str | None:
             unacceptable_rate=plan.unacceptable_rate,
             alpha=plan.alpha,
             beta=plan.beta,
+        )
+        or requirements.problem(
+            tenant,
+            priority=plan.priority,
+            requires=plan.requires,
+            halt_action=plan.halt_action,
+            foreign_software=plan.foreign_software,
+            has_fallback=plan.fallback_release is not None,
         )
     )
 

@@ -9,7 +9,7 @@ from django.db.models import F
 
 from otaserver.campaigns.errors import CampaignMovedError, CampaignNameTakenError, ChangeRefusedError
 from otaserver.campaigns.models import Campaign
-from otaserver.campaigns.operations import checks, decisions, renewals
+from otaserver.campaigns.operations import checks, decisions, renewals, requirements
 from otaserver.campaigns.operations.campaigns import (
     ROWS,
     CampaignPlan,
@@ -40,6 +40,7 @@ def plan_of(campaign: Campaign) -> CampaignPlan:
     return CampaignPlan(
         waves=waves,
         windows=tuple(schedules.windows_of(campaign)),
+        requires=tuple(campaign.requires.order_by("pk")),
         **{field.name: getattr(campaign, field.name) for field in fields(CampaignPlan) if field.name not in ROWS},
     )
 
@@ -138,6 +139,9 @@ def _store(campaign: Campaign, plan: CampaignPlan, changed: Sequence[FieldChange
     if any(change.field == "windows" for change in changed):
         campaign.windows.all().delete()
         store_windows(campaign, plan.windows)
+    if any(change.field == "requires" for change in changed):
+        campaign.requirements.all().delete()
+        requirements.store(campaign, plan.requires)
     campaign.refresh_from_db()
 
 

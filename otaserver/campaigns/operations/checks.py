@@ -56,9 +56,11 @@ def require_way_back(campaign: Campaign, release: bundles.ReleaseView) -> None:
             raise NoWayBackError("A campaign names a fallback release, or gives the reason why there is no way back.")
         return
     fallback = require_published(campaign.fallback_release)
-    problem = matching.unreachable(release.bundle.items, fallback.bundle.items)
-    if problem is not None:
-        raise NoWayBackError(problem)
+    # From each stepping stone too: a vehicle may come no further.
+    for hop in release.chain:
+        problem = matching.unreachable(hop.bundle.items, fallback.bundle.items)
+        if problem is not None:
+            raise NoWayBackError(problem)
 
 
 def require_lasting_metadata(campaign: Campaign, release: bundles.ReleaseView, *, starts_at: datetime) -> None:
@@ -75,7 +77,7 @@ def require_lasting_metadata(campaign: Campaign, release: bundles.ReleaseView, *
         seconds=campaign.offer_timeout_seconds + campaign.download_timeout_seconds + campaign.install_timeout_seconds
     )
     needed_until = campaign.ends_at or starts_at + patience
-    roles = {package.role for package in release.packages.values()} | {"root", "targets"}
+    roles = {package.role for hop in release.chain for package in hop.packages.values()} | {"root", "targets"}
     newer = RoleMetadata.objects.filter(
         tenant=OuterRef("tenant"),
         repository=OuterRef("repository"),

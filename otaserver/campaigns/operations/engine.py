@@ -13,6 +13,7 @@ from otaserver.campaigns.operations import (
     gates,
     joining,
     offers,
+    precedence,
     renewals,
     rollbacks,
     starts,
@@ -51,10 +52,13 @@ def advance_campaign(campaign_id: int, *, at: datetime) -> bool:
     elif campaign.state == CampaignState.RUNNING:
         offers.rejoin(campaign)
         drafts += _take_in_late(campaign, at=at) + joining.admit(campaign, at=at)
+        drafts += precedence.settle_overtaken(campaign, at=at)
         drafts += waves.advance_waves(campaign, at=at)
         if campaign.kind == CampaignKind.ROLLBACK:
             drafts += rollbacks.clear_the_way(campaign, at=at)
+        drafts += precedence.clear_the_way(campaign, at=at)
         has_more = campaign.state == CampaignState.RUNNING and offers.offer(campaign, at=at)
+        precedence.end_soaks(campaign, at=at)
     if campaign.state in (CampaignState.RUNNING, CampaignState.PAUSED) and renewals.renew(campaign, at=at):
         has_more = True
     decisions.record(campaign, drafts)

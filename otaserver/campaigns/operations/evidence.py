@@ -6,15 +6,24 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Q
 
 from otaserver.campaigns.errors import TooManyReportsError
 from otaserver.campaigns.models import Assignment, Attempt
-from otaserver.campaigns.operations import assignments, reports, rollbacks
+from otaserver.campaigns.operations import (
+    assignments,
+    hops,
+    reconciliation,
+    reports,
+    rollbacks,
+    software_changes,
+    workshop,
+)
 from otaserver.campaigns.queries import bundles
 from otaserver.campaigns.rules import deadlines, matching
+from otaserver.campaigns.rules.failures import REVERTED
 from otaserver.campaigns.rules.matching import Computer
-from otaserver.campaigns.rules.reports import REVERTED, after_evidence
+from otaserver.campaigns.rules.reports import after_evidence
 from otaserver.campaigns.states import AssignmentState, ReportPhase
 from otaserver.fleet.models import Vehicle
 
@@ -44,20 +53,25 @@ def record_evidence(vehicle: Vehicle, *, proved: Collection[str], report: Eviden
     )
     if latest is not None:
         concerned.add(latest.assignment_id)
-    if concerned:
+    computers: list[Computer] = []
+    if concerned or vehicle.workshop_cases.filter(closed_at=None).exists():
         found = vehicle.ecus.values_list("serial", "hardware_id", "installed_sha256")
         computers = [Computer(serial, hardware_id, sha256) for serial, hardware_id, sha256 in found]
-        # All of them before the vehicle's own row: the order in which offers lock.
-        for assignment in [reports.locked(pk) for pk in sorted(concerned)]:
-            _compare(assignment, latest, computers, proved, at=at)
+    # All of them before the vehicle's own row: the order in which offers lock.
+    for assignment in [reports.locked(pk) for pk in sorted(concerned)]:
+        _compare(assignment, latest, computers, proved, at=at)
     if report is not None:
         _take_report(vehicle, report, at=at)
     rollbacks.record_missed(vehicle, proved=proved, at=at)
+    software_changes.record_changes(vehicle, at=at)
+    workshop.close_proved(vehicle, computers, proved, at=at)
+    reconciliation.reconcile(Q(vehicle=vehicle.pk), at=at)
 
 
 def _latest_attempt(vehicle: Vehicle) -> Attempt | None:
     # The number is read from the row, since the caller's copy may be older than the order.
-    return Attempt.objects.filter(vehicle=vehicle, number=F("vehicle__last_attempt_number")).first()
+    latest = Attempt.objects.filter(vehicle=vehicle, number=F("vehicle__last_attempt_number"))
+    return latest.select_related("stone").first()
 
 
 def _compare(
@@ -70,6 +84,8 @@ def _compare(
 ) -> None:
     own = latest is not None and latest.assignment_id == assignment.pk and reports.is_latest(assignment, latest)
     view = bundles.release_view(assignment.campaign.release)
+    if own and latest is not None and hops.take(assignment, latest, view, computers, proved, at=at):
+        return
     runs_release = matching.proves(matching.packages_for(view.bundle.items, computers), proved)
     if runs_release is not False:
         _note_proof(assignment, is_complete=runs_release is True, at=at)

@@ -8,16 +8,13 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from otaserver.campaigns.models import Assignment, Attempt, Campaign, Wave
 from otaserver.campaigns.operations import withholding
-from otaserver.campaigns.queries import build_order, bundles, schedules
-from otaserver.campaigns.rules import matching, pace, waves
+from otaserver.campaigns.queries import build_order, bundles, precedence, schedules
+from otaserver.campaigns.rules import matching, pace, stepping, waves
 from otaserver.campaigns.rules.windows import Listing
 from otaserver.campaigns.states import (
-    ACTIVE_STATES,
     IN_FLIGHT_STATES,
     STOPPABLE_STATES,
     AssignmentState,
-    CampaignKind,
-    CampaignState,
     Verdict,
 )
 from otaserver.director import operations as director
@@ -81,23 +78,24 @@ def offer(campaign: Campaign, *, at: datetime) -> bool:
         return False
     release = bundles.release_view(campaign.release)
     assignments = dict(rows)
-    fitting: list[tuple[bundles.VehicleView, matching.Match]] = []
+    fitting: list[tuple[bundles.VehicleView, stepping.Route]] = []
     for view in bundles.vehicle_views(campaign.tenant, list(assignments)):
-        match = matching.match(release.bundle, view.candidate)
-        if match.verdict == Verdict.FITS:
-            fitting.append((view, match))
+        route = release.route(view.candidate)
+        if route.match.verdict == Verdict.FITS:
+            fitting.append((view, route))
         else:
-            _supersede(assignments[view.pk], match, at=at)
+            _supersede(assignments[view.pk], route.match, at=at)
     fitting = withholding.keep_back(campaign, assignments, fitting, at=at)
-    chosen = fitting[: pace.fitting([_length(release, match) for _, match in fitting], allowed)]
+    chosen = fitting[: pace.fitting([_length(release, route) for _, route in fitting], allowed)]
     if chosen:
         _order(campaign, release, assignments, chosen, at=at)
     return len(rows) == OFFER_CHUNK and len(chosen) == len(fitting)
 
 
-def _length(release: bundles.ReleaseView, match: matching.Match) -> int:
+def _length(release: bundles.ReleaseView, route: stepping.Route) -> int:
     # A vehicle fetches a package once, however many of its ECUs take it.
-    return sum(release.packages[pk].length for pk in {item.package_id for _, item in match.packages})
+    packages = release.chain[route.hop].packages
+    return sum(packages[pk].length for pk in {item.package_id for _, item in route.match.packages})
 
 
 def is_due(at: datetime) -> Q:
@@ -108,34 +106,17 @@ def is_due(at: datetime) -> Q:
 def _next_in_turn(campaign: Campaign, room: int, condition: Q, *, at: datetime) -> list[tuple[int, int]]:
     # Wave by wave, so that an index has the vehicles in their order: those of later waves are not even looked at.
     waiting = Assignment.objects.filter(wave=OuterRef("pk"), state=AssignmentState.WAITING)
+    has_turn = Q(condition, precedence.turn(campaign, at=at))
     rows: list[tuple[int, int]] = []
     for wave in campaign.waves.filter(Exists(waiting)).order_by("number"):
         if len(rows) < room:
-            rows += _waiting_in(campaign, wave, at=at).filter(condition)[: room - len(rows)]
+            rows += _waiting_in(campaign, wave, has_turn)[: room - len(rows)]
     return rows
 
 
-def _waiting_in(campaign: Campaign, wave: Wave, *, at: datetime) -> QuerySet[Assignment, tuple[int, int]]:
-    # A rollout lets another campaign's vehicle finish its soak, which else would bring no result; a roll-back does not.
-    busy = ACTIVE_STATES if campaign.kind == CampaignKind.ROLLBACK else IN_FLIGHT_STATES
-    # Nor does a rollout come before a roll-back whose turn it is: the two would take the vehicle from each other.
-    brought_back = Assignment.objects.filter(
-        is_due(at),
-        vehicle=OuterRef("vehicle"),
-        state=AssignmentState.WAITING,
-        wave__isnull=False,
-        campaign__kind=CampaignKind.ROLLBACK,
-        campaign__state=CampaignState.RUNNING,
-    ).exclude(campaign=campaign.pk)
-    other_order = Assignment.objects.filter(vehicle=OuterRef("vehicle"), state__in=busy)
+def _waiting_in(campaign: Campaign, wave: Wave, has_turn: Q) -> QuerySet[Assignment, tuple[int, int]]:
     return (
-        campaign.assignments.filter(
-            is_due(at),
-            ~Exists(other_order),
-            *([~Exists(brought_back)] if campaign.kind == CampaignKind.ROLLOUT else []),
-            state=AssignmentState.WAITING,
-            wave=wave,
-        )
+        campaign.assignments.filter(has_turn, wave=wave)
         .select_for_update(of=("self",), skip_locked=True, no_key=True)
         .order_by("rank", "pk")
         .values_list("vehicle_id", "pk")
@@ -156,7 +137,7 @@ def _order(
     campaign: Campaign,
     release: bundles.ReleaseView,
     assignments: dict[int, int],
-    fitting: Sequence[tuple[bundles.VehicleView, matching.Match]],
+    fitting: Sequence[tuple[bundles.VehicleView, stepping.Route]],
     *,
     at: datetime,
 ) -> None:
@@ -172,19 +153,21 @@ def _order(
     _set_renewals(assignments, listings)
     numbers = _next_numbers(vehicles)
     attempts, orders = [], {}
-    for view, match in fitting:
-        packages = {serial: item.package_id for serial, item in match.packages}
+    for view, route in fitting:
+        hop = release.chain[route.hop]
+        packages = {serial: item.package_id for serial, item in route.match.packages}
         attempt = Attempt(
             pk=uuid.uuid4(),
             assignment_id=assignments[view.pk],
             vehicle_id=view.pk,
+            stone=None if hop is release else hop.release,
             number=numbers[view.pk],
             packages=packages,
-            length=_length(release, match),
+            length=_length(release, route),
             opened_at=at,
         )
         attempts.append(attempt)
-        orders[view.pk] = _order_of(campaign, release, attempt, view, listings[view.pk])
+        orders[view.pk] = _order_of(campaign, hop, attempt, view, listings[view.pk])
     Attempt.objects.bulk_create(attempts)
     director.direct(orders, at=at)
 

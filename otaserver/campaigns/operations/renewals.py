@@ -60,6 +60,10 @@ def renew(campaign: Campaign, *, at: datetime) -> bool:
 def _direct_anew(campaign: Campaign, rows: Sequence[Assignment], *, at: datetime) -> None:
     vehicles = [row.vehicle_id for row in rows]
     listings = Schedules(campaign, at=at).of(vehicles)
+    attempts = list(Attempt.objects.filter(assignment__in=rows, closed_at=None).select_related("stone"))
+    # One on its way is ordered a stepping stone, not the campaign's own release yet.
+    stones = {attempt.stone for attempt in attempts if attempt.stone is not None}
+    hops = {stone.pk: bundles.release_view(stone) for stone in stones}
     release = bundles.release_view(campaign.release)
     hardware: dict[int, dict[str, str]] = {vehicle: {} for vehicle in vehicles}
     ecus = Ecu.objects.filter(vehicle__in=vehicles).values_list("vehicle_id", "serial", "hardware_id")
@@ -68,14 +72,14 @@ def _direct_anew(campaign: Campaign, rows: Sequence[Assignment], *, at: datetime
     orders = {
         attempt.vehicle_id: build_order(
             campaign,
-            release,
+            hops[attempt.stone_id] if attempt.stone_id is not None else release,
             attempt_id=attempt.pk,
             number=attempt.number,
             packages=attempt.packages,
             hardware=hardware[attempt.vehicle_id],
             windows=listings[attempt.vehicle_id].intervals,
         )
-        for attempt in Attempt.objects.filter(assignment__in=rows, closed_at=None)
+        for attempt in attempts
     }
     # Locks: assignments first, then vehicles, then directions.
     list(Vehicle.objects.filter(pk__in=vehicles).select_for_update(no_key=True).order_by("pk").values_list("pk"))

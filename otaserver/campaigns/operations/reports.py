@@ -11,7 +11,7 @@ from django.db.models import Count, Q
 
 from otaserver.campaigns.errors import AttemptNotFoundError, TooManyLogsError, TooManyReportsError
 from otaserver.campaigns.models import Assignment, Attempt, LogTail, Report
-from otaserver.campaigns.operations import assignments
+from otaserver.campaigns.operations import assignments, hops, retries
 from otaserver.campaigns.rules import deadlines, preconditions
 from otaserver.campaigns.rules.reports import Claim, Move, after_claim
 from otaserver.campaigns.states import STOPPABLE_STATES, AssignmentState, ReportOutcome, ReportPhase
@@ -150,6 +150,8 @@ def _believe(attempt: Attempt, report: VehicleReport, *, can_prove: bool, at: da
     assignment = locked(attempt.assignment_id)
     if not is_latest(assignment, attempt):
         return
+    if hops.is_over(attempt) and report.outcome != ReportOutcome.FAILURE:
+        return
     claim = Claim(report.phase, report.outcome, report.code)
     decided = after_claim(AssignmentState(assignment.state), claim, can_prove=can_prove)
     if decided.wants_manifest:
@@ -185,14 +187,9 @@ def _carry_out(
     message: str,
     at: datetime,
 ) -> None:
-    next_attempt_at = None
+    next_attempt_at: datetime | None = None
     if decided.may_retry:
-        campaign = assignment.campaign
-        failures = 1 + assignment.attempts.filter(outcome=ReportOutcome.FAILURE).exclude(pk=attempt.pk).count()
-        if failures >= campaign.max_attempts:
-            state = AssignmentState.LAPSED
-        else:
-            next_attempt_at = at + deadlines.retry_delay(campaign.retry_seconds, failures=failures)
+        state, next_attempt_at = retries.after(assignment, attempt, decided.outcome, at=at)
     if state not in _TELLING:
         code = message = ""
     assignments.move(

@@ -38,6 +38,8 @@ _INHERITED = (
     "grace_hours",
     # Taking software back is an installation like any other. Windows and consent are not: it must not wait for them.
     "preconditions",
+    "priority",
+    "foreign_software",
 )
 _GIVEN_UP = [AssignmentState.LAPSED, AssignmentState.REFUSED, AssignmentState.SUPERSEDED]
 _OPEN = [CampaignState.RUNNING, CampaignState.PAUSED]
@@ -130,8 +132,11 @@ def clear_the_way(rollback: Campaign, *, at: datetime) -> list[Decision]:
     Without this the roll-back would wait for as long as another campaign does, which may be paused.
     """
     in_turn = rollback.assignments.filter(offers.is_due(at), state=AssignmentState.WAITING, wave__isnull=False)
-    standing = Assignment.objects.filter(state__in=STOPPABLE_STATES, vehicle__in=in_turn.values("vehicle"))
-    standing = standing.exclude(campaign__kind=CampaignKind.ROLLBACK)
+    standing = Assignment.objects.filter(
+        state__in=STOPPABLE_STATES,
+        campaign__priority__gte=rollback.priority,
+        vehicle__in=in_turn.values("vehicle"),
+    ).exclude(campaign__kind=CampaignKind.ROLLBACK)
     # Rows that another worker holds are left to the next tick: this one holds rows of its own campaign already.
     locked = standing.select_for_update(of=("self",), skip_locked=True, no_key=True).order_by("pk")
     by_campaign: dict[Campaign, list[Assignment]] = {}

@@ -181,7 +181,7 @@ def _judge(campaign: Campaign, release: bundles.ReleaseView, kinds: Sequence[tup
                 is_stale=bool(flags & _STALE),
                 protocol=protocol,
             )
-            match = matching.match(release.bundle, candidate)
+            match = release.route(candidate).match
             stratum = matching.stratum(computers, release.bundle.items)
             slot = slots.setdefault(stratum, len(slots) + 1) if match.verdict == Verdict.FITS else _NO_SLOT
             judged.append((configuration, protocol, flags, block_list, slot, str(match.verdict), match.detail, stratum))

@@ -8,7 +8,7 @@ from django.db import transaction
 from otaserver.audit import operations as audit
 from otaserver.campaigns.errors import RollbackUnfinishedError, TenantNotStoppedError, TenantStoppedError
 from otaserver.campaigns.models import Campaign, Decision
-from otaserver.campaigns.operations import assignments, checks, decisions, gates, readings
+from otaserver.campaigns.operations import assignments, checks, decisions, gates, halts, readings
 from otaserver.campaigns.states import AssignmentState, CampaignState, WaveState
 from otaserver.tenants.models import Tenant
 
@@ -26,12 +26,12 @@ def halt(campaign: Campaign, *, reason: str, at: datetime) -> int:
 
 def halt_in_wave(campaign: Campaign, decision: Decision, *, at: datetime) -> list[Decision]:
     """Halt a campaign by evidence or by a limit: the wave that runs has failed. Returns the decisions to record."""
-    decision.inputs["withdrawn"] = halt(campaign, reason=decision.sentence, at=at)
+    drafts = halts.carry_out(campaign, decision, at=at)
     wave = campaign.waves.filter(state__in=[WaveState.OPEN, WaveState.MATURING, WaveState.UNDECIDED]).first()
     if wave is not None:
         wave.move_to(WaveState.FAILED, finished_at=at)
         decision.wave = wave
-    return [decision]
+    return drafts
 
 
 @transaction.atomic

@@ -7,14 +7,15 @@ from typing import Any
 from otaserver.campaigns.models import Assignment, Campaign, ConsentRecord
 from otaserver.campaigns.queries import bundles
 from otaserver.campaigns.queries.schedules import Schedules
-from otaserver.campaigns.rules import matching, withholding
+from otaserver.campaigns.rules import stepping, withholding
+from otaserver.campaigns.rules.capabilities import CAPABILITIES
 from otaserver.campaigns.rules.withholding import Abilities, Withheld
 from otaserver.campaigns.states import AssignmentState, Consent, ConsentDecision
-from otaserver.fleet.models import AttributeValue
+from otaserver.fleet.models import AttributeValue, Vehicle
 
 # How long until a vehicle whose order is kept back has its turn again.
 LOOK_AGAIN = timedelta(minutes=5)
-Fitting = tuple[bundles.VehicleView, matching.Match]
+Fitting = tuple[bundles.VehicleView, stepping.Route]
 
 
 def keep_back(
@@ -35,8 +36,12 @@ def keep_back(
 
 
 def abilities_of(vehicles: Collection[int]) -> dict[int, Abilities]:
-    """Return what each of these vehicles' protocols can do. The only one so far is Uptane."""
-    return dict.fromkeys(vehicles, withholding.UPTANE)
+    """Return what each of these vehicles' protocols can do."""
+    protocols = Vehicle.objects.filter(pk__in=vehicles).values_list("pk", "protocol")
+    return {
+        vehicle: Abilities(able.can_hold, able.echoes_preconditions)
+        for vehicle, able in ((pk, CAPABILITIES[protocol]) for pk, protocol in protocols)
+    }
 
 
 def _reasons(

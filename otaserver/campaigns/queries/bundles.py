@@ -8,6 +8,7 @@ from itertools import islice
 from firmware_store.models import Package, Release
 from firmware_store.states import PackageState
 from otaserver.campaigns.queries import block_lists
+from otaserver.campaigns.rules import stepping
 from otaserver.campaigns.rules.matching import Bundle, Candidate, Computer, Condition, Item, Software
 from otaserver.fleet.models import Ecu, Vehicle
 from otaserver.tenants.models import Tenant
@@ -22,6 +23,17 @@ class ReleaseView:
     release: Release
     bundle: Bundle
     packages: Mapping[int, Package]
+    # Its stepping stones, the earliest first.
+    stones: Sequence["ReleaseView"] = ()
+
+    @property
+    def chain(self) -> list["ReleaseView"]:
+        """Return the stones and, last, the release itself."""
+        return [*self.stones, self]
+
+    def route(self, vehicle: Candidate) -> stepping.Route:
+        """Return a vehicle's next hop towards this release; see `rules.stepping`."""
+        return stepping.route([hop.bundle for hop in self.chain], vehicle)
 
     @property
     def label(self) -> str:
@@ -30,8 +42,9 @@ class ReleaseView:
 
     @property
     def unpublished(self) -> list[str]:
-        """Return the packages of it that may not be installed: never published, or withdrawn."""
-        return sorted(str(p) for p in self.packages.values() if p.state != PackageState.PUBLISHED)
+        """Return the packages of it, and of its stones, that may not be installed: never published, or withdrawn."""
+        needed = [package for hop in self.chain for package in hop.packages.values()]
+        return sorted({str(p) for p in needed if p.state != PackageState.PUBLISHED})
 
 
 @dataclass(frozen=True)
@@ -44,7 +57,9 @@ class VehicleView:
 
 
 def release_view(release: Release) -> ReleaseView:
-    """Read a release with its packages and conditions, in two queries."""
+    """Read a release with its packages and conditions, in two queries; in three more for each stepping stone."""
+    stone = release.stepping_stone
+    stones = [] if stone is None else release_view(stone).chain
     rows = list(release.items.select_related("package"))
     items = [
         Item(
@@ -60,7 +75,8 @@ def release_view(release: Release) -> ReleaseView:
         for row in rows
     ]
     conditions = [Condition(row.kind, row.package_name, frozenset(row.versions)) for row in release.conditions.all()]
-    return ReleaseView(release, Bundle(items, conditions), {row.package_id: row.package for row in rows})
+    packages = {row.package_id: row.package for row in rows}
+    return ReleaseView(release, Bundle(items, conditions), packages, stones)
 
 
 def vehicle_views(tenant: Tenant, vehicles: Sequence[int]) -> Iterator[VehicleView]:
@@ -110,10 +126,10 @@ class KnownSoftware:
         self._by_name: dict[tuple[str, str], Software] = {}
         self._by_digest: dict[str, Software] = {}
         rows = Package.objects.filter(tenant=tenant, state__in=[PackageState.PUBLISHED, PackageState.WITHDRAWN])
-        for target_name, sha256, name, version, counter in rows.values_list(
-            "target_name", "sha256", "name", "version", "release_counter"
-        ).order_by("release_counter"):
-            self._by_name[target_name, sha256] = self._by_digest[sha256] = Software(name, version, counter)
+        for target_name, sha256, name, version, counter, pk in rows.values_list(
+            "target_name", "sha256", "name", "version", "release_counter", "pk"
+        ).order_by("release_counter", "pk"):
+            self._by_name[target_name, sha256] = self._by_digest[sha256] = Software(name, version, counter, pk)
 
     def of(self, target_name: str, sha256: str) -> Software | None:
         return self._by_name.get((target_name, sha256)) or self._by_digest.get(sha256)

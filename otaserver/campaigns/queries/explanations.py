@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from django.db.models import Q
-
 from otaserver.campaigns.models import Assignment
+from otaserver.campaigns.queries.obstacles import obstacles
 from otaserver.campaigns.queries.reasons import timing_reasons
 from otaserver.campaigns.rules.deadlines import CAMPAIGN_ENDED
+from otaserver.campaigns.rules.failures import ADOPTED
 from otaserver.campaigns.states import (
     ACTIVE_STATES,
     NEUTRAL_STATES,
@@ -44,6 +44,12 @@ _ENDED = {
     AssignmentState.SUPERSEDED: "Other software overtook this release",
     AssignmentState.FAILED: "The update failed",
 }
+_SUPERSEDED = {
+    Verdict.BLOCKED: "The vehicle could take no part when its turn came",
+    Verdict.NOT_ENROLLED: "The vehicle could take no part when its turn came",
+    Verdict.UNMET_DEPENDENCY: "What this release needs does not run on the vehicle",
+    ADOPTED: "The vehicle got this software from elsewhere, and that was adopted",
+}
 
 
 def explain(assignment: Assignment, *, at: datetime | None = None) -> str:
@@ -55,34 +61,19 @@ def explain(assignment: Assignment, *, at: datetime | None = None) -> str:
 
 
 def explain_all(assignments: Sequence[Assignment], *, at: datetime | None = None) -> dict[int, str]:
-    """Return the sentence of each of these assignments, by its id, in a few queries for all (given their campaigns)."""
+    """Return the sentence of each of these assignments, by its id; as many queries for one as for all of them."""
     timing = {} if at is None else timing_reasons(assignments, at=at)
-    waiting = [each.vehicle_id for each in assignments if each.state == AssignmentState.WAITING]
-    goes_first = Q(state=AssignmentState.WAITING, campaign__kind=CampaignKind.ROLLBACK)
-    goes_first &= Q(campaign__state=CampaignState.RUNNING)
-    busy = Assignment.objects.filter(
-        Q(state__in=ACTIVE_STATES | {AssignmentState.SOAKING}) | goes_first, vehicle__in=waiting
-    )
-    others: dict[int, list[Assignment]] = {}
-    for other in busy.select_related("campaign").order_by("pk"):
-        others.setdefault(other.vehicle_id, []).append(other)
-    return {
-        each.pk: _explain(
-            each,
-            next((other for other in others.get(each.vehicle_id, []) if other.pk != each.pk), None),
-            timing.get(each.pk),
-        )
-        for each in assignments
-    }
+    found = obstacles(assignments)
+    return {each.pk: _explain(each, found.get(each.pk), timing.get(each.pk)) for each in assignments}
 
 
-def _explain(assignment: Assignment, other: Assignment | None, timing: str | None) -> str:
+def _explain(assignment: Assignment, obstacle: str | None, timing: str | None) -> str:
     state = AssignmentState(assignment.state)
     if state == AssignmentState.EXCLUDED:
         why = _lower(assignment.verdict_detail) or Verdict(assignment.verdict).label
         return f"The vehicle takes no part: {why}{_may_yet(assignment)}"
     if state == AssignmentState.WAITING:
-        return _explain_waiting(assignment, other, timing)
+        return _explain_waiting(assignment, obstacle, timing)
     if state in ACTIVE_STATES:
         why = _why(assignment) if timing is None else f" ({timing})"
         return f"{_UNDER_WAY[state]}{why}; this ends at {_time(assignment.due_at)} at the latest."
@@ -92,8 +83,9 @@ def _explain(assignment: Assignment, other: Assignment | None, timing: str | Non
         return "The new software runs and stayed healthy through its soak."
     counts = " It counts neither way." if state in NEUTRAL_STATES else ""
     ended = _ENDED[state]
-    if state == AssignmentState.SUPERSEDED and assignment.code in _COULD_NOT:
-        ended = "The vehicle could take no part when its turn came"
+    if state == AssignmentState.SUPERSEDED:
+        could_not = "The vehicle could take no part when its turn came"
+        ended = could_not if assignment.code in _COULD_NOT else _SUPERSEDED.get(assignment.code, ended)
     if state == AssignmentState.LAPSED and assignment.code == CAMPAIGN_ENDED:
         ended = "The vehicle had not been offered the release when time was up"
     return f"{ended}{_why(assignment)}.{counts}{_may_yet(assignment)}"
@@ -110,7 +102,7 @@ def _may_yet(assignment: Assignment) -> str:
     return " As long as it runs what is taken back, it is taken in once it can be."
 
 
-def _explain_waiting(assignment: Assignment, other: Assignment | None, timing: str | None) -> str:
+def _explain_waiting(assignment: Assignment, obstacle: str | None, timing: str | None) -> str:
     campaign = assignment.campaign
     if campaign.state in _NOT_RUNNING:
         why = f": {_lower(campaign.reason)}" if campaign.reason else "."
@@ -123,8 +115,8 @@ def _explain_waiting(assignment: Assignment, other: Assignment | None, timing: s
         return f"The server keeps the order back: {assignment.message}; it is looked at again at {_next(assignment)}."
     if assignment.next_attempt_at is not None:
         return f"The last attempt ended{_why(assignment)}; the next one follows at {_time(assignment.next_attempt_at)}."
-    if other is not None:
-        return f"The vehicle waits until it is done with {other.campaign}: one order at a time."
+    if obstacle is not None:
+        return obstacle
     return "The vehicle's turn has come and it waits for room among the vehicles in flight, or for the next tick."
 
 

@@ -72,7 +72,7 @@ def order_for(vehicle: Vehicle) -> Order | None:
         Attempt.objects.filter(
             vehicle=vehicle, closed_at=None, assignment__state__in=ACTIVE_STATES - {AssignmentState.WITHDRAWING}
         )
-        .select_related("assignment__campaign__release", "vehicle__direction")
+        .select_related("assignment__campaign__release", "vehicle__direction", "stone")
         .first()
     )
     if attempt is None:
@@ -80,7 +80,7 @@ def order_for(vehicle: Vehicle) -> Order | None:
     campaign = attempt.assignment.campaign
     return build_order(
         campaign,
-        release_view(campaign.release),
+        release_view(attempt.stone or campaign.release),
         attempt_id=attempt.pk,
         number=attempt.number,
         packages=attempt.packages,

@@ -4,6 +4,7 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from otaserver.campaigns.models import Assignment, Campaign
 from otaserver.campaigns.queries.bundles import release_view
+from otaserver.campaigns.rules.failures import NOT_SWITCHED
 from otaserver.campaigns.states import AssignmentState
 from otaserver.fleet.models import Ecu, Vehicle
 
@@ -36,7 +37,7 @@ def left_behind(rollback: Campaign) -> QuerySet[Vehicle]:
 def unknown(rollback: Campaign) -> QuerySet[Assignment]:
     """Return the first campaign's assignments whose vehicles fell silent while installing, and have not proved since
     what they run."""
-    fell_silent = Q(state=AssignmentState.FAILED, code="silent") | Q(
+    fell_silent = Q(state=AssignmentState.FAILED, code__in=["silent", NOT_SWITCHED]) | Q(
         state=AssignmentState.LAPSED, installing_at__isnull=False
     )
     proved_nothing = Q(vehicle__confirmed_at=None) | Q(vehicle__confirmed_at__lte=F("settled_at"))

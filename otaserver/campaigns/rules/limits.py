@@ -3,7 +3,8 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-VERIFICATION_FAILED = "verification_failed"
+from otaserver.campaigns.rules.failures import VERIFICATION_FAILED
+
 _NOBODY: Mapping[str, int] = {}
 
 

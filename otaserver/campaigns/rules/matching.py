@@ -47,6 +47,8 @@ class Software:
     name: str
     version: str
     release_counter: int
+    # Of packages with equal counters the higher one was declared later.
+    package_id: int = 0
 
 
 @dataclass(frozen=True)

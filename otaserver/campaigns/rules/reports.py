@@ -6,19 +6,13 @@ what runs and outranks them; it says nothing of how well it runs.
 
 from dataclasses import dataclass
 
+from otaserver.campaigns.rules.failures import HEALTH_FAILED, PASSING_CODES, REFUSAL_CODES, SHED_CODES, WITHDRAWN
 from otaserver.campaigns.states import STOPPABLE_STATES, AssignmentState, ReportOutcome, ReportPhase
-
-DOWNLOAD_FAILED = "download_failed"
-HEALTH_FAILED = "health_failed"
-REVERTED = "reverted"
-WITHDRAWN = "withdrawn"
-# Said before anything was installed, these may pass: another attempt follows.
-PASSING_CODES = frozenset({DOWNLOAD_FAILED, "interrupted", "internal"})
-REFUSAL_CODES = frozenset({"precondition_failed", "consent_refused", WITHDRAWN})
 
 # The server gave up on these, yet the vehicle may carry the order out.
 _GIVEN_UP = frozenset({AssignmentState.WAITING, AssignmentState.WITHDRAWN, AssignmentState.LAPSED})
 _BEFORE_INSTALL = STOPPABLE_STATES | {AssignmentState.WITHDRAWING}
+_PASSING = PASSING_CODES | SHED_CODES
 _PROGRESS = {
     ReportPhase.DOWNLOADING: AssignmentState.DOWNLOADING,
     ReportPhase.DOWNLOADED: AssignmentState.DOWNLOADED,
@@ -37,7 +31,10 @@ class Claim:
 
 @dataclass(frozen=True)
 class Move:
-    """What an assignment does: go to `state` (None: stay), perhaps to try again, perhaps asking for a manifest."""
+    """What an assignment does: go to `state` (None: stay), perhaps to try again, perhaps asking for a manifest.
+
+    One that is tried again without an outcome does not count among its attempts.
+    """
 
     state: AssignmentState | None = None
     outcome: ReportOutcome = ReportOutcome.NONE
@@ -93,15 +90,17 @@ def _after_failure(state: AssignmentState, claim: Claim) -> Move:
     if state == AssignmentState.INSTALLING:
         return Move(AssignmentState.FAILED, ReportOutcome.FAILURE)
     is_refusal = claim.outcome == ReportOutcome.REFUSED or claim.code in REFUSAL_CODES
-    if state == AssignmentState.WITHDRAWING and (claim.code == WITHDRAWN or claim.code in PASSING_CODES):
+    if state == AssignmentState.WITHDRAWING and (claim.code == WITHDRAWN or claim.code in _PASSING):
         return Move(AssignmentState.WITHDRAWN)
     if state in _BEFORE_INSTALL and is_refusal:
         return Move(AssignmentState.REFUSED, ReportOutcome.REFUSED)
+    if state in STOPPABLE_STATES and claim.code in SHED_CODES:
+        return Move(AssignmentState.WAITING, may_retry=True)
     if state in STOPPABLE_STATES and claim.code in PASSING_CODES:
         return Move(AssignmentState.WAITING, ReportOutcome.FAILURE, may_retry=True)
     if state in _BEFORE_INSTALL:
         return Move(AssignmentState.FAILED, ReportOutcome.FAILURE)
-    if state in _GIVEN_UP and not is_refusal and claim.code not in PASSING_CODES:
+    if state in _GIVEN_UP and not is_refusal and claim.code not in _PASSING:
         return Move(AssignmentState.FAILED, ReportOutcome.FAILURE)
     return _STAY
 

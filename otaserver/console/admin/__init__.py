@@ -1,5 +1,6 @@
 from otaserver.console.admin.blackouts import BlackoutAdmin
 from otaserver.console.admin.campaigns import AssignmentAdmin, CampaignAdmin
+from otaserver.console.admin.incidents import SoftwareChangeAdmin, WorkshopCaseAdmin
 from otaserver.console.admin.records import EntryAdmin
 from otaserver.console.admin.software import PackageAdmin, ReleaseAdmin
 from otaserver.console.admin.vehicles import VehicleAdmin
@@ -11,5 +12,7 @@ __all__ = [
     "EntryAdmin",
     "PackageAdmin",
     "ReleaseAdmin",
+    "SoftwareChangeAdmin",
     "VehicleAdmin",
+    "WorkshopCaseAdmin",
 ]

@@ -62,6 +62,8 @@ class CampaignAdmin(ReadOnlyAdmin):
                     ("offer_timeout_seconds", "download_timeout_seconds", "install_timeout_seconds"),
                     ("max_attempts", "retry_seconds", "grace_hours"),
                     ("max_inventory_age_seconds", "control_percent"),
+                    ("priority", "halt_action", "foreign_software"),
+                    "required_first",
                     ("is_dynamic", "closed_at"),
                 ],
             },
@@ -98,6 +100,10 @@ class CampaignAdmin(ReadOnlyAdmin):
     @admin.display(description="vehicles")
     def progress(self, campaign: Any) -> str:
         return str(campaign.shown_progress.sentence)
+
+    @admin.display(description="requires")
+    def required_first(self, campaign: Campaign) -> str:
+        return ", ".join(str(row.required) for row in campaign.requirements.select_related("required")) or NOTHING
 
     def tables(self, row: Campaign) -> Sequence[Table]:
         tables = [_waves(row), _windows(row), _people(row), _gate(row)]

@@ -7,9 +7,9 @@ from firmware_store.models import Release
 from otaserver.campaigns import queries
 from otaserver.campaigns.models import Assignment, Attempt, Campaign, Decision, Wave
 from otaserver.campaigns.rules.windows import MAX_WINDOWS
-from otaserver.campaigns.states import Consent, WaveRule
+from otaserver.campaigns.states import Consent, HaltAction, WaveRule
 from otaserver.fleet.models import Group
-from otaserver.operator_api.serializers.fields import ExactField
+from otaserver.operator_api.serializers.fields import ExactField, PriorityField
 from otaserver.operator_api.serializers.people import ApprovalsSerializer
 from otaserver.operator_api.serializers.timing import (
     ConsentSerializer,
@@ -17,6 +17,7 @@ from otaserver.operator_api.serializers.timing import (
     WindowDeclaration,
     WindowSerializer,
 )
+from otaserver.tenants.states import ForeignSoftware
 
 MAX_COUNT = 2**31 - 1
 MAX_SECONDS = 366 * 86400
@@ -52,6 +53,9 @@ SETTINGS = (
     "max_inventory_age_seconds",
     "control_percent",
     "is_dynamic",
+    "priority",
+    "halt_action",
+    "foreign_software",
 )
 
 
@@ -133,6 +137,17 @@ class PlanDeclaration(serializers.Serializer[Any]):
     )
     is_dynamic = serializers.BooleanField(
         required=False, help_text="vehicles that come to match later are taken in until the campaign is closed"
+    )
+    priority = PriorityField(required=False)
+    requires = serializers.ListField(
+        child=serializers.IntegerField(min_value=1, max_value=2**62),
+        max_length=20,
+        required=False,
+        help_text="campaigns, by id, that must have succeeded on a vehicle before this one goes there",
+    )
+    halt_action = serializers.ChoiceField(choices=HaltAction.choices, required=False)
+    foreign_software = serializers.ChoiceField(
+        choices=ForeignSoftware.choices, required=False, allow_blank=True, help_text="empty: as the tenant says"
     )
 
 
@@ -245,6 +260,8 @@ class CampaignSerializer(serializers.ModelSerializer[Campaign]):
     group = NamedGroup(allow_null=True)
     fallback_release = NamedRelease(allow_null=True)
     windows = WindowSerializer(many=True)
+    priority = PriorityField()
+    requires = serializers.SerializerMethodField(help_text="ids of the campaigns that go before it on each vehicle")
 
     class Meta:
         model = Campaign
@@ -266,9 +283,13 @@ class CampaignSerializer(serializers.ModelSerializer[Campaign]):
             "started_at",
             "finished_at",
             "closed_at",
+            "requires",
             *SETTINGS,
             "windows",
         ]
+
+    def get_requires(self, campaign: Campaign) -> list[int]:
+        return [row.required_id for row in campaign.requirements.all()]
 
 
 class CountedWave(WaveSerializer):

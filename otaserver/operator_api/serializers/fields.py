@@ -10,6 +10,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from firmware_store.states import Profile
+from otaserver.campaigns.states import CampaignPriority
 
 _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*\Z")
 
@@ -48,6 +49,22 @@ class MetadataField(serializers.DictField):
         if unknown or not bodies:
             raise serializers.ValidationError(f"Profiles are {', '.join(Profile.values)}; got {unknown or 'none'}.")
         return {Profile(name): body for name, body in bodies.items()}
+
+
+_PRIORITIES = {one.name.lower(): one for one in CampaignPriority}
+
+
+@extend_schema_field({"type": "string", "enum": list(_PRIORITIES)})
+class PriorityField(serializers.Field[CampaignPriority, str, str, Any]):
+    """A campaign's class by its name; the numbers behind them are the server's own."""
+
+    def to_internal_value(self, data: Any) -> CampaignPriority:
+        if not isinstance(data, str) or data not in _PRIORITIES:
+            raise serializers.ValidationError(f"The priority is one of {', '.join(_PRIORITIES)}; {data!r} is not.")
+        return _PRIORITIES[data]
+
+    def to_representation(self, value: Any) -> str:
+        return CampaignPriority(value).name.lower()
 
 
 class NotesField(serializers.DictField):

@@ -114,6 +114,7 @@ class ReleaseSerializer(serializers.ModelSerializer[Release]):
     packages = ReleaseItemSerializer(source="items", many=True)
     conditions = ConditionSerializer(many=True)
     signals = SignalSerializer(many=True)
+    stepping_stone = serializers.IntegerField(source="stepping_stone_id", allow_null=True)
 
     class Meta:
         model = Release
@@ -126,6 +127,7 @@ class ReleaseSerializer(serializers.ModelSerializer[Release]):
             "signals",
             "halt_codes",
             "notes",
+            "stepping_stone",
             "created_by",
             "created_at",
             "published_at",
@@ -160,3 +162,10 @@ class ReleaseDeclaration(serializers.Serializer[Any]):
     signals = serializers.ListField(child=SignalDeclaration(), max_length=20, default=list)
     halt_codes = serializers.ListField(child=ExactField(max_length=80), max_length=100, default=list)
     notes = NotesField(default=dict)
+    stepping_stone = serializers.IntegerField(
+        min_value=1,
+        max_value=2**62,
+        default=None,
+        allow_null=True,
+        help_text="the release that must run first: a vehicle with older software is taken there by the same campaign",
+    )

@@ -50,7 +50,7 @@ class TenantView(GenericAPIView[Any]):
     authentication_classes = [ServiceTokenAuthentication]
     permission_classes = [RolePermission]
     parser_classes = [JsonParser]
-    pagination_class = NewestFirst
+    pagination_class: type[NewestFirst] | None = NewestFirst
     http_method_names = ["get", "head", "post", "put", "patch"]
 
     def get_exception_handler(self) -> Callable[..., Any]:

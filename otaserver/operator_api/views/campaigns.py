@@ -42,7 +42,8 @@ from otaserver.tenants.states import Permission
 class CampaignView(TenantView):
     def campaigns(self) -> QuerySet[Campaign]:
         rows = Campaign.objects.filter(tenant=self.caller.tenant)
-        return rows.select_related("tenant", "release", "group", "fallback_release").prefetch_related("windows")
+        rows = rows.select_related("tenant", "release", "group", "fallback_release")
+        return rows.prefetch_related("windows", "requirements")
 
     def release(self, pk: int) -> Release:
         return self.find(Release.objects.filter(tenant=self.caller.tenant), pk)
@@ -90,6 +91,7 @@ class CampaignList(CampaignView):
             waves=tuple(self.wave(wave) for wave in wanted["waves"]),
             fallback_release=None if fallback is None else self.release(fallback),
             windows=tuple(window_of(each) for each in wanted.get("windows", [])),
+            requires=[self.find(self.campaigns(), pk) for pk in wanted.get("requires", ())],
             **{name: wanted[name] for name in SETTINGS if name in wanted},
         )
         campaign = operations.create_campaign(self.caller.tenant, plan, by=self.caller.actor, at=clock.now())
@@ -134,6 +136,8 @@ class CampaignDetail(CampaignView):
             found["group"] = self.group(found["group"])
         if "waves" in found:
             found["waves"] = tuple(self.wave(wave) for wave in found["waves"])
+        if "requires" in found:
+            found["requires"] = tuple(self.find(self.campaigns(), each) for each in found["requires"])
         if "windows" in found:
             found["windows"] = tuple(window_of(each) for each in found["windows"])
         return found

@@ -35,6 +35,7 @@ class ReleaseList(ReleaseView):
     @extend_schema(request=ReleaseDeclaration, responses={201: ReleaseSerializer})
     def post(self, request: Request) -> Response:
         wanted = self.received(ReleaseDeclaration)
+        stone = wanted["stepping_stone"]
         release = operations.create_release(
             self.caller.tenant,
             name=wanted["name"],
@@ -47,6 +48,7 @@ class ReleaseList(ReleaseView):
             signals=[Signal(**one) for one in wanted["signals"]],
             halt_codes=wanted["halt_codes"],
             notes=wanted["notes"],
+            stepping_stone=None if stone is None else self.find(self.releases(), stone),
             by=self.caller.actor,
             at=clock.now(),
         )

@@ -15,7 +15,7 @@ from otaserver.operator_api.serializers.campaigns import Reason
 from otaserver.operator_api.views.base import TenantView
 from otaserver.tenants.models import Tenant
 from otaserver.tenants.rules import MAX_APPROVALS
-from otaserver.tenants.states import PERMISSIONS, Permission
+from otaserver.tenants.states import PERMISSIONS, ForeignSoftware, Permission
 
 
 class MeSerializer(serializers.Serializer[Any]):
@@ -33,6 +33,7 @@ class TenantSerializer(serializers.ModelSerializer[Tenant]):
             "title",
             "polling_seconds",
             "has_public_targets",
+            "foreign_software",
             "stopped_at",
             "stopped_reason",
             "required_approvals",
@@ -73,6 +74,7 @@ class TenantSettings(serializers.Serializer[Any]):
     )
     rollbacks_need_approval = serializers.BooleanField(required=False)
     reason = serializers.CharField(max_length=2000, required=False, allow_blank=True)
+    foreign_software = serializers.ChoiceField(choices=ForeignSoftware.choices, required=False)
 
 
 class TenantDetail(TenantView):

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from firmware_store.models import Package, Release, RoleMetadata
-from otaserver.campaigns.models import Campaign
+from otaserver.campaigns.models import Campaign, WorkshopCase
 from otaserver.campaigns.states import CampaignState
 from otaserver.fleet.models import Vehicle
 from otaserver.tenants import operations as tenants
@@ -287,3 +287,36 @@ def test_the_module_runs_as_a_program():
     assert done.returncode == 4
     assert done.stderr.startswith("server.unreachable: ")
     assert "Traceback" not in done.stderr
+
+
+def test_the_workshop_list_is_read_and_closed(bench, command):
+    vehicle = make_vehicle(bench.tenant, "VIN1")
+    case = WorkshopCase.objects.create(vehicle=vehicle, code="silent", reason="Silent.", opened_at=NOON)
+    code, out, _ = command("workshop", "list", "--json")
+    assert (code, [row["vehicle"] for row in json.loads(out)]) == (0, ["VIN1"])
+
+    code, out, _ = command("workshop", "close", str(case.pk), "--note", "Gateway replaced.")
+
+    assert (code, out) == (0, "The case of VIN1 is closed.\n")
+    assert json.loads(command("workshop", "list", "--json")[1]) == []
+    assert len(json.loads(command("workshop", "list", "--all", "--json")[1])) == 1
+
+
+def test_a_campaigns_place_among_others_is_given_by_options(bench, command, firmware):
+    make_group(bench.tenant, make_vehicle(bench.tenant), name="everyone")
+    command("trust", "init")
+    publish(command, firmware)
+    command("release", "create", "autumn", "1", "--package", "supplier/engine-1.0")
+    stone = ("--stepping-stone", "autumn", "1")
+    assert command("release", "create", "autumn", "2", "--package", "supplier/engine-1.0", *stone)[0] == 0
+    options = ("--group", "everyone", "--wave", "100", "--no-way-back", "A test.", "--release", "autumn", "1")
+    assert command("campaign", "create", "first", *options)[0] == 0
+
+    more = ("--priority", "security", "--requires", "first", "--on-halt", "hold_offers", "--foreign-software", "adopt")
+    code, _, problem = command("campaign", "create", "second", *options, *more)
+
+    assert code == 0, problem
+    made = Campaign.objects.get(name="second")
+    assert (made.priority, made.halt_action, made.foreign_software) == (1, "hold_offers", "adopt")
+    assert [required.name for required in made.requires.all()] == ["first"]
+    assert Release.objects.get(version="2").stepping_stone == Release.objects.get(version="1")

@@ -123,3 +123,18 @@ def test_an_empty_image_is_an_image(vehicle, oem):
     oem.order({"P1": name})
 
     assert vehicle.run().status == "installed"
+
+
+@pytest.mark.parametrize(
+    ("status", "headers"), [(429, {"Retry-After": "30"}), (503, {"Retry-After": "30"}), (507, {}), (500, {}), (502, {})]
+)
+def test_what_the_server_sheds_is_tried_again_later_and_ends_no_attempt(vehicle, oem, path, status, headers):
+    oem.overrides[path] = lambda request: httpx.Response(status, headers=headers, json={"code": "server.busy"})
+    for _ in range(5):
+        assert vehicle.run().status == "not_now"
+    assert [event for event in oem.events if event["phase"] == "finished"] == []
+    oem.overrides[path] = serving(DATA)
+
+    assert vehicle.run().status == "installed"
+
+    assert [event["outcome"] for event in oem.events if event["phase"] == "finished"] == ["success"]

@@ -1,0 +1,56 @@
+"""Stepping stones, hop by hop: one assignment, an order for each stone, and one result at the end."""
+
+from collections.abc import Collection
+from datetime import datetime
+
+from otaserver.campaigns.models import Assignment, Attempt
+from otaserver.campaigns.operations import assignments
+from otaserver.campaigns.queries import bundles
+from otaserver.campaigns.rules import matching
+from otaserver.campaigns.rules.matching import Computer
+from otaserver.campaigns.states import (
+    ACTIVE_STATES,
+    AssignmentState,
+    CampaignState,
+    ReportOutcome,
+)
+
+_OVER = (CampaignState.CANCELLED, CampaignState.COMPLETED)
+
+
+def take(
+    assignment: Assignment,
+    latest: Attempt,
+    release: bundles.ReleaseView,
+    computers: list[Computer],
+    proved: Collection[str],
+    *,
+    at: datetime,
+) -> bool:
+    """Close the hop that a manifest proves, and let the vehicle wait for the next one; return whether it was one.
+
+    A stone is no result: what the campaign learns is how its own release runs. Should the vehicle prove that already,
+    this leaves it to be taken as the proof that it is.
+    """
+    if latest.stone is None or latest.closed_at is not None or assignment.state not in ACTIVE_STATES:
+        return False
+    if matching.proves(matching.packages_for(release.bundle.items, computers), proved):
+        return False
+    stone = bundles.release_view(latest.stone)
+    if not matching.proves(matching.packages_for(stone.bundle.items, computers), proved):
+        return False
+    if assignment.state == AssignmentState.WITHDRAWING:
+        # It got there before it heard of the withdrawal, and goes no further.
+        assignments.move(assignment, AssignmentState.WITHDRAWN, attempt=latest, at=at, outcome=ReportOutcome.SUCCESS)
+        return True
+    assignments.move(assignment, AssignmentState.WAITING, attempt=latest, at=at, outcome=ReportOutcome.SUCCESS)
+    # Its installation starts with the release itself: the gate reads outcomes in that order.
+    Assignment.objects.filter(pk=assignment.pk).update(installing_at=None, offered_at=None)
+    if assignment.campaign.state in _OVER:
+        assignment.move_to(AssignmentState.WITHDRAWN, settled_at=at)
+    return True
+
+
+def is_over(attempt: Attempt) -> bool:
+    """Return whether this attempt was a hop that is proved: its success has been told, and moves nothing more."""
+    return attempt.stone_id is not None and attempt.outcome == ReportOutcome.SUCCESS
