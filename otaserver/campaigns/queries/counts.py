@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from django.db.models import Count, Q, QuerySet
 
 from otaserver.campaigns.models import Assignment, Campaign, Decision, Report, Wave
-from otaserver.campaigns.rules.limits import VERIFICATION_FAILED, Limits
+from otaserver.campaigns.rules.failures import VERIFICATION_FAILED
+from otaserver.campaigns.rules.limits import Limits
 from otaserver.campaigns.states import IN_FLIGHT_STATES, SETTLED_STATES, AssignmentState, ReportOutcome, ReportPhase
 
 
