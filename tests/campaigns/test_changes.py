@@ -84,8 +84,8 @@ def test_a_change_is_a_decision_with_what_was_before_and_after():
         "reason": "",
         "changes": {
             "waves": {
-                "before": [{"percent": "100.000", "max_failed": 0}],
-                "after": [{"percent": "100", "max_failed": 3}],
+                "before": [{"percent": "100.000", "count": None, "group": None, "max_failed": 0}],
+                "after": [{"percent": "100", "count": None, "group": None, "max_failed": 3}],
             },
             "fallback_release": {"before": old, "after": None},
             "no_way_back_reason": {"before": "", "after": "None."},

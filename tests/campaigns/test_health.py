@@ -181,10 +181,10 @@ def test_signals_take_their_part_of_alpha_from_the_outcomes():
 
 def test_the_control_share_is_held_out_and_asked_for_signals_while_the_campaign_is_under_way():
     campaign = start_with_signals(10, limits=LIMITS, control=20)
-    held = list(campaign.assignments.filter(verdict="control").order_by("-rank"))
+    held = list(campaign.assignments.filter(verdict="control").order_by("rank"))
 
     assert [each.state for each in held] == ["excluded", "excluded"]
-    assert held == list(campaign.assignments.order_by("-rank")[:2])
+    assert held == list(campaign.assignments.order_by("rank")[:2])
     assert campaign.waves.get().places == 8
     assert queries.wanted_of(held[0].vehicle) == ["boots", "crashes"]
     assert "held out" in queries.explain(held[0])
@@ -319,13 +319,13 @@ def test_a_share_too_small_for_a_vehicle_holds_out_none():
 
     assert sorted(campaign.assignments.values_list("verdict", flat=True)) == ["fits"] * 3
     assert campaign.signal_states.get().treated_per_block == 0
-    assert decided(campaign, "campaign.started").sentence == "Started with 3 vehicles, without 0 that do not fit."
+    assert decided(campaign, "campaign.started").sentence == "Started with 3 vehicles, without 0 that do not take part."
 
 
 def test_the_hint_to_ask_is_set_by_a_soak_or_a_hold_out_and_goes_when_nothing_is_asked():
     campaign = start_with_signals(2, limits=LIMITS, control=50)
     tick(campaign)
-    treated, held = in_turn(campaign)
+    held, treated = in_turn(campaign)
     before = [Vehicle.objects.get(pk=each.vehicle_id).is_health_wanted for each in (treated, held)]
     succeed(treated)
     asked = [operations.wanted_of(Vehicle.objects.get(pk=each.vehicle_id)) for each in (treated, held)]

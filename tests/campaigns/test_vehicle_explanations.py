@@ -215,7 +215,7 @@ def test_it_costs_as_many_queries_whatever_there_is(django_assert_num_queries):
     operations.submit_campaign(running, by="x", at=NOON)
     operations.approve_campaign(running, by="y", at=NOON)
     operations.start_campaign(running, by="y", at=NOON)
-    with django_assert_num_queries(8):
+    with django_assert_num_queries(7):
         assert len(explain_vehicle(row, at=NOON).answers) == 5
 
 

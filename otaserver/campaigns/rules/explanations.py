@@ -126,6 +126,26 @@ EXCLUDED: Mapping[str, Remedy] = {
         "verdict.not_enrolled", "Only an enrolled vehicle takes part.", "Enrol it, and make another campaign."
     ),
     Verdict.BLOCKED: Remedy("verdict.blocked", "No blocked vehicle takes part.", "Unblock it, and make another one."),
+    Verdict.ON_BLOCK_LIST: Remedy(
+        "verdict.on_block_list",
+        "No campaign updates the vehicles of a block list.",
+        "Take the vehicle out of that group, or lift the block list.",
+    ),
+    Verdict.STALE_INVENTORY: Remedy(
+        "verdict.stale_inventory",
+        "Only a vehicle that has confirmed lately what it runs takes part.",
+        "Let it send its manifest, and make another campaign.",
+    ),
+    Verdict.NOT_DELIVERABLE: Remedy(
+        "verdict.not_deliverable",
+        "A vehicle is sent what its protocol can carry.",
+        "Make a release that its protocol can carry, and a campaign for it.",
+    ),
+    Verdict.CONTROL: Remedy(
+        "verdict.control",
+        "A share of the vehicles is held out, to compare the others with.",
+        "Wait until the campaign is over, then make another one.",
+    ),
 }
 
 _ASK = "Wait for its next contact."

@@ -72,6 +72,7 @@ _FAILURES = [
         _S.VEHICLE,
         (DOWNLOAD_FAILED, "The server refused a download for good.", "See whether the package is still published."),
         ("network", "No connection, or one that broke.", _WAIT),
+        ("permit.late", "The Director's answer before the switch came too late.", _WAIT),
         ("download.range", "A download could not be continued where it stopped.", _WAIT),
         ("slow_retrieval", "Bytes came too slowly to be honest (a possible attack).", "Look at the network between."),
         is_retried=True,
@@ -87,6 +88,7 @@ _FAILURES = [
         _S.VEHICLE,
         ("interrupted", "The vehicle was switched off or restarted before it installed.", _WAIT),
         ("not_before", "The order's time has not come.", _WAIT),
+        ("window", "None of the order's windows is open.", _WAIT),
         ("precondition", "The vehicle's state does not allow it now (charge, parked, doors).", _WAIT),
         is_retried=True,
     ),
@@ -220,6 +222,10 @@ _FAILURES = [
         ),
         ("not_enrolled", "The vehicle has not enrolled.", "Enrol it."),
         ("blocked", "An operator has blocked the vehicle.", "Unblock it, if it may take part."),
+        ("on_block_list", "The vehicle is in a group that no campaign updates.", "Take it off the block list."),
+        ("stale_inventory", "What it runs was not confirmed for too long.", "Let it send its manifest."),
+        ("not_deliverable", "Its protocol cannot do what the release asks.", "Make a release that it can take."),
+        ("control", "It is held out, to compare the others with.", "Nothing: another campaign may update it."),
     ),
     # What a vehicle's request may be answered with.
     *_rows(

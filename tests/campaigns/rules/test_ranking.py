@@ -46,9 +46,9 @@ def test_every_stretch_of_a_band_mirrors_the_strata(sizes, taken):
 
 @pytest.mark.parametrize(
     ("size", "percent", "expected"),
-    [(100, "5", 5), (10, "5", 1), (9, "5", 0), (1000, "0.1", 1), (7, "0", 0), (2, "50", 1)],
+    [(100, "5", 5), (10, "5", 0), (9, "5", 0), (1000, "0.1", 1), (7, "0", 0), (1, "50", 0), (7, "50", 3), (2, "50", 1)],
 )
-def test_a_share_of_each_stratum_is_held_out_a_half_rounded_up(size, percent, expected):
+def test_a_share_of_each_stratum_is_held_out_rounded_down_so_that_one_is_updated(size, percent, expected):
     assert ranking.held_out(size, Decimal(percent)) == expected
 
 

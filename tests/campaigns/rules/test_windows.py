@@ -203,8 +203,10 @@ def test_a_blackout_beyond_the_horizon_is_in_the_list_before_it_begins():
 def test_a_freeze_until_further_notice_lists_nothing_and_is_looked_at_again():
     bar = Interval(NOW - HORIZON, datetime.max.replace(tzinfo=UTC))
 
-    assert listing([NIGHT], barred=[bar]) == windows.Listing([], NOW + HORIZON / 2)
-    assert listing(barred=[bar]) == windows.Listing([], NOW + HORIZON / 2)
+    barred_until = NOW + HORIZON
+
+    assert listing([NIGHT], barred=[bar]) == windows.Listing([], NOW + HORIZON / 2, barred_until)
+    assert listing(barred=[bar]) == windows.Listing([], NOW + HORIZON / 2, barred_until)
 
 
 def test_no_window_opens_where_nobody_knows_the_time():
