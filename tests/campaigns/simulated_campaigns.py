@@ -87,7 +87,8 @@ class _Campaign:
         self.ended: list[Vehicle] = []
 
     def run(self) -> Result:
-        planned = waves.places(self.setting.vehicles, [Decimal(percent) for percent in self.setting.percents])
+        sizes = [waves.Size(percent=Decimal(percent)) for percent in self.setting.percents]
+        planned = waves.planned_places(sizes, bulk=self.setting.vehicles, grouped={})
         now = 0.0
         for number, places in enumerate(planned):
             wave = self._begin(places, now)

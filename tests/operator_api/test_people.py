@@ -164,7 +164,7 @@ def test_a_change_names_the_revision_that_it_starts_from(caller, campaign):
 
 @pytest.mark.parametrize(
     "body",
-    [{"max_inflight": 5}, {"state": "running"}, {"waves": [{}]}, {"waves": [{"max_failed": 1}]}, {"group": None}],
+    [{"max_inflight": 5}, {"state": "running"}, {"group": None}],
 )
 def test_a_field_that_there_is_not_is_named(caller, campaign, body):
     before = list(Campaign.objects.values())
@@ -173,6 +173,16 @@ def test_a_field_that_there_is_not_is_named(caller, campaign, body):
 
     assert (response.status_code, response.json()["code"]) == (422, "request.fields_invalid")
     assert any(next(iter(body)) in field for field in response.json()["fields"])
+    assert list(Campaign.objects.values()) == before
+
+
+@pytest.mark.parametrize("wave", [{}, {"max_failed": 1}])
+def test_a_wave_that_says_no_size_is_refused(caller, campaign, wave):
+    before = list(Campaign.objects.values())
+
+    response = change(caller, campaign, {"waves": [wave]}, 1)
+
+    assert (response.status_code, response.json()["code"]) == (422, "campaign.plan_refused")
     assert list(Campaign.objects.values()) == before
 
 

@@ -14,6 +14,8 @@ from tests.clients.vehicle.repositories import stamp
 from tests.clients.vehicle.test_agent import TIMESTAMP, hold, use
 
 DAY = 86_400
+IS_PARKED = [{"name": "parked", "operator": "==", "value": True}]
+PARKED = HookResult(measured={"parked": True})
 
 
 @pytest.fixture
@@ -32,7 +34,7 @@ def step(vehicle):
 
 def wait_in_staging(vehicle, oem, new, **order):
     """Begin to stage; the install hook wants more time. Returns hooks and attempt."""
-    hooks = use(vehicle, install=HookResult(Verdict.NOT_YET, "flash is warm"))
+    hooks = use(vehicle, install=HookResult(Verdict.NOT_YET, "flash is warm"), preconditions=PARKED)
     attempt = oem.order(new, **order)
     assert vehicle.run().status == "waiting"
     assert step(vehicle) == "staging"
@@ -126,12 +128,12 @@ def test_an_order_whose_install_hook_never_ends_fails_with_what_it_waited_for(ve
 
 
 def test_a_gate_that_closes_again_holds_what_is_being_staged(vehicle, oem, old, new):
-    hooks, attempt = wait_in_staging(vehicle, oem, new, preconditions=[{"name": "parked", "op": "==", "value": 1}])
+    hooks, attempt = wait_in_staging(vehicle, oem, new, preconditions=IS_PARKED)
     hooks.answers = {"preconditions": HookResult(Verdict.NOT_YET, "driving")}
 
     assert vehicle.run().status == "held"
     assert step(vehicle) == "gate"
-    hooks.answers.clear()
+    hooks.answers = {"preconditions": PARKED}
 
     assert vehicle.run().status == "installed"
     assert oem.phases(attempt) == ["downloading", "downloaded", "held", "installing", "installed", "finished"]
@@ -204,13 +206,13 @@ def test_grace_of_more_than_a_day_outlasts_the_directors_timestamp(vehicle, oem,
 
 def test_secondaries_verify_anew_while_an_order_waits(vehicle, oem, new):
     hooks = use(vehicle, preconditions=HookResult(Verdict.NOT_YET))
-    oem.order(new, grace_hours=12, preconditions=[{"name": "parked", "op": "==", "value": 1}])
+    oem.order(new, grace_hours=12, preconditions=IS_PARKED)
     for _ in range(4):
         assert vehicle.run().status == "held"
         vehicle.later(hours=20)
         renew(vehicle, oem)
     assert vehicle.run().status == "held"
-    hooks.answers.clear()
+    hooks.answers = {"preconditions": PARKED}
     oem.is_down = True
     vehicle.later(hours=11)
 

@@ -24,10 +24,16 @@ class RaisingHooks(WillingHooks):
         raise self._error
 
 
+class ParkedHooks(WillingHooks):
+    def preconditions(self, conditions):
+        return HookResult(measured={"parked": True})
+
+
 @pytest.fixture
 def attempt(oem, vehicle):
+    use(vehicle, ParkedHooks())
     new = oem.publish_release("2.0", counter=2)
-    return oem.order(new, preconditions=[{"name": "parked", "op": "==", "value": 1}])
+    return oem.order(new, preconditions=[{"name": "parked", "operator": "==", "value": True}])
 
 
 def use(vehicle, hooks):
@@ -46,7 +52,7 @@ def test_a_defect_ends_the_cycle_with_back_off_and_its_traceback_in_the_log(vehi
     assert "Traceback" in caplog.text
     assert "in preconditions" in caplog.text
     assert oem.phases(attempt) == ["downloading", "downloaded"]
-    use(vehicle, WillingHooks())
+    use(vehicle, ParkedHooks())
     assert vehicle.run().status == "installed"
 
 
@@ -104,7 +110,7 @@ def test_half_a_surrogate_pair_in_a_refusal_can_be_logged(vehicle, oem, attempt)
 
 @pytest.mark.parametrize("name", ["scratch", "downloads", "b"])
 def test_a_disk_without_room_for_a_directory_is_not_now(vehicle, oem, attempt, monkeypatch, name):
-    use(vehicle, WillingHooks())
+    use(vehicle, ParkedHooks())
     make = os.mkdir
 
     def full(path, *arguments, **settings):
