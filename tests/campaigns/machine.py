@@ -15,14 +15,17 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from otaserver.campaigns import operations, queries
-from otaserver.campaigns.models import Assignment, Attempt, Campaign, Report, Wave
+from otaserver.campaigns.models import Assignment, Attempt, Blackout, Campaign, Report, Wave
 from otaserver.campaigns.operations import VehicleReport
+from otaserver.campaigns.rules.windows import EVERY_DAY, Window
 from otaserver.campaigns.states import (
     ACTIVE_STATES,
     IN_FLIGHT_STATES,
     AssignmentState,
     CampaignKind,
+    CampaignPriority,
     CampaignState,
+    HaltAction,
     ReportOutcome,
     ReportPhase,
     WaveState,
@@ -34,6 +37,9 @@ from tests.campaigns.campaign_factories import install, make_approved, make_flee
 from tests.factories import NOON, make_group, make_tenant
 
 VEHICLES = 5
+# From 22 to 4 h, every day.
+NIGHT = Window(EVERY_DAY, 22 * 60, 6 * 60)
+NIGHT_HOURS = {22, 23, 0, 1, 2, 3}
 CODES = ("", "install_failed", "health_failed", "verification_failed", "download_failed", "withdrawn", "interrupted")
 ENDED = {CampaignState.COMPLETED, CampaignState.CANCELLED}
 UNDER_WAY = {CampaignState.RUNNING, CampaignState.PAUSED}
@@ -85,16 +91,21 @@ class CampaignMachine(RuleBasedStateMachine):
         max_failed=st.sampled_from([None, 1]),
         wave_rule=st.sampled_from(["proceed", "ask"]),
         grace_hours=st.sampled_from([None, 12]),
+        offers_per_minute=st.sampled_from([None, None, 1]),
+        windows=st.sampled_from([(), (), (NIGHT,)]),
+        downloads_early=st.booleans(),
+        days=st.sampled_from([None, None, 20]),
+        priorities=st.permutations([CampaignPriority.SECURITY, CampaignPriority.QUALITY]),
+        halt_action=st.sampled_from(HaltAction.values),
     )
-    def begin(self, waves, max_in_flight, max_failed, wave_rule, grace_hours):
+    def begin(self, *, waves, days, priorities, **plan):
         self.tenant = make_tenant()
         self.old = make_versions(self.tenant)
         self.releases = [make_versions(self.tenant, "2.0"), make_versions(self.tenant, "3.0")]
         self.vehicles = make_fleet(self.tenant, VEHICLES, self.old)
-        plan = {"max_in_flight": max_in_flight, "max_failed": max_failed, "wave_rule": wave_rule}
-        for number, (release, chosen) in enumerate(
-            zip(self.releases, [self.vehicles[:4], self.vehicles[1:]], strict=True)
-        ):
+        plan["ends_at"] = NOON + timedelta(days=days) if days else None
+        groups = [self.vehicles[:4], self.vehicles[1:]]
+        for number, (release, chosen, priority) in enumerate(zip(self.releases, groups, priorities, strict=True)):
             make_approved(
                 tenant=self.tenant,
                 old=self.old,
@@ -103,7 +114,7 @@ class CampaignMachine(RuleBasedStateMachine):
                 name=f"rollout-{number}",
                 waves=waves,
                 wave_failures=1,
-                grace_hours=grace_hours,
+                priority=priority,
                 **plan,
             )
 
@@ -122,7 +133,30 @@ class CampaignMachine(RuleBasedStateMachine):
     def lapse(self, dies_at):
         self.attempt_to("lapse", lambda: operations.lapse_due(self.now), dies_at)
 
+    @rule(dies_at=st.one_of(st.none(), st.integers(0, 20)))
+    def sweep(self, dies_at):
+        self.attempt_to("sweep", lambda: operations.sweep(at=self.now), dies_at)
+
     # Operators
+
+    @precondition(lambda self: not self.blackouts())
+    @rule(dies_at=st.one_of(st.none(), st.integers(0, 20)))
+    def freeze(self, dies_at):
+        words = {"name": f"freeze-{next(self.names)}", "reason": "As I say.", "by": "alice"}
+
+        def declare():
+            operations.declare_blackout(self.tenant, starts_at=self.now, at=self.now, **words)
+
+        self.attempt_to("freeze", declare, dies_at)
+
+    @precondition(lambda self: self.blackouts())
+    @rule()
+    def thaw(self):
+        (blackout,) = self.blackouts()
+        self.attempt_to("thaw", lambda: operations.lift_blackout(blackout, reason="As I say.", by="a", at=self.now))
+
+    def blackouts(self):
+        return list(Blackout.objects.filter(lifted_at=None).select_related("tenant"))
 
     @rule(which=st.integers(0, 5), dies_at=st.one_of(st.none(), st.integers(0, 40)))
     def start(self, which, dies_at):
@@ -248,9 +282,20 @@ class CampaignMachine(RuleBasedStateMachine):
             campaign = attempt.assignment.campaign
             assert campaign.state == CampaignState.RUNNING, f"{campaign} is {campaign.state}: {self.last_event}"
             assert campaign.tenant.stopped_at is None
+            assert not self.blackouts(), f"{campaign} offered during a freeze"
+            assert campaign.ends_at is None or attempt.opened_at < campaign.ends_at
+            self.offer_is_in_time(campaign, attempt)
             in_flight = campaign.assignments.filter(state__in=IN_FLIGHT_STATES).count()
             assert campaign.max_in_flight is None or in_flight <= campaign.max_in_flight
             self.seen_attempts.add(attempt.pk)
+
+    def offer_is_in_time(self, campaign, attempt):
+        if campaign.windows.exists() and not campaign.downloads_early:
+            assert attempt.opened_at.hour in NIGHT_HOURS, f"{campaign} offered at {attempt.opened_at}"
+        if campaign.offers_per_minute is not None:
+            span = (attempt.opened_at - timedelta(minutes=1), attempt.opened_at)
+            made = Attempt.objects.filter(assignment__campaign=campaign, opened_at__gt=span[0], opened_at__lte=span[1])
+            assert made.count() <= campaign.offers_per_minute
 
     def counts_are_their_rows(self):
         for campaign in Campaign.objects.all():
@@ -267,7 +312,9 @@ class CampaignMachine(RuleBasedStateMachine):
         self.tenant.refresh_from_db()
         if self.tenant.stopped_at is not None:
             operations.resume_tenant(self.tenant, by="alice", at=self.now, reason="The end.")
-        for _ in range(60):
+        for blackout in self.blackouts():
+            operations.lift_blackout(blackout, reason="The end.", by="alice", at=self.now)
+        for _ in range(90):
             started = Campaign.objects.exclude(state__in=[*ENDED, CampaignState.APPROVED, CampaignState.DRAFT])
             for campaign in started.order_by("-kind", "pk"):
                 self.help_on(campaign)
@@ -275,7 +322,8 @@ class CampaignMachine(RuleBasedStateMachine):
             self.nothing_contradicts_anything()
             if not started.exists():
                 return
-            self.now += timedelta(days=5)
+            # Not whole days: at some of these times each window is open.
+            self.now += timedelta(days=4, hours=7)
         left = [(str(each), each.state, each.reason, queries.progress(each).by_state) for each in started]
         raise AssertionError(f"campaigns that never end: {left}")
 

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.campaigns.machine import CampaignMachine
@@ -16,5 +16,6 @@ def test_whoever_acts_whenever_nothing_contradicts_anything_and_every_campaign_e
             deadline=None,
             derandomize=True,
             suppress_health_check=list(HealthCheck),
+            phases=[Phase.explicit, Phase.generate, Phase.shrink],
         ),
     )
