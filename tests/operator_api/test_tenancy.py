@@ -50,6 +50,7 @@ REQUESTS = [
     ("GET", "/vehicles/VIN1/explanation", None),
     ("POST", "/vehicles/VIN1/test-bench", REASON),
     ("POST", "/vehicles/VIN1/order", REASON | {"release": "{release}"}),
+    ("POST", "/campaigns/{campaign}/forecast", {}),
     ("POST", "/campaigns/suggest", {"release": "{release}", "group": "{group}", "failure_budget": 1}),
     ("POST", "/campaigns/{campaign}/close", REASON),
     ("POST", "/groups/{group}/block-list", REASON),
