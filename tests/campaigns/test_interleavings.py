@@ -11,8 +11,8 @@ def test_whoever_acts_whenever_nothing_contradicts_anything_and_every_campaign_e
     run_state_machine_as_test(
         CampaignMachine,
         settings=settings(
-            max_examples=40,
-            stateful_step_count=40,
+            max_examples=30,
+            stateful_step_count=30,
             deadline=None,
             derandomize=True,
             suppress_health_check=list(HealthCheck),
