@@ -44,13 +44,15 @@ def make_large_fleet(tenant: Tenant, count: int) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             f"INSERT INTO {Vehicle._meta.db_table} (tenant_id, vehicle_id, created_at, enrolled_at, last_contact_at,"
-            " confirmed_at, blocked_at, blocked_reason, time_zone, is_manifest_wanted, last_attempt_number)"
+            " confirmed_at, blocked_at, blocked_reason, time_zone, is_manifest_wanted, last_attempt_number, protocol,"
+            " is_test_bench, is_health_wanted)"
             " SELECT %s, 'V' || lpad(n::text, 7, '0'), now(),"
             " CASE WHEN n %% 1000 = 1 THEN timestamptz '2026-01-01' ELSE timestamptz '2026-03-01' END,"
             " CASE WHEN n %% 1000 = 2 THEN NULL WHEN n %% 1000 = 3 THEN timestamptz '2026-12-31'"
             "   ELSE timestamptz '2026-06-01' + n * interval '1 second' END,"
             " CASE WHEN n %% 1000 = 2 THEN NULL ELSE timestamptz '2026-06-01' + n * interval '1 second' END,"
-            " CASE WHEN n %% 1000 = 4 THEN now() END, '', 'Zone/' || (n %% 1000), false, 0"
+            " CASE WHEN n %% 1000 = 4 THEN now() END, '', 'Zone/' || (n %% 1000), false, 0, 'uptane',"
+            " false, false"
             " FROM generate_series(1, %s) n",
             [tenant.pk, count],
         )
