@@ -144,7 +144,7 @@ class Agent:
     def _cycle(self) -> tuple[str, str]:
         self._polling.wants_manifest = False
         self._polling.wanted_signals = ()
-        entry = self._journal.entry
+        entry = self._unfinished()
         if entry is None or entry.step not in INSTALLING:
             return self._follow_orders(entry)
         # What was begun is ended first, and needs no network.
@@ -153,6 +153,15 @@ class Agent:
             return ended
         followed = self._follow_orders(None)
         return ended if followed[0] == "idle" else followed
+
+    def _unfinished(self) -> Entry | None:
+        """Return what goes on; an order whose end was noted before a crash could close it is closed now."""
+        entry = self._journal.entry
+        if entry is None or entry.step in INSTALLING or entry.order.attempt not in self._state.memory.finished:
+            return entry
+        self._journal.close()
+        self._downloads.clear()
+        return None
 
     def _follow_orders(self, entry: Entry | None) -> tuple[str, str]:
         self._credentials.ensure(self._now())
@@ -282,6 +291,12 @@ class Agent:
         verdict = self._gate.judge(self._journal.entry or entry, self._now())
         if verdict.status:
             return self._stop_at_gate(self._journal.entry or entry, verdict)
+        # And so may the hooks that were asked just now.
+        if not self._is_permit_new() and (ended := self._ask_permit(entry.order)):
+            return ended
+        window = self._gate.judge_window(self._journal.entry or entry, self._now())
+        if window.status:
+            return self._stop_at_gate(self._journal.entry or entry, window)
         now = self._now()
         self._journal.advance(Step.SWITCHING, format_time(now))
         self._reporter.event(entry.order.attempt, "installing", at=now)
@@ -325,7 +340,10 @@ class Agent:
         return self._was_verified_within(timedelta(seconds=PERMIT_SECONDS))
 
     def _is_in_grace(self, order: Order) -> bool:
-        return order.grace_hours is not None and self._was_verified_within(timedelta(hours=order.grace_hours))
+        # A clock that stands behind a signed time is dead: with it grace would never end.
+        is_alive = self._now() - self._clock() <= timedelta(seconds=PERMIT_SECONDS)
+        is_within = order.grace_hours is not None and self._was_verified_within(timedelta(hours=order.grace_hours))
+        return is_alive and is_within
 
     def _was_verified_within(self, longest: timedelta) -> bool:
         verified = self._state.memory.verified_at

@@ -46,7 +46,11 @@ class CommitRecord:
         self._path = path
         self._disk = disk
         document = read_json(path)
-        self.current = Commit(**document) if document else Commit(slots=dict.fromkeys(serials, "a"))
+        # An ECU that came later, in place of one that was swapped, starts in its first slot.
+        first: dict[str, Slot] = dict.fromkeys(serials, "a")
+        self.current = Commit(**document) if document else Commit(slots=first)
+        slots, previous = {**first, **self.current.slots}, self.current.previous
+        self.current = replace(self.current, slots=slots, previous={**first, **previous} if previous else {})
 
     def write(self, commit: Commit) -> None:
         """Make `commit` the truth, atomically."""

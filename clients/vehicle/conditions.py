@@ -47,7 +47,9 @@ def _holds(condition: Mapping[str, Any], measured: Mapping[str, Any]) -> bool:
 
 
 def _compares(operator: str, value: Any, wanted: Decimal | None) -> bool:
-    if wanted is None or isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if wanted is None or isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    if isinstance(value, float) and not math.isfinite(value):
         return False
     # As it is written: 12.4 measured is 12.4, not the nearest binary fraction.
     found = Decimal(str(value))

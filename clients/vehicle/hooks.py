@@ -187,6 +187,9 @@ class ExecutableHooks:
             return HookResult(late, f"{name} hook: no answer in {self._timeout_seconds:g} s")
         except OSError as error:
             return HookResult(late, f"{name} hook: {error.strerror}")
+        if status < 0:
+            # Killed by a signal: it has answered nothing.
+            return HookResult(late, f"{name} hook: ended by signal {-status}")
         return _read_answer(name, status, output)
 
 

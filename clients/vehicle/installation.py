@@ -175,9 +175,8 @@ class Installation:
             return _TOO_OFTEN
         self._record.write(replace(self._record.current, starts=starts + 1))
         result = self._hooks.health(self._running(entry.order))
-        if result.verdict is Verdict.NOT_YET:
-            # Any other answer ends the trial, and the mark with it.
-            self._record.write(replace(self._record.current, starts=starts))
+        # Whatever it answered, this trial was not cut short; a full disk may keep the next step from being noted.
+        self._record.write(replace(self._record.current, starts=starts))
         return result
 
     def _confirm(self, entry: Entry, at: datetime) -> str:

@@ -132,6 +132,15 @@ class Server:
                 raise VerificationError(Reason.OVERSIZED, f"{response.url.path} is longer than {max_length} bytes.")
         return bytes(body)
 
+    def _read_problem(self, response: httpx.Response) -> bytes:
+        """Return the body of an error, cut where it is too long for a problem document."""
+        body = bytearray()
+        for chunk in self.chunks(response):
+            body += chunk
+            if len(body) > self._limits.answer_bytes:
+                break
+        return bytes(body[: self._limits.answer_bytes])
+
     @contextmanager
     def _stream(
         self,
@@ -171,8 +180,9 @@ class Server:
             return
         if (status == httpx.codes.NOT_FOUND and accepts_missing) or (status == 416 and accepts_unsatisfiable):
             return
-        code, detail = _problem(self._read(response, self._limits.answer_bytes), status)
-        if status in _NOT_NOW or status >= 500:
+        code, detail = _problem(self._read_problem(response), status)
+        # Without a problem document it is somebody between who answers: a portal or a proxy, not this server.
+        if status in _NOT_NOW or status >= 500 or code == f"http.{status}":
             raise NotNowError(code, detail, retry_after_seconds=_retry_after(response))
         raise RejectedError(code, detail, status=status)
 

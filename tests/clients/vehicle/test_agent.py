@@ -435,11 +435,25 @@ def test_a_renewal_that_fails_does_not_stop_the_vehicle(vehicle, oem):
 def test_an_image_that_the_server_refuses_to_give_fails_the_attempt(vehicle, oem, new):
     attempt = oem.order(new)
     digest = next(iter(oem.director.targets.values()))["hashes"]["sha256"]
-    oem.overrides[f"/downloads/{digest}"] = lambda _request: httpx.Response(410)
+    oem.overrides[f"/downloads/{digest}"] = lambda _request: httpx.Response(410, json={"code": "target.gone"})
 
     assert vehicle.run().status == "failed"
 
     assert oem.finished(attempt) == [("failure", "download_failed")]
+
+
+@pytest.mark.parametrize("status", [400, 407, 410, 451])
+def test_an_error_that_is_not_the_servers_own_ends_nothing(vehicle, oem, new, status):
+    attempt = oem.order(new)
+    digest = next(iter(oem.director.targets.values()))["hashes"]["sha256"]
+    page = httpx.Response(status, text="<html>" + 100_000 * "x")
+    oem.overrides[f"/downloads/{digest}"] = lambda _request: page
+
+    assert vehicle.run().status == "not_now"
+
+    assert (oem.finished(attempt), oem.attacks()) == ([], [])
+    del oem.overrides[f"/downloads/{digest}"]
+    assert vehicle.run().status == "installed"
 
 
 def test_a_vehicle_without_factory_images_reports_unknown_and_can_be_updated(oem, tmp_path):

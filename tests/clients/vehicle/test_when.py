@@ -138,7 +138,7 @@ def test_a_window_that_shuts_while_slots_are_filled_leaves_the_old_software_runn
 
     assert vehicle.runs() == old
     assert oem.phases(attempt)[-2:] == ["downloaded", "held"]
-    assert held(oem) == [("window", "the window shut before the new software could be switched to")]
+    assert held(oem) == [("window", "the next window opens at 2026-06-01T18:00:00Z")]
     hooks.on_install = lambda: None
     assert vehicle.run().status == "held"
     vehicle.restart()
