@@ -371,3 +371,19 @@ def test_a_campaign_that_would_outlive_its_metadata_is_not_even_drafted():
         make_campaign(**plan, ends_at=at(days=11))
     assert not Campaign.objects.exists()
     make_campaign(**plan, ends_at=at(days=10))
+
+
+def test_what_a_vehicle_held_for_when_its_campaign_ended_is_still_told():
+    campaign = make_running(vehicles=1, ends_at=at(days=2))
+    held = in_turn(campaign)[0]
+    report(held, "held", code="consent")
+    campaign.assignments.update(message="nobody answers.")
+
+    for _ in range(2):
+        tick(campaign, at(days=2))
+    operations.confirm_withdrawal(held.vehicle, at=at(days=2))
+
+    assert explain(in_turn(campaign)[0], at(days=3)) == (
+        "The order was withdrawn (campaign_ended: The campaign ended at 2026-06-03 12:00 UTC; "
+        "until then the vehicle held (consent): nobody answers). It counts neither way."
+    )

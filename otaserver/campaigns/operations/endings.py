@@ -2,6 +2,9 @@
 
 from datetime import datetime
 
+from django.db.models import TextField, Value
+from django.db.models.functions import Concat
+
 from otaserver.campaigns.models import Campaign, Decision
 from otaserver.campaigns.operations import assignments, decisions
 from otaserver.campaigns.operations.decisions import ENGINE, draft
@@ -25,7 +28,11 @@ def end(campaign: Campaign, *, at: datetime) -> list[Decision]:
     """
     message = f"The campaign ended at {campaign.ends_at:%Y-%m-%d %H:%M} UTC."
     pending = campaign.assignments.filter(state__in=STOPPABLE_STATES)
-    pending.update(code=CAMPAIGN_ENDED, message=message)
+    # What held a vehicle until then is why it was not updated: that stays known.
+    held = pending.filter(state=AssignmentState.HELD).exclude(code=CAMPAIGN_ENDED)
+    before = Value(f"{message.rstrip('.')}; until then the vehicle held (")
+    held.update(code=CAMPAIGN_ENDED, message=Concat(before, "code", Value("): "), "message", output_field=TextField()))
+    pending.exclude(code=CAMPAIGN_ENDED).update(code=CAMPAIGN_ENDED, message=message)
     withdrawn = assignments.withdraw(campaign, at=at)
     waiting = campaign.assignments.filter(state=AssignmentState.WAITING)
     lapsed = waiting.update(
