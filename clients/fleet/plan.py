@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from clients.fleet.behaviour import Behaviour
+from clients.fleet.habits import USUAL, Habits
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class FleetPlan:
     polling_seconds: float = 60.0
     behaviours: Mapping[str, Behaviour] = field(default_factory=dict)
     releases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    habits: Habits = USUAL
 
 
 class PlanError(ValueError):
@@ -72,4 +74,6 @@ def _build(document: dict[str, Any]) -> FleetPlan:
         for release, fields in document.pop("behaviours", {}).items()
     }
     releases = {release: tuple(targets) for release, targets in document.pop("releases", {}).items()}
-    return FleetPlan(vehicles=vehicles, behaviours=behaviours, releases=releases, **document)
+    stated = document.pop("habits", {})
+    habits = Habits(**{**stated, "zones": tuple(stated.get("zones", USUAL.zones))})
+    return FleetPlan(vehicles=vehicles, behaviours=behaviours, releases=releases, habits=habits, **document)

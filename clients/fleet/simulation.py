@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 
 from clients.fleet.behaviour import SimulatedHooks
+from clients.fleet.habits import Life
 from clients.fleet.plan import FleetPlan, PlannedVehicle
 from clients.vehicle.agent import Agent
 from clients.vehicle.config import EcuConfig, VehicleConfig
@@ -41,7 +42,12 @@ class SimulatedVehicle:
             }
             install_factory(config, factory, is_durable=False)
         self._hooks = SimulatedHooks(
-            planned.vehicle_id, seed=plan.seed, behaviours=plan.behaviours, clock=clock, releases=plan.releases
+            planned.vehicle_id,
+            seed=plan.seed,
+            behaviours=plan.behaviours,
+            clock=clock,
+            releases=plan.releases,
+            habits=plan.habits,
         )
         self._agent = Agent(
             config,
@@ -53,6 +59,12 @@ class SimulatedVehicle:
             is_durable=False,
         )
         self._contacts = 0
+        self._cycles = 0
+
+    @property
+    def life(self) -> Life:
+        """What the vehicle and its owner are like, and what they did."""
+        return self._hooks.life
 
     def take_turn(self) -> float | None:
         """Run one cycle of the client; return the seconds until the next, or None if the vehicle has gone silent."""
@@ -60,6 +72,9 @@ class SimulatedVehicle:
         offline = self._hooks.offline_seconds(self._contacts)
         if offline > 0:
             return offline
+        self._cycles += 1
+        if self.life.is_gone(self._cycles):
+            return None
         result = self._agent.run_once()
         return None if self._hooks.is_silent else result.next_seconds
 

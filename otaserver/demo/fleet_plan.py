@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from clients.fleet.behaviour import Behaviour
+from clients.fleet.habits import USUAL, Habits
 from clients.fleet.plan import FleetPlan, PlannedEcu, PlannedVehicle
 from otaserver.demo.firmware import Firmware
 
@@ -39,6 +40,7 @@ def plan_fleet(
     roots: Path,
     polling_seconds: float = POLLING_SECONDS,
     seed: int = 1,
+    habits: Habits = USUAL,
 ) -> FleetPlan:
     """Return the plan: every vehicle on the first of `versions`, and what goes wrong by release."""
     return FleetPlan(
@@ -52,6 +54,7 @@ def plan_fleet(
         seed=seed,
         polling_seconds=polling_seconds,
         behaviours=behaviours,
+        habits=habits,
         releases={release_label(version): tuple(target_name(ecu, version) for ecu in HARDWARE) for version in versions},
     )
 

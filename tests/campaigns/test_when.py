@@ -371,3 +371,25 @@ def test_a_campaign_that_would_outlive_its_metadata_is_not_even_drafted():
         make_campaign(**plan, ends_at=at(days=11))
     assert not Campaign.objects.exists()
     make_campaign(**plan, ends_at=at(days=10))
+
+
+def test_what_a_vehicle_held_for_when_its_campaign_ended_is_still_told():
+    campaign = make_running(vehicles=4, ends_at=at(days=2))
+    by_metadata, by_report, in_silence, unheld = in_turn(campaign)
+    for held in (by_metadata, by_report, in_silence):
+        # Between windows it holds for the next one.
+        report(held, "held", code="consent")
+        report(held, "held", code="window", at=at(hours=1))
+
+    for _ in range(2):
+        tick(campaign, at(days=2))
+    operations.confirm_withdrawal(by_metadata.vehicle, at=at(days=2))
+    report(by_report, "finished", "refused", "withdrawn", at=at(days=2))
+    operations.lapse_due(at(days=30))
+
+    told = "(campaign_ended: The campaign ended at 2026-06-03 12:00 UTC; until then the vehicle held (consent): )"
+    for held in (by_metadata, by_report, in_silence):
+        held.refresh_from_db()
+        assert explain(held, at(days=30)) == f"The order was withdrawn {told}. It counts neither way."
+    unheld.refresh_from_db()
+    assert (unheld.state, unheld.message) == ("withdrawn", "The campaign ended at 2026-06-03 12:00 UTC.")

@@ -70,3 +70,22 @@ def test_a_simulated_bad_release_leaves_nobody_on_it_who_failed(tmp_path):
     assert bad.returncode == 0, bad.stderr
     assert "Campaign completed" not in bad.stdout
     assert "failed" in bad.stdout
+
+
+# Three zones, nights, and each trouble that a vehicle or its owner can have.
+TROUBLED = [
+    *("--polling-minutes", "240", "--tick-minutes", "60", "--night-hours", "6"),
+    *("--zones", "Europe/Berlin,America/New_York,Asia/Tokyo", "--window", "mon-sun 08:00-22:00"),
+    *("--precondition", "state_of_charge >= 40", "--consent", "ask", "--offers-per-minute", "8"),
+    *("--ends-after-days", "4", "--waves", "100", "--refusal", "0.1", "--postponement", "0.15"),
+    *("--no-answer", "0.15", "--flat", "0.15", "--late-charge", "0.1", "--charge-days", "1", "--disappearance", "0.1"),
+]
+
+
+def test_the_server_knows_why_each_vehicle_of_a_troubled_fleet_was_not_updated(tmp_path):
+    troubled = run("manage.py", "simulate", "--vehicles", "20", *TROUBLED, var=tmp_path)
+
+    assert troubled.returncode == 0, troubled.stdout + troubled.stderr
+    assert "Campaign completed" in troubled.stdout
+    told = {line.split("│")[1].strip() for line in troubled.stdout.splitlines() if line.startswith("│")}
+    assert {"updated", "the owner refused", "the owner never answered", "the battery is low"} <= told

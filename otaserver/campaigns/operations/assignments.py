@@ -172,9 +172,9 @@ def lapse(assignments: QuerySet[Assignment], *, at: datetime) -> int:
     for kind in _LAPSES:
         pks = [pk for pk, _, state in rows if state in kind.states]
         if pks:
-            Assignment.objects.filter(pk__in=pks).update(
-                state=kind.to, settled_at=at, due_at=None, code=kind.code, message=kind.message
-            )
+            # A withdrawal that is not confirmed says nothing new: why it was withdrawn is known already.
+            why = {"code": kind.code, "message": kind.message} if kind.code else {}
+            Assignment.objects.filter(pk__in=pks).update(state=kind.to, settled_at=at, due_at=None, **why)
             # What soaks has no order at the vehicle; another campaign's may stand there by now.
             soaks = AssignmentState.SOAKING in kind.states
             last = Q(outcome=ReportOutcome.SUCCESS) if soaks else Q(closed_at=None)

@@ -2,12 +2,15 @@
 
 from datetime import datetime
 
-from otaserver.campaigns.models import Campaign, Decision
+from django.db.models import OuterRef, Subquery, TextField, Value
+from django.db.models.functions import Coalesce, Concat
+
+from otaserver.campaigns.models import Campaign, Decision, Report
 from otaserver.campaigns.operations import assignments, decisions
 from otaserver.campaigns.operations.decisions import ENGINE, draft
 from otaserver.campaigns.queries import counts
 from otaserver.campaigns.rules.deadlines import CAMPAIGN_ENDED
-from otaserver.campaigns.states import ACTIVE_STATES, STOPPABLE_STATES, AssignmentState, CampaignState
+from otaserver.campaigns.states import ACTIVE_STATES, STOPPABLE_STATES, AssignmentState, CampaignState, ReportPhase
 
 _KIND = "campaign.ended"
 
@@ -25,7 +28,8 @@ def end(campaign: Campaign, *, at: datetime) -> list[Decision]:
     """
     message = f"The campaign ended at {campaign.ends_at:%Y-%m-%d %H:%M} UTC."
     pending = campaign.assignments.filter(state__in=STOPPABLE_STATES)
-    pending.update(code=CAMPAIGN_ENDED, message=message)
+    _keep_what_held(campaign, message)
+    pending.exclude(code=CAMPAIGN_ENDED).update(code=CAMPAIGN_ENDED, message=message)
     withdrawn = assignments.withdraw(campaign, at=at)
     waiting = campaign.assignments.filter(state=AssignmentState.WAITING)
     lapsed = waiting.update(
@@ -44,6 +48,21 @@ def end(campaign: Campaign, *, at: datetime) -> list[Decision]:
         )
         drafts.append(draft(campaign, _KIND, sentence, by=ENGINE, at=at, lapsed=lapsed, withdrawn=withdrawn))
     return drafts + _complete(campaign, at=at)
+
+
+def _keep_what_held(campaign: Campaign, message: str) -> None:
+    """Let the message of what is held still tell for what: that is why the vehicle was not updated.
+
+    Between windows every vehicle holds for the next one; what held it while one was open is the reason.
+    """
+    said = Report.objects.filter(attempt__assignment=OuterRef("pk"), phase=ReportPhase.HELD).exclude(code="window")
+    last = said.order_by("-received_at", "-pk")
+    code = Coalesce(Subquery(last.values("code")[:1]), "code", output_field=TextField())
+    told = Coalesce(Subquery(last.values("message")[:1]), "message", output_field=TextField())
+    before = Value(f"{message.rstrip('.')}; until then the vehicle held (")
+    campaign.assignments.filter(state=AssignmentState.HELD).exclude(code=CAMPAIGN_ENDED).update(
+        code=CAMPAIGN_ENDED, message=Concat(before, code, Value("): "), told, output_field=TextField())
+    )
 
 
 def _complete(campaign: Campaign, *, at: datetime) -> list[Decision]:

@@ -190,7 +190,10 @@ def _carry_out(
     next_attempt_at: datetime | None = None
     if decided.may_retry:
         state, next_attempt_at = retries.after(assignment, attempt, decided.outcome, at=at)
-    if state not in _TELLING:
+    if state == AssignmentState.WITHDRAWN:
+        # Why it was withdrawn is known already; the vehicle says only that it has heard of it.
+        code, message = assignment.code, assignment.message
+    elif state not in _TELLING:
         code = message = ""
     assignments.move(
         assignment,

@@ -1,4 +1,5 @@
-from clients.fleet.behaviour import ANY_RELEASE, Behaviour, SimulatedHooks, draw
+from clients.fleet.behaviour import ANY_RELEASE, Behaviour, SimulatedHooks
+from clients.fleet.draws import draw
 from clients.vehicle.hooks import StagedImage, StagedRelease, Verdict
 from tests.factories import NOON
 
@@ -61,7 +62,7 @@ def test_a_silent_vehicle_says_so_to_the_simulator():
 
 
 def test_a_slow_vehicle_is_healthy_once_its_time_is_over():
-    moments = iter([0, 0, 29, 29, 30, 30])
+    moments = iter([0, 0, 0, 29, 29, 30, 30])
     slow = hooks(slow=1.0, slow_seconds=30, clock=lambda: NOON.replace(second=next(moments)))
 
     verdicts = [slow.health(staged()).verdict for _ in range(3)]

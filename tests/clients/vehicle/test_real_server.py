@@ -35,8 +35,11 @@ class SickHooks(WillingHooks):
 class InProcess(httpx.BaseTransport):
     """The real server's handlers, in this thread and on this test's database connection."""
 
+    def __init__(self):
+        self._client = Client()
+
     def handle_request(self, request):
-        response = Client().generic(
+        response = self._client.generic(
             request.method,
             request.url.raw_path.decode(),
             request.read(),
