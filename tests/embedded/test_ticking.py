@@ -49,7 +49,7 @@ class Clock:
         file = self.folder / name
         return len(file.read_text().splitlines()) if file.exists() else 0
 
-    def goes_on(self, *, seconds=30):
+    def goes_on(self, *, seconds=120):
         """Wait for more ticks than were already under way."""
         before = self.count()
         wait_for(lambda: self.count() >= before + 5, seconds=seconds, what=f"ticks; {self.said()[-3000:]}")
