@@ -175,8 +175,9 @@ class Installation:
             return _TOO_OFTEN
         self._record.write(replace(self._record.current, starts=starts + 1))
         result = self._hooks.health(self._running(entry.order))
-        # Whatever it answered, this trial was not cut short; a full disk may keep the next step from being noted.
-        self._record.write(replace(self._record.current, starts=starts))
+        if result.verdict is not Verdict.NO:
+            # This trial was not cut short, though a full disk may keep the next step from being noted.
+            self._record.write(replace(self._record.current, starts=starts))
         return result
 
     def _confirm(self, entry: Entry, at: datetime) -> str:

@@ -51,8 +51,8 @@ def judge_answers(
         state = assignments[name]["state"]
         if state not in SETTLED_STATES:
             found.problems.append(f"{name}: it is not settled but {state}.")
-        # What runs it and has gone away since was updated too.
-        if runs_new[name] and life.cause in (Cause.NOTHING, Cause.GONE):
+        # What runs it and has gone away since was updated too, and so was what nothing had to be asked of.
+        if runs_new[name] and life.cause in (Cause.NOTHING, Cause.NOT_ASKED, Cause.GONE):
             found.table[UPDATED, f"assignment.{state}"] += 1
             if state != AssignmentState.SUCCEEDED:
                 found.problems.append(f"{name}: it was updated, but is {state}.")

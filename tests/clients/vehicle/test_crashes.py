@@ -117,7 +117,7 @@ def test_a29_killed_anywhere_a_vehicle_runs_the_old_release_or_the_new_one_and_f
     counted = Counter(names)
     # Every journal step, the switch and its confirmation, and several places in each of three downloads.
     assert counted["before journal.json"] == counted["after journal.json"] >= 5
-    assert counted["before commit.json"] == 3
+    assert counted["before commit.json"] == 4
     assert counted["chunk"] == 6
     assert counted["downloaded"] == 3
     assert ("success", "") in oem.finished(attempt)
