@@ -191,7 +191,9 @@ def _judge(campaign: Campaign, release: bundles.ReleaseView, kinds: Sequence[tup
 
 def fitting_by_band() -> dict[int, int]:
     """Return how many of the staged vehicles fit, by band."""
-    return dict(_fitting_by("s.band"))
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT s.band, count(*) FROM {_JOINED} WHERE k.slot <> {_NO_SLOT} GROUP BY 1")
+        return dict(cursor.fetchall())
 
 
 def sample(band: int, count: int) -> list[tuple[int, str]]:
@@ -202,17 +204,6 @@ def sample(band: int, count: int) -> list[tuple[int, str]]:
             " ORDER BY s.hash, s.vehicle LIMIT %s",
             [band, count],
         )
-        return list(cursor.fetchall())
-
-
-def fitting_by_stratum() -> dict[str, int]:
-    """Return how many of the staged vehicles fit, by stratum."""
-    return dict(_fitting_by("k.stratum"))
-
-
-def _fitting_by(column: str) -> list[tuple[Any, int]]:
-    with connection.cursor() as cursor:
-        cursor.execute(f"SELECT {column}, count(*) FROM {_JOINED} WHERE k.slot <> {_NO_SLOT} GROUP BY 1")
         return list(cursor.fetchall())
 
 
