@@ -15,6 +15,7 @@ import httpx
 from clients.vehicle.config import VehicleConfig
 from clients.vehicle.errors import NotNowError, Reason, RejectedError, VerificationError
 from clients.vehicle.logs import encodable
+from clients.vehicle.wire import PacedTransport, TooSlowError
 
 REDIRECTS = 5
 LONGEST_HEADER_SECONDS = 86_400
@@ -114,15 +115,8 @@ class Server:
         """
         if response.headers.get("Content-Encoding", "identity") != "identity":
             raise NotNowError("answer.invalid", "the body is encoded although that was not asked for.")
-        window_ends, received = self._monotonic() + self._limits.slow_window_seconds, 0
         with _network_is_not_now():
-            for chunk in response.iter_raw():
-                received += len(chunk)
-                if self._monotonic() >= window_ends:
-                    if received < self._limits.slow_window_bytes:
-                        raise _slow(received, self._limits.slow_window_seconds)
-                    window_ends, received = self._monotonic() + self._limits.slow_window_seconds, 0
-                yield chunk
+            yield from response.iter_raw()
 
     def _read(self, response: httpx.Response, max_length: int) -> bytes:
         body = bytearray()
@@ -186,13 +180,13 @@ class Server:
             raise NotNowError(code, detail, retry_after_seconds=_retry_after(response))
         raise RejectedError(code, detail, status=status)
 
-    def _make_transport(self, certificate: tuple[str, str] | None) -> httpx.HTTPTransport:
+    def _make_transport(self, certificate: tuple[str, str] | None) -> PacedTransport:
         if not self.base.startswith("https:"):
-            return httpx.HTTPTransport(verify=False)
+            return PacedTransport(None, self._limits, self._monotonic)
         context = ssl.create_default_context(cafile=str(self._config.ca_file) if self._config.ca_file else None)
         if certificate:
             context.load_cert_chain(*certificate)
-        return httpx.HTTPTransport(verify=context)
+        return PacedTransport(context, self._limits, self._monotonic)
 
 
 @contextmanager
@@ -200,6 +194,8 @@ def _network_is_not_now() -> Iterator[None]:
     try:
         yield
     except httpx.TransportError as error:
+        if isinstance(error.__cause__, TooSlowError):
+            raise NotNowError(Reason.SLOW_RETRIEVAL, str(error), is_suspicious=True) from error
         raise NotNowError("network", f"{type(error).__name__}: {error}") from error
     except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
         raise NotNowError("answer.invalid", f"{type(error).__name__}: {error}") from error
@@ -216,10 +212,6 @@ def _target_of(response: httpx.Response, url: str) -> str:
         return urljoin(url, response.headers["Location"])
     except (KeyError, ValueError) as error:
         raise NotNowError("answer.invalid", f"{response.status_code} leads nowhere.") from error
-
-
-def _slow(received: int, seconds: float) -> NotNowError:
-    return NotNowError(Reason.SLOW_RETRIEVAL, f"{received} bytes in {seconds:g} s.", is_suspicious=True)
 
 
 def _problem(body: bytes, status: int) -> tuple[str, str]:

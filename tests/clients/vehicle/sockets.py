@@ -83,14 +83,14 @@ def cut_after(data: bytes, announced: int) -> Raw:
     return attack
 
 
-def trickle(pause: Callable[[], bool]) -> Raw:
-    """Send a byte at a time, as long as `pause` (which waits) says so."""
+def trickle(pause: Callable[[], bool], *, after: bytes = b"HTTP/1.1 200 OK\r\nContent-Length: 72000\r\n\r\n") -> Raw:
+    """Send a byte at a time after the beginning `after`, as long as `pause` (which waits) says so."""
 
     def attack(connection: socket.socket) -> None:
         try:
-            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 72000\r\n\r\n")
+            connection.sendall(after)
             while pause():
-                connection.sendall(b" ")
+                connection.sendall(b"a")
         except OSError:
             return
 

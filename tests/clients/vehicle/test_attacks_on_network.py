@@ -83,6 +83,27 @@ def test_a03_slow_retrieval_is_given_up_and_reported(vehicle, oem, raw, attempt,
     assert_updatable(vehicle, oem)
 
 
+@pytest.mark.parametrize(
+    "start",
+    [
+        pytest.param(b"HTTP/1.1 200 OK\r\nX-Head: ", id="head"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;ext=", id="chunk extension"),
+    ],
+)
+def test_a03_slow_retrieval_of_what_only_frames_a_body_is_given_up(vehicle, oem, raw, attempt, start):
+    is_over = threading.Event()
+    raw[TIMESTAMP] = trickle(lambda: not is_over.wait(0.02), after=start)
+    before = (vehicle.trust(), vehicle.runs())
+
+    result = vehicle.run()
+    is_over.set()
+
+    assert (result.status, result.detail.partition(":")[0]) == ("not_now", "slow_retrieval")
+    assert (vehicle.trust(), vehicle.runs()) == before
+    raw.clear()
+    assert_completed(vehicle, oem, attempt)
+
+
 def test_a03_a_server_that_says_nothing_is_given_up(vehicle, oem, raw, attempt):
     is_over = threading.Event()
     raw[TIMESTAMP] = lambda _connection: is_over.wait(10)
