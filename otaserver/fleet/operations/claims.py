@@ -60,7 +60,6 @@ def find_claim(tenant: Tenant, vehicle_id: str, code: str, *, address: str, at: 
     Raises:
         ClaimRateLimitedError: too many wrong codes, from this address or for this tenant.
         ClaimInvalidError: unknown, expired, or for another vehicle; the message does not tell which.
-        ClaimUsedError: right, but used before.
     """
     sender = rules.guesser(address)
     _refuse_guesser(tenant, sender, at=at)
@@ -69,19 +68,22 @@ def find_claim(tenant: Tenant, vehicle_id: str, code: str, *, address: str, at: 
     if claim is None or claim.vehicle_id != vehicle_id or claim.expires_at <= at:
         _count_failure(tenant, sender, at=at)
         raise ClaimInvalidError("The claim code is unknown or expired, or is for another vehicle.")
-    if claim.used_at is not None:
-        raise _used(claim)
     return claim
 
 
-def use_claim(claim: ClaimCode, *, at: datetime) -> None:
+def use_claim(claim: ClaimCode, *, unanswered: datetime | None, at: datetime) -> None:
     """Use up a claim code in the caller's transaction: of two callers at once, exactly one can.
 
+    A code that was used `unanswered` (when its answer was lost: `identity.unanswered_since`) serves once more.
+
     Raises:
-        ClaimUsedError: the other one was first.
+        ClaimUsedError: it was used before.
     """
-    if not ClaimCode.objects.filter(pk=claim.pk, used_at=None).update(used_at=at):
-        raise _used(claim)
+    used = models.Q(used_at=None)
+    if unanswered is not None:
+        used |= models.Q(used_at=unanswered)
+    if not ClaimCode.objects.filter(used, pk=claim.pk).update(used_at=at):
+        raise ClaimUsedError(f"The claim code for {claim.vehicle_id} has been used.", vehicle_id=claim.vehicle_id)
 
 
 def expire_claims(*, at: datetime) -> int:
@@ -115,10 +117,6 @@ def _refuse_beyond(limit: int, failures: Sequence[datetime], *, at: datetime) ->
             f"{limit} wrong claim codes in {rules.GUESS_WINDOW.seconds // 60} minutes; try again in {wait} seconds.",
             retry_after_seconds=wait,
         )
-
-
-def _used(claim: ClaimCode) -> ClaimUsedError:
-    return ClaimUsedError(f"The claim code for {claim.vehicle_id} has been used.", vehicle_id=claim.vehicle_id)
 
 
 def _random_code() -> str:

@@ -28,8 +28,9 @@ _PROVED = (
 def enrol(tenant: Tenant, request: EnrolmentRequest, *, address: str, at: datetime) -> identity.Enrolment:
     """Make known the vehicle that a claim code is for, and give it its credentials.
 
-    The code is used up only if all of it succeeds. A vehicle that was enrolled before has its ECUs replaced and its
-    old credentials revoked; an ECU with the same serial and key keeps its report counter, so that its old reports
+    The code is used up only if all of it succeeds, and serves once more for the very same ECUs and keys as long as no
+    credential that was answered has been seen: the answer may have been lost on its way to a factory's vehicle. A
+    vehicle that was enrolled before has its ECUs replaced and its old credentials revoked; an ECU with the same serial and key keeps its report counter, so that its old reports
     cannot be replayed. Do not call it inside another transaction: wrong codes are counted although it raises.
 
     Raises:
@@ -43,10 +44,11 @@ def enrol(tenant: Tenant, request: EnrolmentRequest, *, address: str, at: dateti
     keyids = _keyids(request.ecus)
     identity.check_certificate_request(request.certificate_request)
     with transaction.atomic():
-        claims.use_claim(claim, at=at)
         # One enrolment of a tenant at a time: only so can no two vehicles take one serial in the same moment.
         Tenant.objects.select_for_update(no_key=True).get(pk=tenant.pk)
         vehicle = _locked_vehicle(tenant, request.vehicle_id, at=at)
+        is_same = _declares_what_it_has(vehicle, request.ecus, keyids)
+        claims.use_claim(claim, unanswered=identity.unanswered_since(vehicle, at=at) if is_same else None, at=at)
         was_enrolled = vehicle.enrolled_at is not None
         _refuse_taken_serials(vehicle, request.ecus)
         _replace_ecus(vehicle, request.ecus, keyids)
@@ -76,6 +78,11 @@ def _locked_vehicle(tenant: Tenant, vehicle_id: str, *, at: datetime) -> Vehicle
         .select_related("tenant")
         .get(tenant=tenant, vehicle_id=vehicle_id)
     )
+
+
+def _declares_what_it_has(vehicle: Vehicle, ecus: tuple[EcuDeclaration, ...], keyids: Mapping[str, str]) -> bool:
+    held = vehicle.ecus.values_list("serial", "hardware_id", "is_primary", "keyid")
+    return set(held) == {(ecu.serial, ecu.hardware_id, ecu.is_primary, keyids[ecu.serial]) for ecu in ecus}
 
 
 def _keyids(ecus: tuple[EcuDeclaration, ...]) -> dict[str, str]:

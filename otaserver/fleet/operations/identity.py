@@ -139,6 +139,16 @@ def end_credentials(vehicle: Vehicle, *, at: datetime) -> int:
     return Credential.objects.filter(vehicle=vehicle, revoked_at=None, expires_at__gt=at).update(revoked_at=at)
 
 
+def unanswered_since(vehicle: Vehicle, *, at: datetime) -> datetime | None:
+    """Return when the vehicle was given the credentials it has, if none of them was seen since; None otherwise."""
+    live = Credential.objects.filter(vehicle=vehicle, revoked_at=None, expires_at__gt=at)
+    given = set(live.values_list("created_at", "used_at"))
+    if len(given) != 1:
+        return None
+    created_at, used_at = given.pop()
+    return created_at if used_at is None else None
+
+
 def _identified(tenant: Tenant, kind: CredentialKind, fingerprint: str, *, at: datetime) -> Vehicle:
     # Looked up by hash (or by a random serial number): the index sees nothing that tells how near a guess was.
     found = (

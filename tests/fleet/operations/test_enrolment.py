@@ -161,6 +161,47 @@ def test_an_ecu_keeps_what_it_proved_only_as_long_as_its_key():
 
 
 @pytest.mark.django_db
+def test_after_a_lost_answer_the_same_code_serves_the_same_ecus_until_a_credential_is_seen():
+    tenant = make_tenant()
+    code = operations.create_claim_code(tenant, "VIN1", at=NOON)
+    request = make_request(code, "VIN1", make_ecu("P"), make_ecu("S"))
+
+    def ask(asked=request, at=LATER):
+        return operations.enrol(tenant, asked, address=ADDRESS, at=at)
+
+    lost = ask(at=NOON)
+    again = ask()
+    last = ask(at=LATER + timedelta(hours=1))
+
+    for token in (lost.token, again.token):
+        with pytest.raises(CredentialInvalidError):
+            operations.identify_token(tenant, token, at=LATER)
+    # Somebody else who has seen the code cannot put other ECUs in their place.
+    with pytest.raises(ClaimUsedError):
+        ask(make_request(code, "VIN1", make_ecu("P"), make_ecu("S")))
+    operations.identify_token(tenant, last.token, at=LATER + timedelta(hours=1))
+    with pytest.raises(ClaimUsedError):
+        ask(at=LATER + timedelta(hours=2))
+    assert Vehicle.objects.get().ecus.count() == 2
+
+
+@pytest.mark.django_db
+def test_a_code_does_not_serve_again_after_its_credentials_were_revoked_or_another_code_was_used():
+    tenant = make_tenant()
+    code, other = (operations.create_claim_code(tenant, "VIN1", at=NOON) for _ in range(2))
+    ecu = make_ecu("P")
+    vehicle = operations.enrol(tenant, make_request(code, "VIN1", ecu), address=ADDRESS, at=NOON).vehicle
+    operations.revoke_credentials(vehicle, by="alice", at=NOON)
+    with pytest.raises(ClaimUsedError):
+        operations.enrol(tenant, make_request(code, "VIN1", ecu), address=ADDRESS, at=LATER)
+
+    operations.enrol(tenant, make_request(other, "VIN1", ecu), address=ADDRESS, at=LATER)
+
+    with pytest.raises(ClaimUsedError):
+        operations.enrol(tenant, make_request(code, "VIN1", ecu), address=ADDRESS, at=LATER)
+
+
+@pytest.mark.django_db
 def test_enrolling_again_does_not_unblock():
     tenant = make_tenant()
     vehicle = enrol(tenant).vehicle
