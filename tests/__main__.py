@@ -15,6 +15,8 @@ def run(database: str, arguments: list[str], *, seed: str) -> tuple[int, float]:
     command = [sys.executable, "-m", "pytest", "-q", "-n", "2", "--dist", "loadgroup", "--durations", "10", *arguments]
     # The workers must collect the same tests in the same order, sets included; runs may differ.
     environment = os.environ | {"OTA_TEST_DATABASE": database, "PYTHONHASHSEED": seed}
+    # Some hundred processes start here: compiled once is enough.
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     code = subprocess.run(command, env=environment, check=False).returncode
     # Where only some tests were asked for, none of them may touch the database.
     if arguments and code == NOTHING_COLLECTED:

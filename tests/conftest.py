@@ -31,9 +31,9 @@ def uses_database(item: pytest.Item) -> bool:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """On PostgreSQL keep what touches the database: the rest would only run a second time."""
+    """On PostgreSQL keep what touches the database and may see which: the rest would only run a second time."""
     if django_settings.USES_POSTGRESQL:
-        kept = [item for item in items if uses_database(item)]
+        kept = [item for item in items if uses_database(item) and not item.get_closest_marker("any_database")]
     else:
         kept = [item for item in items if not item.get_closest_marker("postgresql")]
     dropped = set(items) - set(kept)

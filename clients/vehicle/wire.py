@@ -1,7 +1,6 @@
 """Connections that must keep bringing bytes: also those that HTTP reads without giving any on (heads, chunk sizes)."""
 
 import ssl
-import time
 from collections.abc import Callable, Iterable
 from typing import Any
 

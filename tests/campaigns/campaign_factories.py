@@ -1,9 +1,13 @@
 """Campaigns and fleets for these tests, and the vehicles' half of a journey in one call."""
 
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
+
+from django.db import transaction
 
 from firmware_store.models import Package, Release
 from otaserver.campaigns import operations
@@ -151,3 +155,11 @@ def succeed(assignment: Assignment, *, at: datetime = NOON) -> None:
 def fail(assignment: Assignment, code: str = "health_failed", *, at: datetime = NOON) -> None:
     report(assignment, "installing", at=at)
     report(assignment, "finished", "failure", code, at=at)
+
+
+@contextmanager
+def undone() -> Iterator[None]:
+    """Roll back what happens inside: a state that took long to reach serves several times."""
+    with transaction.atomic():
+        yield
+        transaction.set_rollback(True)

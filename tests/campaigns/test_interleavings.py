@@ -13,7 +13,7 @@ def test_whoever_acts_whenever_nothing_contradicts_anything_and_every_campaign_e
         CampaignMachine,
         settings=settings(
             # The machine is the same on both databases; SQLite is the faster one.
-            max_examples=10 if django_settings.USES_POSTGRESQL else 30,
+            max_examples=5 if django_settings.USES_POSTGRESQL else 20,
             stateful_step_count=30,
             deadline=None,
             derandomize=True,

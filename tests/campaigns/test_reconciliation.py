@@ -2,14 +2,13 @@
 
 import uuid
 from datetime import timedelta
-from itertools import product
 
 import pytest
 from django.db import IntegrityError, transaction
 
 from otaserver.audit.models import Entry
 from otaserver.campaigns import operations
-from otaserver.campaigns.models import Assignment, Attempt, Decision
+from otaserver.campaigns.models import Assignment, Attempt, Campaign, Decision
 from otaserver.campaigns.states import IN_FLIGHT_STATES, SETTLED_STATES, AssignmentState
 from otaserver.director.models import Direction
 from otaserver.fleet.models import Vehicle
@@ -23,6 +22,7 @@ from tests.campaigns.campaign_factories import (
     serials,
     succeed,
     tick,
+    undone,
 )
 from tests.factories import NOON
 
@@ -97,8 +97,8 @@ def test_the_table_has_every_state_of_a_vehicle_that_takes_part():
     assert set(REACH) == set(LEADS) == set(AssignmentState) - {AssignmentState.EXCLUDED}
 
 
-@pytest.mark.parametrize(("state", "proof"), list(product(REACH, PROOFS)))
-def test_every_state_leads_somewhere_in_bounded_time_whatever_is_proved(state, proof):
+@pytest.mark.parametrize("state", REACH)
+def test_every_state_leads_somewhere_in_bounded_time_whatever_is_proved(state):
     campaign = make_running(vehicles=1, wave_failures=1)
     (assignment,) = in_turn(campaign)
     REACH[state](campaign, assignment)
@@ -107,6 +107,13 @@ def test_every_state_leads_somewhere_in_bounded_time_whatever_is_proved(state, p
     if state in IN_FLIGHT_STATES:
         assert assignment.due_at is not None
 
+    for proof in PROOFS:
+        with undone():
+            assert_leads_somewhere(Campaign.objects.get(), Assignment.objects.get(), proof)
+
+
+def assert_leads_somewhere(campaign, assignment, proof):
+    state = assignment.state
     tell(campaign, assignment, proof, NOON)
     if proof in PROOFS[:2]:
         assignment.refresh_from_db()

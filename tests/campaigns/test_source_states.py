@@ -1,7 +1,5 @@
 """Which operation begins in which state of a campaign: every one in every state."""
 
-from itertools import product
-
 import pytest
 
 from otaserver.audit.models import Entry
@@ -21,6 +19,7 @@ from tests.campaigns.campaign_factories import (
     make_started,
     succeed,
     tick,
+    undone,
 )
 from tests.factories import NOON
 
@@ -136,54 +135,48 @@ def rows():
     return [list(model.objects.order_by("pk").values()) for model in models]
 
 
-@pytest.mark.parametrize(("act", "state"), list(product(ACTS, CampaignState)))
-def test_an_operation_succeeds_from_its_source_states_and_elsewhere_changes_nothing(act, state):
-    campaign = MAKERS[state]()
-    assert campaign.state == state
-    before, lead = rows(), LEADS[act].get(state)
+@pytest.mark.parametrize("state", list(CampaignState))
+def test_an_operation_succeeds_from_its_source_states_and_elsewhere_changes_nothing(state):
+    assert MAKERS[state]().state == state
+    before = rows()
 
-    if lead is None:
-        with pytest.raises(InvalidTransitionError):
-            ACTS[act](campaign)
-        assert rows() == before
-        assert campaign.state == state
-    else:
-        ACTS[act](campaign)
-        assert campaign.state == Campaign.objects.get().state == lead
-        assert Decision.objects.count() == len(before[4]) + 1
+    for name, act in ACTS.items():
+        lead = LEADS[name].get(state)
+        with undone():
+            campaign = Campaign.objects.get()
+            if lead is None:
+                with pytest.raises(InvalidTransitionError):
+                    act(campaign)
+                assert (name, campaign.state) == (name, state)
+                assert rows() == before
+            else:
+                act(campaign)
+                assert (name, campaign.state, Campaign.objects.get().state) == (name, lead, lead)
+                assert Decision.objects.count() == len(before[4]) + 1
 
 
 @pytest.mark.parametrize("state", list(CampaignState))
-def test_only_what_has_stopped_is_rolled_back(state):
+def test_only_what_has_stopped_is_rolled_back_and_a_tick_moves_only_what_is_under_way_or_due(state):
     campaign = MAKERS[state]()
     before = rows()
 
-    if state in {"halted", "completed", "cancelled"}:
-        roll_back(campaign)
-        assert campaign.rollbacks.get().state == "draft"
-    else:
-        with pytest.raises(OtaError):
+    with undone():
+        if state in {"halted", "completed", "cancelled"}:
             roll_back(campaign)
-        assert rows() == before
+            assert campaign.rollbacks.get().state == "draft"
+        else:
+            with pytest.raises(OtaError):
+                roll_back(campaign)
+            assert rows() == before
 
+    with undone():
+        advance(campaign)
+        if state in {"scheduled", "running", "paused"}:
+            assert campaign.state == {"scheduled": "running"}.get(state, state)
+        else:
+            assert rows() == before
 
-@pytest.mark.parametrize("state", list(CampaignState))
-def test_a_tick_moves_only_what_is_under_way_or_due(state):
-    campaign = MAKERS[state]()
-    before = rows()
-
-    advance(campaign)
-
-    if state in {"scheduled", "running", "paused"}:
-        assert campaign.state == {"scheduled": "running"}.get(state, state)
-    else:
-        assert rows() == before
-
-
-@pytest.mark.parametrize("state", list(CampaignState))
-def test_the_stop_of_a_tenant_leaves_nothing_that_goes_on_by_itself(state):
-    campaign = MAKERS[state]()
-
+    campaign.refresh_from_db()
     stop_tenant(campaign)
 
     stopped = {"scheduled": "approved", "running": "halted", "paused": "halted"}

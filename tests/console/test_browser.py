@@ -9,7 +9,7 @@ from otaserver.tenants.states import Role
 from tests.console.conftest import PASSWORD, make_campaign, make_member
 from tests.factories import make_tenant
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.any_database]
 
 
 @pytest.fixture
@@ -59,28 +59,28 @@ def test_the_overview_leads_to_a_campaign_and_from_there_to_its_failed_vehicle(c
     assert "failed" in rows.inner_text().lower()
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        "campaigns/campaign/",
-        "campaigns/assignment/",
-        "campaigns/blackout/",
-        "fleet/vehicle/",
-        "firmware_store/package/",
-        "firmware_store/release/",
-        "audit/entry/",
-    ],
-)
-def test_every_list_opens_and_leads_to_a_page_without_anything_to_change(console, path):
+LISTS = [
+    "campaigns/campaign/",
+    "campaigns/assignment/",
+    "campaigns/blackout/",
+    "fleet/vehicle/",
+    "firmware_store/package/",
+    "firmware_store/release/",
+    "audit/entry/",
+]
+
+
+def test_every_list_opens_and_leads_to_a_page_without_anything_to_change(console):
     tenant = make_tenant("north")
     make_member(tenant, Role.AUDITOR)
     make_campaign(tenant)
 
-    page = console(path, username="mia")
-    keep(page, path.strip("/").replace("/", "-") + "-list")
-    page.locator("#result_list tbody tr a").first.click()
-    page.wait_for_load_state("networkidle")
-    keep(page, path.strip("/").replace("/", "-") + "-page")
+    for path in LISTS:
+        page = console(path, username="mia")
+        keep(page, path.strip("/").replace("/", "-") + "-list")
+        page.locator("#result_list tbody tr a").first.click()
+        page.wait_for_load_state("load")
+        keep(page, path.strip("/").replace("/", "-") + "-page")
 
-    assert page.get_by_role("button", name="Save").count() == 0
-    assert page.get_by_role("link", name="Delete").count() == 0
+        assert (path, page.get_by_role("button", name="Save").count()) == (path, 0)
+        assert (path, page.get_by_role("link", name="Delete").count()) == (path, 0)

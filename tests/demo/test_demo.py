@@ -1,5 +1,6 @@
 """`make demo ONCE=1` and the simulation, as a stranger runs them, and that their figures can be wrong."""
 
+import re
 import subprocess
 import sys
 
@@ -36,10 +37,10 @@ def run(*command, var, **more):
 
 
 def test_the_demo_ends_well_and_its_summary_sees_what_does_not_agree(tmp_path):
-    demo = run("manage.py", "demo", "--once", "--vehicles", "60", var=tmp_path, OTA_PORT=free_port())
+    demo = run("manage.py", "demo", "--once", "--vehicles", "50", var=tmp_path, OTA_PORT=free_port())
 
     assert demo.returncode == 0, demo.stdout + demo.stderr
-    assert "The vehicles' own disks start: 60 on city-car 2.0." in demo.stdout
+    assert "The vehicles' own disks start: 50 on city-car 2.0." in demo.stdout
     assert "Disks, database and signed manifests agree." in demo.stdout
 
     assert run("-c", LOOK, var=tmp_path / "demo").stdout == "[]\n"
@@ -55,17 +56,8 @@ def test_the_demo_refuses_a_fleet_too_small_for_its_gate(tmp_path):
     assert (refused.returncode, refused.stderr) == (1, "CommandError: --vehicles 10: 50 to 1000.\n")
 
 
-def test_a_simulated_campaign_runs_to_its_end_on_the_virtual_clock(tmp_path):
-    good = run("manage.py", "simulate", "--vehicles", "20", "--soak-hours", "2", var=tmp_path)
-
-    assert good.returncode == 0, good.stderr
-    assert "Campaign completed" in good.stdout
-    assert "Disks: 20 on city-car 2.0." in good.stdout
-    assert "Database: 20 succeeded." in good.stdout
-
-
 def test_a_simulated_bad_release_leaves_nobody_on_it_who_failed(tmp_path):
-    bad = run("manage.py", "simulate", "--vehicles", "30", "--health-failure", "0.9", var=tmp_path)
+    bad = run("manage.py", "simulate", "--vehicles", "12", "--waves", "100", "--health-failure", "0.9", var=tmp_path)
 
     assert bad.returncode == 0, bad.stderr
     assert "Campaign completed" not in bad.stdout
@@ -87,5 +79,7 @@ def test_the_server_knows_why_each_vehicle_of_a_troubled_fleet_was_not_updated(t
 
     assert troubled.returncode == 0, troubled.stdout + troubled.stderr
     assert "Campaign completed" in troubled.stdout
+    succeeded = re.search(r"Database: .*?(\d+) succeeded", troubled.stdout)[1]
+    assert f"Disks: {succeeded} on city-car 2.0" in troubled.stdout
     told = {line.split("│")[1].strip() for line in troubled.stdout.splitlines() if line.startswith("│")}
     assert {"updated", "the owner refused", "the owner never answered", "the battery is low"} <= told

@@ -15,11 +15,11 @@ from otaserver.demo.fleet_plan import plan_fleet
 from otaserver.demo.scenario import Operator, notes_for
 from tests.processes import ROOT, Server, command_of, environment
 
-VERSIONS = ("1.0", "2.0", "3.0", "4.0", "5.0")
+VERSIONS = ("1.0", "2.0", "3.0", "4.0")
 
 
 class Stage:
-    """A server with releases 1.0 to 5.0 published, and a fleet that left the factory with 1.0."""
+    """A server with releases 1.0 to 4.0 published, and a fleet that left the factory with 1.0."""
 
     def __init__(self, server, operator, folder, redis):
         self.server = server

@@ -12,7 +12,7 @@ from tests.processes import wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("heavy")]
 
-VEHICLES = 12
+VEHICLES = 8
 
 
 def kill_the_worker(stage):
@@ -41,8 +41,8 @@ def try_to_start(server):
 
 def test_a_campaign_ends_the_same_whatever_dies_meanwhile(stage):
     stage.prepare(VEHICLES)
-    campaigns, operator = ("2.0", "3.0", "4.0", "5.0"), stage.operator
-    disturbances = (lambda stage: None, kill_the_worker, empty_redis, restart_the_server)
+    campaigns, operator = ("2.0", "3.0", "4.0"), stage.operator
+    disturbances = (kill_the_worker, empty_redis, restart_the_server)
     with stage.fleet_running():
         operator.wait_for_fleet(VEHICLES, "1.0", lambda count: None)
         operator.make_group(VEHICLES)
@@ -51,12 +51,12 @@ def test_a_campaign_ends_the_same_whatever_dies_meanwhile(stage):
             for version, previous, disturb in zip(campaigns, ("1.0", *campaigns), disturbances, strict=False)
         ]
 
-    assert results == [("completed", {"succeeded": VEHICLES})] * 4
-    assert stage.runs() == {release_label("5.0"): VEHICLES}
+    assert results == [("completed", {"succeeded": VEHICLES})] * 3
+    assert stage.runs() == {release_label("4.0"): VEHICLES}
 
 
 def test_a_bad_release_is_halted_and_taken_back_whatever_dies_meanwhile(stage):
-    stage.prepare(VEHICLES, behaviours={release_label("2.0"): Behaviour(health_failure=0.7)})
+    stage.prepare(VEHICLES, behaviours={release_label("2.0"): Behaviour(health_failure=0.8)})
     operator = stage.operator
     with stage.fleet_running():
         operator.wait_for_fleet(VEHICLES, "1.0", lambda count: None)

@@ -11,7 +11,7 @@ import pytest
 from clients.publisher.packages import PackageSpec
 from otaserver.demo.fleet_plan import ROLE
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("heavy")]
+pytestmark = [pytest.mark.e2e, pytest.mark.any_database, pytest.mark.xdist_group("heavy")]
 
 SLOW_READERS = 200
 # What blocked readers cost where each holds a thread: more than four seconds a poll, for as long as they read.

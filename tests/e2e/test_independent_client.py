@@ -10,7 +10,7 @@ import pytest
 from clients.publisher.packages import PackageSpec
 from otaserver.demo.fleet_plan import ROLE
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("heavy")]
+pytestmark = [pytest.mark.e2e, pytest.mark.any_database, pytest.mark.xdist_group("heavy")]
 
 
 PROGRAM = """

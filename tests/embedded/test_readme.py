@@ -20,7 +20,7 @@ def five_minutes():
 
 
 def test_five_minutes_lead_from_nothing_to_a_vehicle_that_has_updated_itself(tmp_path):
-    server = Server(tmp_path / "var")
+    server = Server(tmp_path / "var", migrates=True)
     script = five_minutes().replace("var/", f"{server.var}/").replace("http://127.0.0.1:8000", server.url)
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     try:

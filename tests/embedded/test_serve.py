@@ -23,7 +23,7 @@ def var(tmp_path):
 
 @pytest.fixture
 def server(var):
-    server = Server(var)
+    server = Server(var, migrates=True)
     yield server
     server.end()
 
@@ -36,15 +36,20 @@ def shared(tmp_path_factory):
     server.end()
 
 
-def test_the_first_start_makes_an_operator_whose_token_works_and_shows_it_once(server):
+def test_the_first_start_makes_an_operator_whose_token_works_and_each_stop_takes_seconds(server):
     server.start()
     token = (server.var / "operator-token").read_text().strip()
     password = (server.var / "console-password").read_text().strip()
 
     me = httpx.get(f"{server.url}/api/v1/me", headers={"Authorization": f"Bearer {token}"})
-    server.stop()
+    processes = descendants(server.process.pid)
+    stopped = server.stop()
+    assert_stopped(stopped, processes)
     server.start()
+    processes = descendants(server.process.pid)
+    interrupted = server.stop(signal.SIGINT)
 
+    assert_stopped(interrupted, processes)
     assert (me.status_code, me.json()["tenant"], me.json()["role"]) == (200, "default", "administrator")
     assert server.said().count(token) == 1
     assert server.said().count(password) == 1
@@ -70,13 +75,8 @@ def test_every_part_answers(shared):
     assert (login.status_code, "Log in" in login.text) == (200, True)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_stops_within_seconds_and_leaves_no_process(server, number):
-    server.start()
-    processes = descendants(server.process.pid)
-
-    code, seconds = server.stop(number)
-
+def assert_stopped(stopped, processes):
+    code, seconds = stopped
     assert code == 0
     assert seconds < 6
     assert len(processes) >= 9

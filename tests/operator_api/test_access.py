@@ -11,6 +11,8 @@ from otaserver.tenants.models import ServiceToken
 from otaserver.tenants.states import PERMISSIONS, Permission, Role
 from tests.factories import NOON
 
+pytestmark = pytest.mark.any_database
+
 METHODS = ("GET", "POST", "PUT", "PATCH")
 NEEDS = {
     ("GET", "me"): Permission.VIEW,

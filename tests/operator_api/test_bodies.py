@@ -10,6 +10,8 @@ from otaserver.fleet.models import ClaimCode, Group
 from otaserver.operator_api import bodies
 from tests.factories import make_group, make_package, make_release
 
+pytestmark = pytest.mark.any_database
+
 POSTS = ["/packages", "/releases", "/groups", "/claim-codes", "/campaigns", "/tenant/stop"]
 MALFORMED = {
     "empty text": b" ",

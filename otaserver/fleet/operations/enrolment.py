@@ -30,8 +30,9 @@ def enrol(tenant: Tenant, request: EnrolmentRequest, *, address: str, at: dateti
 
     The code is used up only if all of it succeeds, and serves once more for the very same ECUs and keys as long as no
     credential that was answered has been seen: the answer may have been lost on its way to a factory's vehicle. A
-    vehicle that was enrolled before has its ECUs replaced and its old credentials revoked; an ECU with the same serial and key keeps its report counter, so that its old reports
-    cannot be replayed. Do not call it inside another transaction: wrong codes are counted although it raises.
+    vehicle that was enrolled before has its ECUs replaced and its old credentials revoked; an ECU with the same serial
+    and key keeps its report counter, so that its old reports cannot be replayed. Do not call it inside another
+    transaction: wrong codes are counted although it raises.
 
     Raises:
         ClaimRateLimitedError, ClaimInvalidError, ClaimUsedError: no right to enrol.

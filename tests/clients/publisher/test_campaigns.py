@@ -9,6 +9,8 @@ from otaserver.campaigns.states import CampaignState
 from tests.clients.publisher.conftest import spec
 from tests.factories import NOON, make_group, make_vehicle
 
+pytestmark = pytest.mark.any_database
+
 WAVES = [{"percent": "50"}, {"percent": "100", "max_failed": 1}]
 
 

@@ -13,6 +13,8 @@ from otaserver.tenants import operations as tenants
 from otaserver.tenants.states import Role
 from tests.factories import NOON, make_group, make_vehicle
 
+pytestmark = pytest.mark.any_database
+
 PUBLISH = (
     "publish",
     "{file}",

@@ -9,6 +9,8 @@ from clients.publisher import documents
 from clients.publisher.documents import AKTUALIZR, PROFILES, TUF, Delegation, RoleKeys
 from clients.publisher.errors import InputError, TrustError
 
+pytestmark = pytest.mark.any_database
+
 EXPIRES = datetime(2027, 1, 1, tzinfo=UTC)
 SIGNERS = [CryptoSigner.generate_ed25519() for _ in range(3)]
 ROLE = RoleKeys(tuple(signer.public_key for signer in SIGNERS), 2)

@@ -8,6 +8,8 @@ from clients.publisher.documents import TUF, RoleKeys
 from clients.publisher.errors import InputError
 from clients.publisher.keystore import KeyStore, StoredKey
 
+pytestmark = pytest.mark.any_database
+
 
 def make(tmp_path, **fields):
     return KeyStore.create(tmp_path / "keys", tenant="acme", roles=["supplier"], **fields)

@@ -13,6 +13,8 @@ from firmware_store.states import PackageState
 from otaserver.audit.models import Entry
 from tests.clients.publisher.conftest import FIRMWARE, Wire, spec
 
+pytestmark = pytest.mark.any_database
+
 SEGMENT = 4096
 
 

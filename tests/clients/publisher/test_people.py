@@ -11,6 +11,8 @@ from otaserver.tenants.models import Tenant
 from tests.campaigns.campaign_factories import fail, in_turn, make_campaign, make_running, tick
 from tests.factories import make_vehicle
 
+pytestmark = pytest.mark.any_database
+
 
 @pytest.fixture
 def campaign(bench):

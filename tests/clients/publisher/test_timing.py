@@ -3,6 +3,8 @@ import pytest
 from clients.publisher.errors import InputError
 from clients.publisher.timing import read_precondition, read_window
 
+pytestmark = pytest.mark.any_database
+
 
 @pytest.mark.parametrize(
     ("text", "weekdays", "start", "length"),

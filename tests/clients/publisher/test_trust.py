@@ -13,6 +13,8 @@ from firmware_store.models import RoleMetadata
 from firmware_store.trust import operations as trust
 from tests.factories import NOON
 
+pytestmark = pytest.mark.any_database
+
 DAY = timedelta(days=1)
 
 

@@ -24,6 +24,8 @@ from tests.director.trust import make_trust
 from tests.factories import NOON, make_group, make_release, make_tenant
 from tests.vehicle_api.conftest import Clock, make_stored_package
 
+pytestmark = pytest.mark.any_database
+
 HARDWARE = {"GATE-1": "gateway", "BRAKE-1": "brake"}
 
 

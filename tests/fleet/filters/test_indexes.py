@@ -11,7 +11,7 @@ from tests.fleet.filters.large_fleet import FORMS, make_large_fleet
 
 pytestmark = [pytest.mark.django_db, pytest.mark.postgresql]
 
-VEHICLES = 100_000
+VEHICLES = 30_000
 
 
 def plan_of(rows):
