@@ -38,6 +38,13 @@ def readme_commands():
     return [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
 
 
+@pytest.mark.xdist_group("together")
+def test_tests_of_one_group_stay_on_one_worker(request):
+    # Some releases of pytest and xdist do not understand each other, and say nothing.
+    if getattr(request.config.option, "loadgroup", False):
+        assert request.node.nodeid.endswith("@together")
+
+
 @pytest.mark.django_db
 def test_no_migration_is_missing():
     call_command("makemigrations", check=True, dry_run=True, verbosity=0)

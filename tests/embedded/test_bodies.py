@@ -11,7 +11,7 @@ import pytest
 
 from tests.processes import ROOT, environment, free_port, wait_for
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("bodies")]
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from django.test import Client
 from firmware_store import blobs, signed_urls
 from tests.processes import ROOT, environment, free_port, wait_for
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("downloads")]
 
 SECRET = "a secret of the tests"
 CONTENT = secrets.token_bytes(300_000)

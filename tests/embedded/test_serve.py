@@ -13,7 +13,7 @@ import pytest
 
 from tests.processes import ROOT, Server, descendants, environment, free_port, is_running, wait_for
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("serve")]
 
 
 @pytest.fixture

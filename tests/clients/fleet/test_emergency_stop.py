@@ -25,7 +25,7 @@ from tests.factories import NOON, make_group, make_release, make_tenant
 from tests.operator_api.conftest import make_caller
 from tests.vehicle_api.conftest import Clock, make_stored_package
 
-pytestmark = [pytest.mark.any_database, pytest.mark.xdist_group("heavy")]
+pytestmark = pytest.mark.any_database
 
 # At noon in UTC it is open in Tokyo, where an owner is asked, and shut in Europe/Berlin.
 EVENING = Window(EVERY_DAY, 20 * 60, 180)
