@@ -64,6 +64,30 @@ class CredentialInvalidError(UnauthenticatedError):
     code = "credential.invalid"
 
 
+class ProvisioningNameRefusedError(RefusedError):
+    code = "provisioning.name_refused"
+
+
+class ProvisioningNameTakenError(ConflictError):
+    code = "provisioning.name_taken"
+
+
+class ProvisioningLifetimeRefusedError(RefusedError):
+    code = "provisioning.lifetime_refused"
+
+
+class ProvisioningUnavailableError(ConflictError):
+    """The tenant has no fleet CA, or nobody has told the server which CA its own certificate is of."""
+
+    code = "provisioning.unavailable"
+
+
+class ProvisioningRefusedError(ConflictError):
+    """The vehicle is known already: whoever holds a shared credential may not take it over."""
+
+    code = "provisioning.refused"
+
+
 class AttributeNameRefusedError(RefusedError):
     code = "attribute.name_refused"
 

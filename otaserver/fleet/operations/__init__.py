@@ -4,7 +4,7 @@ from otaserver.fleet.operations.attributes import declare_attribute, set_attribu
 from otaserver.fleet.operations.authority import create_fleet_authority
 from otaserver.fleet.operations.claims import create_claim_code, create_claim_codes, expire_claims
 from otaserver.fleet.operations.configurations import refresh_configuration, refresh_configurations
-from otaserver.fleet.operations.enrolment import enrol
+from otaserver.fleet.operations.enrolment import Registration, enrol, register_ecus
 from otaserver.fleet.operations.groups import (
     add_to_group,
     create_group,
@@ -18,6 +18,15 @@ from otaserver.fleet.operations.identity import (
     identify_token,
     renew,
     revoke_credentials,
+)
+from otaserver.fleet.operations.provisioning import (
+    IssuedProvisioning,
+    ProvisionedVehicle,
+    identify_provisioner,
+    issue_provisioning_credential,
+    permit_provisioning,
+    provision,
+    revoke_provisioning_credential,
 )
 from otaserver.fleet.operations.vehicles import (
     block_vehicle,
@@ -33,6 +42,9 @@ __all__ = [
     "EcuDeclaration",
     "Enrolment",
     "EnrolmentRequest",
+    "IssuedProvisioning",
+    "ProvisionedVehicle",
+    "Registration",
     "add_to_group",
     "block_vehicle",
     "create_claim_code",
@@ -44,16 +56,22 @@ __all__ = [
     "enrol",
     "expire_claims",
     "identify_certificate",
+    "identify_provisioner",
     "identify_token",
+    "issue_provisioning_credential",
     "lift_block_list",
     "make_block_list",
     "mark_test_bench",
+    "permit_provisioning",
+    "provision",
     "record_contact",
     "refresh_configuration",
     "refresh_configurations",
+    "register_ecus",
     "remove_from_group",
     "renew",
     "revoke_credentials",
+    "revoke_provisioning_credential",
     "set_attributes",
     "set_fleet_attributes",
     "set_time_zone",
