@@ -17,7 +17,9 @@ from firmware_store.trust import operations as trust
 from otaserver import clock
 from otaserver.campaigns.models import Campaign
 from otaserver.fleet.models import Vehicle
+from otaserver.fleet.provisioning_models import ProvisioningCredential
 from otaserver.tenants import operations as tenants
+from otaserver.tenants.models import Tenant
 from otaserver.tenants.states import Role
 from tests.campaigns.campaign_factories import make_running
 from tests.clients.publisher.conftest import Bench, Wire
@@ -110,6 +112,34 @@ def yard(db: None, settings: Any, tmp_path: Path) -> Iterator[Yard]:
         yield Yard(bench, tmp_path, shared)
     for signal in (request_started, request_finished):
         signal.connect(close_old_connections)
+
+
+@dataclass
+class Factory:
+    """Vehicles that provision themselves, with no metadata for them yet: for tests about who may say what."""
+
+    tenant: Tenant
+    provisioner: ProvisioningCredential
+    shared: bytes
+
+    def vehicle(self, device_id: str = "VIN1", *, secondary: bool = False, registered: bool = True) -> Aktualizr:
+        ecus = [Ecu(f"PRIM-{device_id}", "gateway")]
+        if secondary:
+            ecus.append(Ecu(f"SEC-{device_id}", "brake", RSA_KEYS[0]))
+        client = Aktualizr(ecus)
+        client.provision(self.shared, device_id)
+        if registered:
+            assert client.register().status_code == 201
+        return client
+
+
+@pytest.fixture
+def factory(db: None, server_clock: Any, settings: Any, tmp_path: Path) -> Factory:
+    settings.TRUSTED_PROXIES = [PROXY]
+    provisioned.write_server_ca(settings, tmp_path)
+    tenant = make_tenant("acme")
+    issued = provisioned.issue(tenant)
+    return Factory(tenant, issued.credential, provisioned.unpacked(issued.archive)[1])
 
 
 OLD, NEW = b"old firmware " * 50, b"new firmware " * 5000

@@ -168,8 +168,12 @@ class Aktualizr:
         return response
 
     def check(self, now: datetime) -> list[Ordered]:
-        """Send a manifest and fetch what is to be installed; Image metadata only where the Director lists something."""
+        """Send a manifest, then look what is to be installed."""
         self.send_manifest()
+        return self.look(now)
+
+    def look(self, now: datetime) -> list[Ordered]:
+        """Fetch what is to be installed; Image metadata only where the Director lists something that does not run."""
         known = {ecu.serial: ecu.hardware_id for ecu in self.ecus}
         wanted = strict_reader.read_director(self.director, known, now)
         news = [one for one in wanted if any(self._runs(serial) != one.sha256 for serial in one.ecus)]
