@@ -35,9 +35,9 @@ def role_metadata(tenant: Tenant, repository: str, role: str, profile: str, vers
     return found
 
 
-def latest_version(tenant: Tenant, repository: str, role: str) -> int:
-    """Return the newest version of a role's metadata, or 0 while there is none."""
-    rows = RoleMetadata.objects.filter(tenant=tenant, repository=repository, role=role, profile=Profile.TUF)
+def latest_version(tenant: Tenant, repository: str, role: str, profile: str = Profile.TUF) -> int:
+    """Return the newest version of a role's metadata, or 0 while there is none; tuf-1.0 is always there."""
+    rows = RoleMetadata.objects.filter(tenant=tenant, repository=repository, role=role, profile=profile)
     return rows.aggregate(newest=Max("version"))["newest"] or 0
 
 

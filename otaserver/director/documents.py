@@ -2,6 +2,9 @@
 
 The vehicle's id stands in each of the three, so that none can be shown to another vehicle (Uptane 5.2.3.1 asks it of
 empty targets only; the others leave a replay open).
+
+aktualizr gets what it reads and no more, since it reads 64 KiB of targets at most: even a vehicle with all the ECUs
+that one can have, each with a package of its own, stays below that.
 """
 
 import base64
@@ -10,7 +13,9 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from firmware_store.states import Profile
 from firmware_store.trust import profiles, reading
+from otaserver.director import correlations
 from otaserver.director.orders import Order, OrderedPackage
 
 TARGETS_LIFETIME = timedelta(days=31)  # and the snapshot's: they are signed together
@@ -46,6 +51,8 @@ def targets_body(
 ) -> dict[str, Any]:
     """Return the targets to sign; with no content they are empty and say "nothing to do"."""
     stated = content or {"custom": {}, "targets": {}}
+    if profile == Profile.AKTUALIZR and content is not None:
+        stated = _for_aktualizr(content)
     return _header(profile, "targets", vehicle_id, version, expires_at) | {
         "custom": stated["custom"],
         "targets": stated["targets"],
@@ -80,6 +87,20 @@ def timestamp_body(
 def _header(profile: str, role: str, vehicle_id: str, version: int, expires_at: datetime) -> dict[str, Any]:
     header = profiles.header(role, version=version, expires_at=expires_at, profile=profile)
     return header | {"vehicle_id": vehicle_id}
+
+
+def _for_aktualizr(content: Mapping[str, Any]) -> dict[str, Any]:
+    # One hash is enough: it compares the kinds that both repositories have, and looks at bytes by the first alone.
+    targets = {
+        name: {
+            "length": target["length"],
+            "hashes": {"sha256": target["hashes"]["sha256"]},
+            "custom": {part: target["custom"][part] for part in ("ecuIdentifiers", "targetFormat")},
+        }
+        for name, target in content["targets"].items()
+    }
+    attempt = content["custom"]["order"]["attempt"]
+    return {"custom": {"correlationId": correlations.correlation_id(attempt)}, "targets": targets}
 
 
 def _target(package: OrderedPackage) -> dict[str, Any]:

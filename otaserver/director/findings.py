@@ -3,7 +3,7 @@
 A finding is `<kind>:<ECU serial>` with, for some, `:<detail>`.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -55,6 +55,26 @@ def report_findings(report: EcuReport, ecu: KnownEcu, image: KnownImage | None, 
     elif ecu.hardware_id not in image.hardware_ids:
         found.append(f"image_unfit:{report.serial}:{report.target_name}")
     return found
+
+
+def resent_reports(reports: Iterable[EcuReport], last: Iterable[EcuReport], randomised: Set[str]) -> frozenset[str]:
+    """Return the ECUs whose reports are copies of the last ones: a Primary repeats what it has of one out of reach.
+
+    Told by the signature alone, where the kind of key never signs twice alike (`randomised`), and where nothing counts.
+    """
+    before = {report.serial: report.signed.signatures for report in last}
+    return frozenset(
+        report.serial
+        for report in reports
+        if report.counter is None
+        and report.serial in randomised
+        and before.get(report.serial) == report.signed.signatures
+    )
+
+
+def resent_finding(serial: str) -> str:
+    """Return the finding for a report that is a copy of an earlier one: it proves nothing of now."""
+    return f"report_resent:{serial}"
 
 
 def is_change(report: EcuReport, ecu: KnownEcu) -> bool:

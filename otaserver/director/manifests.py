@@ -34,21 +34,28 @@ class Signature:
 
 @dataclass(frozen=True)
 class Signed:
-    """The bytes that were signed, and who says to have done so; not verified yet."""
+    """The bytes that were signed, and who says to have done so; not verified yet.
+
+    `names_keys_itself`: the key ids are the client's own, so that the ECU's key is tried whatever they say.
+    """
 
     payload: bytes
     signatures: Sequence[Signature]
+    names_keys_itself: bool = False
 
 
 @dataclass(frozen=True)
 class EcuReport:
-    """What one ECU says of itself. `counter` rises with each of its reports; `attacks` is empty or says what it saw."""
+    """What one ECU says of itself. `attacks` is empty or says what it saw.
+
+    `counter` rises with each of its reports; None: some clients count in their Primary's reports alone.
+    """
 
     serial: str
     target_name: str
     length: int
     sha256: str
-    counter: int
+    counter: int | None
     attacks: str
     time: str
     signed: Signed
@@ -66,11 +73,14 @@ class ManifestReport:
 
 @dataclass(frozen=True)
 class VehicleManifest:
-    vehicle_id: str
+    """`vehicle_id` is None in a form that has none; `quirks` are findings that only the reader of a form can make."""
+
+    vehicle_id: str | None
     primary_serial: str
     ecus: Sequence[EcuReport]
     report: ManifestReport | None
     signed: Signed
+    quirks: Sequence[str] = ()
 
 
 ManifestReader = Callable[[bytes], VehicleManifest]

@@ -5,8 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
+from typing import Any
 from uuid import UUID
 
+from firmware_store.states import Profile
 from otaserver.director import errors
 from otaserver.director.orders import Order, OrderedPackage
 
@@ -108,6 +110,27 @@ def renewal_due(
     return Renewal.NOTHING
 
 
-def stated_attempt(attempt_id: UUID | None, *, blocked_at: datetime | None, stopped_at: datetime | None) -> UUID | None:
-    """Return the attempt that may be stated: none for a blocked vehicle, and none while its tenant is stopped."""
-    return attempt_id if blocked_at is None and stopped_at is None else None
+def stated_attempt(
+    attempt_id: UUID | None, *, blocked_at: datetime | None, stopped_at: datetime | None, is_its_time: bool = True
+) -> UUID | None:
+    """Return the attempt that may be stated: none for a blocked vehicle, and none while its tenant is stopped.
+
+    `is_its_time` is false for a client that cannot wait, at a moment at which the order says to (`is_its_time`).
+    """
+    return attempt_id if blocked_at is None and stopped_at is None and is_its_time else None
+
+
+def is_its_time(profile: str, content: Mapping[str, Any] | None, *, at: datetime) -> bool:
+    """Return whether a client of this profile may be told of an order now.
+
+    aktualizr reads no windows and installs at once what it finds: it finds an order while one of its windows is open.
+    """
+    if profile != Profile.AKTUALIZR or content is None:
+        return True
+    order = content["custom"]["order"]
+    not_before, windows = order["not_before"], order["windows"]
+    if not_before is not None and at < datetime.fromisoformat(not_before):
+        return False
+    return windows is None or any(
+        datetime.fromisoformat(start) <= at < datetime.fromisoformat(end) for start, end in windows
+    )

@@ -64,6 +64,30 @@ class CredentialInvalidError(UnauthenticatedError):
     code = "credential.invalid"
 
 
+class ProvisioningNameRefusedError(RefusedError):
+    code = "provisioning.name_refused"
+
+
+class ProvisioningNameTakenError(ConflictError):
+    code = "provisioning.name_taken"
+
+
+class ProvisioningLifetimeRefusedError(RefusedError):
+    code = "provisioning.lifetime_refused"
+
+
+class ProvisioningUnavailableError(ConflictError):
+    """The tenant has no fleet CA, or nobody has told the server which CA its own certificate is of."""
+
+    code = "provisioning.unavailable"
+
+
+class ProvisioningRefusedError(ConflictError):
+    """The vehicle is known already: whoever holds a shared credential may not take it over."""
+
+    code = "provisioning.refused"
+
+
 class AttributeNameRefusedError(RefusedError):
     code = "attribute.name_refused"
 
@@ -131,3 +155,31 @@ class FilterWrongTypeError(FilterRefusedError):
 
 class FilterUnknownGroupError(FilterRefusedError):
     code = "filter.unknown_group"
+
+
+class InventoryRefusedError(RefusedError):
+    code = "inventory.refused"
+
+
+class InventoryTooLargeError(RefusedError):
+    """More attributes of one vehicle than are kept."""
+
+    code = "inventory.too_large"
+
+
+class VehicleOtherProtocolError(ConflictError):
+    """A vehicle is known by another protocol, and its ECUs' keys would be lost."""
+
+    code = "vehicle.other_protocol"
+
+
+class TokenRefusedError(RefusedError):
+    code = "shared_token.refused"
+
+
+class TokenExistsError(ConflictError):
+    code = "shared_token.exists"
+
+
+class GatewayTokenNotFoundError(NotFoundError):
+    code = "gateway_token.not_found"

@@ -3,7 +3,17 @@
 from django.urls import URLPattern, URLResolver, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
-from otaserver.operator_api.views import campaigns, fleet, incidents, packages, releases, tenant, timing, trust
+from otaserver.operator_api.views import (
+    campaigns,
+    fleet,
+    incidents,
+    packages,
+    provisioning,
+    releases,
+    tenant,
+    timing,
+    trust,
+)
 from otaserver.operator_api.views.actions import CAMPAIGN_ACTIONS
 
 app_name = "operator_api"
@@ -38,6 +48,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("groups/<int:pk>/vehicles", fleet.GroupVehicles.as_view()),
     path("groups/<int:pk>/block-list", fleet.GroupBlockList.as_view()),
     path("groups/<int:pk>/block-list/lift", fleet.GroupBlockListEnd.as_view()),
+    path("provisioning-credentials", provisioning.ProvisioningCredentialList.as_view()),
+    path("provisioning-credentials/<int:pk>/revoke", provisioning.ProvisioningCredentialEnd.as_view()),
+    path("vehicles/<str:vehicle_id>/provisioning", provisioning.VehicleProvisioning.as_view()),
     path("claim-codes", fleet.ClaimCodeList.as_view()),
     path("campaigns", campaigns.CampaignList.as_view()),
     path("campaigns/suggest", campaigns.CampaignSuggestion.as_view()),

@@ -3,6 +3,7 @@
 import json
 from datetime import UTC, datetime
 from typing import Any, TypeVar
+from uuid import UUID
 
 from django.http import HttpRequest
 from django.utils.dateparse import parse_datetime
@@ -96,6 +97,14 @@ def text(parent: Any, name: str, max_length: int) -> str:
     if len(found) > max_length:
         raise FieldsInvalidError(f"{name} has {len(found)} characters; {max_length} fit.", field=name)
     return found
+
+
+def uuid(parent: Any, name: str) -> UUID:
+    """Return a member that is the text of a UUID. Raises as `member`."""
+    try:
+        return UUID(text(parent, name, 36))
+    except ValueError as error:
+        raise FieldsInvalidError(f"{name} is no UUID.", field=name) from error
 
 
 def moment(parent: Any, name: str) -> datetime:

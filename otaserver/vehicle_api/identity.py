@@ -12,6 +12,7 @@ From any other address these headers mean nothing.
 
 import ipaddress
 import re
+from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 
@@ -30,6 +31,14 @@ SUBJECT_HEADER = "X-Client-Subject"
 _BEARER = re.compile(r"[Bb]earer ([A-Za-z0-9._~+/=-]{1,200})\Z")
 # One attribute of a distinguished name as RFC 2253 writes it: punctuation is escaped, hex escapes are not ASCII.
 _ATTRIBUTE = re.compile(r'([A-Za-z0-9.]+)=((?:[^,+"\\<>;]|\\[,+"\\<>;=# ])*)(,|\Z)')
+
+
+@dataclass(frozen=True)
+class ShownCertificate:
+    """What a proxy says of a certificate that it has verified: the serial number in hex, and the common name."""
+
+    serial: str
+    common_name: str
 
 
 def find_tenant(name: str) -> Tenant:
@@ -55,12 +64,22 @@ def identify(request: HttpRequest, tenant: Tenant, *, at: datetime) -> Vehicle:
     token = _BEARER.match(request.headers.get("Authorization", ""))
     if token is not None:
         return fleet.identify_token(tenant, token[1], at=at)
+    shown = certificate_of(request)
+    return fleet.identify_certificate(tenant, serial=shown.serial, common_name=shown.common_name, at=at)
+
+
+def certificate_of(request: HttpRequest) -> ShownCertificate:
+    """Return the client certificate that a trusted proxy has verified for this request.
+
+    Raises:
+        CredentialInvalidError: there is none, or its subject is odd.
+    """
     if not is_from_trusted_proxy(request) or request.headers.get(VERIFY_HEADER) != "SUCCESS":
         raise CredentialInvalidError("Send the vehicle's token: Authorization: Bearer …")
     name = common_name(request.headers.get(SUBJECT_HEADER, ""))
     if name is None:
         raise CredentialInvalidError("The certificate's subject has no single, plain common name.")
-    return fleet.identify_certificate(tenant, serial=request.headers.get(SERIAL_HEADER, ""), common_name=name, at=at)
+    return ShownCertificate(request.headers.get(SERIAL_HEADER, ""), name)
 
 
 def common_name(subject: str) -> str | None:

@@ -101,7 +101,7 @@ def test_an_order_is_stated_once_per_target_with_all_its_ecus(car, trust):
 
 
 def test_the_aktualizr_profile_states_the_same_in_its_own_form(car, trust):
-    direct(car, make_package(trust.tenant))
+    order = direct(car, make_package(trust.tenant))
 
     metadata = fetch(car, profile=Profile.AKTUALIZR)
 
@@ -109,7 +109,17 @@ def test_the_aktualizr_profile_states_the_same_in_its_own_form(car, trust):
     assert envelope["signatures"][0]["method"] == "ed25519"
     assert envelope["signed"]["_type"] == "Targets"
     assert "spec_version" not in envelope["signed"]
-    assert envelope["signed"]["targets"] == signed(fetch(car).targets)["targets"]
+    assert envelope["signed"]["custom"] == {"correlationId": f"urn:ota:attempt:{order.attempt_id}"}
+    (name, target), (same_name, full) = (
+        *envelope["signed"]["targets"].items(),
+        *signed(fetch(car).targets)["targets"].items(),
+    )
+    assert (name, target["length"], target["hashes"]) == (
+        same_name,
+        full["length"],
+        {"sha256": full["hashes"]["sha256"]},
+    )
+    assert target["custom"] == {part: full["custom"][part] for part in ("ecuIdentifiers", "targetFormat")}
     assert VehicleMetadata.objects.count() == 2
 
 

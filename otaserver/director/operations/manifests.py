@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from firmware_store.models import Package
 from firmware_store.states import PackageState
 from firmware_store.trust import primitives
 from otaserver.director import findings
+from otaserver.director.aktualizr_manifests import own_keyids
 from otaserver.director.errors import (
     ManifestForeignEcuError,
     ManifestOtherVehicleError,
@@ -40,7 +42,7 @@ REFUSED_BYTES_KEPT = 16 * 1024
 class ReceivedManifest:
     """What became of an accepted manifest. `is_new` is false when the vehicle sent its last one again.
 
-    `proved` are the serials of the vehicle's ECUs that it speaks of.
+    `proved` are the serials of the vehicle's ECUs that it speaks of, but for copies of earlier reports.
     """
 
     is_new: bool
@@ -78,14 +80,17 @@ def _accept(vehicle: Vehicle, body: bytes, digest: str, at: datetime, read: Mani
     manifest = read(body)
     ecus = {ecu.serial: ecu for ecu in vehicle.ecus.order_by("pk")}
     known = [report for report in manifest.ecus if report.serial in ecus]
-    proved = frozenset(report.serial for report in known)
+    reported = frozenset(report.serial for report in known)
     accepted = Manifest.objects.filter(vehicle=vehicle, is_accepted=True).order_by("-received_at", "-pk")
     last = accepted.values_list("sha256", "findings", "received_at").first()
     # One from before the vehicle enrolled again says nothing of the ECUs that it has now.
     if last is not None and last[0] == digest and (enrolled_at is None or last[2] >= enrolled_at):
+        proved = frozenset(serial for serial in reported if findings.resent_finding(serial) not in last[1])
         return ReceivedManifest(is_new=False, proved=proved, findings=tuple(last[1]), report=manifest.report)
     _verify(manifest, vehicle, ecus)
-    found = findings.presence_findings(manifest.ecus, ecus) + _image_findings(known, vehicle, ecus, at)
+    resent = _resent(known, accepted, ecus, read)
+    found = [*manifest.quirks, *_keyid_findings(manifest, ecus), *map(findings.resent_finding, sorted(resent))]
+    found += findings.presence_findings(manifest.ecus, ecus) + _image_findings(known, vehicle, ecus, at)
     stored = Manifest.objects.create(
         vehicle=vehicle, received_at=at, sha256=digest, body=body, is_accepted=True, findings=found
     )
@@ -96,11 +101,39 @@ def _accept(vehicle: Vehicle, body: bytes, digest: str, at: datetime, read: Mani
         refresh_configuration(vehicle)
     Vehicle.objects.filter(pk=vehicle.pk).update(confirmed_at=at, is_manifest_wanted=False)
     vehicle.confirmed_at, vehicle.is_manifest_wanted = at, False
-    return ReceivedManifest(is_new=True, proved=proved, findings=tuple(found), report=manifest.report)
+    return ReceivedManifest(is_new=True, proved=reported - resent, findings=tuple(found), report=manifest.report)
+
+
+def _resent(
+    reports: Sequence[EcuReport], accepted: QuerySet[Manifest], ecus: Mapping[str, Ecu], read: ManifestReader
+) -> frozenset[str]:
+    randomised = {serial for serial, ecu in ecus.items() if ecu.public_key.get("keytype") == "rsa"}
+    if not any(report.counter is None and report.serial in randomised for report in reports):
+        return frozenset()
+    last = accepted.values_list("body", flat=True).first()
+    try:
+        before = read(bytes(last)).ecus if last is not None else []
+    except OtaError:
+        # In the form of the protocol that the vehicle spoke before.
+        before = []
+    return findings.resent_reports(reports, before, randomised)
+
+
+def _keyid_findings(manifest: VehicleManifest, ecus: Mapping[str, Ecu]) -> list[str]:
+    """Return the ECUs whose reports are signed by their key, and name another one."""
+    if not manifest.signed.names_keys_itself:
+        return []
+    signed = [(manifest.primary_serial, manifest.signed), *((report.serial, report.signed) for report in manifest.ecus)]
+    named = {
+        serial
+        for serial, one in signed
+        if serial in ecus and not own_keyids(ecus[serial].public_key) & {each.keyid for each in one.signatures}
+    }
+    return [f"keyid_other:{serial}" for serial in sorted(named)]
 
 
 def _verify(manifest: VehicleManifest, vehicle: Vehicle, ecus: Mapping[str, Ecu]) -> None:
-    if manifest.vehicle_id != vehicle.vehicle_id:
+    if manifest.vehicle_id is not None and manifest.vehicle_id != vehicle.vehicle_id:
         raise ManifestOtherVehicleError(
             f"The manifest is of {manifest.vehicle_id}, and {vehicle.vehicle_id} sent it.",
             vehicle_id=vehicle.vehicle_id,
@@ -121,7 +154,9 @@ def _verify(manifest: VehicleManifest, vehicle: Vehicle, ecus: Mapping[str, Ecu]
 
 def _verify_signature(signed: Signed, ecu: Ecu) -> None:
     for one in signed.signatures:
-        if one.keyid == ecu.keyid and primitives.verify(ecu.public_key, one.signature, signed.payload):
+        is_named = signed.names_keys_itself or one.keyid == ecu.keyid
+        # An ECU without a key has signed nothing.
+        if ecu.keyid and is_named and primitives.verify(ecu.public_key, one.signature, signed.payload):
             return
     raise ManifestSignatureInvalidError(f"No valid signature of ECU {ecu.serial}'s key.", ecu_serial=ecu.serial)
 
@@ -138,9 +173,12 @@ def _refuse_foreign(unknown: Sequence[EcuReport], vehicle: Vehicle) -> None:
 
 
 def _check_counter(report: EcuReport, ecu: Ecu) -> None:
-    if report.counter <= ecu.report_counter:
+    if report.counter is None and ecu.report_counter == 0:
+        return
+    # Who has ever counted goes on counting.
+    if report.counter is None or report.counter <= ecu.report_counter:
         raise ManifestReplayedError(
-            f"ECU {ecu.serial} reports with counter {report.counter}; its last was {ecu.report_counter}.",
+            f"ECU {ecu.serial} reports with counter {report.counter or 'none'}; its last was {ecu.report_counter}.",
             ecu_serial=ecu.serial,
             report_counter=ecu.report_counter,
         )
@@ -185,13 +223,14 @@ def _write_down(report: EcuReport, ecu: Ecu, manifest: Manifest, at: datetime, s
     is_changed = _is_changed(report, ecu)
     rows = Ecu.objects.filter(pk=ecu.pk, report_counter=ecu.report_counter)
     if not rows.update(
-        report_counter=report.counter,
+        report_counter=ecu.report_counter if report.counter is None else report.counter,
         installed_target=report.target_name,
         installed_sha256=report.sha256,
         installed_length=report.length,
         installed_name=software[0],
         installed_version=software[1],
         installed_at=at if is_changed else ecu.installed_at,
+        is_asserted=False,
     ):
         raise ManifestReplayedError(f"ECU {ecu.serial} has reported meanwhile.", ecu_serial=ecu.serial)
     if is_changed:

@@ -20,8 +20,11 @@ def metadata_for(vehicle: Vehicle, *, profile: str, at: datetime) -> VehicleMeta
     """Return the vehicle's current Director metadata, signing first what is outdated or near its end.
 
     Versions rise with every signature, and one version has one body, however many workers are asked at once.
+
+    Raises:
+        MetadataVersionNotFoundError: the tenant's Director is not signed in this profile.
     """
-    found = queries.signed_and_wanted(vehicle, profile)
+    found = queries.signed_and_wanted(vehicle, profile, at=at)
     if found is not None:
         stored, wanted = found
         if _renewal(stored, wanted, at) is rules.Renewal.NOTHING:
@@ -47,9 +50,12 @@ def _sign(vehicle: Vehicle, profile: str, at: datetime) -> VehicleMetadata:
     locked = Vehicle.objects.select_for_update(no_key=True, of=("self",)).select_related("tenant").get(pk=vehicle.pk)
     direction = Direction.objects.filter(vehicle=locked).first() or Direction(vehicle=locked)
     attempt_id = rules.stated_attempt(
-        direction.attempt_id, blocked_at=locked.blocked_at, stopped_at=locked.tenant.stopped_at
+        direction.attempt_id,
+        blocked_at=locked.blocked_at,
+        stopped_at=locked.tenant.stopped_at,
+        is_its_time=rules.is_its_time(profile, direction.content, at=at),
     )
-    root_version = queries.current_root_version(locked.tenant)
+    root_version = queries.current_root_version(locked.tenant, profile)
     wanted = rules.Statement(direction.revision, attempt_id, root_version)
     stored = VehicleMetadata.objects.filter(vehicle=locked, profile=profile).first()
     renewal = _renewal(stored, wanted, at) if stored else rules.Renewal.EVERYTHING

@@ -81,14 +81,23 @@ def load_request(pem: str) -> _RequestKey:
 
 
 def issue(
-    authority: Authority, public_key: _RequestKey, *, vehicle_id: str, tenant: str, at: datetime
+    authority: Authority,
+    public_key: _RequestKey,
+    *,
+    vehicle_id: str,
+    tenant: str,
+    at: datetime,
+    lifetime: timedelta = CERTIFICATE_LIFETIME,
 ) -> IssuedCertificate:
-    """Issue a client certificate that says: the holder of this key is `vehicle_id` of `tenant`."""
+    """Issue a client certificate that says: the holder of this key is `vehicle_id` of `tenant`.
+
+    It ends after `lifetime`, or with the authority if that is sooner.
+    """
     signer = x509.load_pem_x509_certificate(authority.certificate_pem.encode())
     key = serialization.load_pem_private_key(authority.key_pem, password=None)
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise TypeError("a fleet CA has an EC key")
-    expires_at = min(_seconds(at + CERTIFICATE_LIFETIME), signer.not_valid_after_utc)
+    expires_at = min(_seconds(at + lifetime), signer.not_valid_after_utc)
     certificate = (
         _builder(_name(vehicle_id, tenant), signer.subject, public_key, at=at, expires_at=expires_at)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)

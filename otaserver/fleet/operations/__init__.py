@@ -4,7 +4,7 @@ from otaserver.fleet.operations.attributes import declare_attribute, set_attribu
 from otaserver.fleet.operations.authority import create_fleet_authority
 from otaserver.fleet.operations.claims import create_claim_code, create_claim_codes, expire_claims
 from otaserver.fleet.operations.configurations import refresh_configuration, refresh_configurations
-from otaserver.fleet.operations.enrolment import enrol
+from otaserver.fleet.operations.enrolment import Registration, enrol, register_ecus
 from otaserver.fleet.operations.groups import (
     add_to_group,
     create_group,
@@ -19,41 +19,80 @@ from otaserver.fleet.operations.identity import (
     renew,
     revoke_credentials,
 )
+from otaserver.fleet.operations.inventory import record_inventory
+from otaserver.fleet.operations.keyless import KeylessEcu, declare_vehicle
+from otaserver.fleet.operations.provisioning import (
+    IssuedProvisioning,
+    ProvisionedVehicle,
+    identify_provisioner,
+    issue_provisioning_credential,
+    permit_provisioning,
+    provision,
+    revoke_provisioning_credential,
+)
+from otaserver.fleet.operations.shared_tokens import (
+    check_gateway_token,
+    create_gateway_token,
+    give_token,
+    identify_pre_shared,
+    revoke_gateway_token,
+)
 from otaserver.fleet.operations.vehicles import (
     block_vehicle,
     create_vehicles,
     mark_test_bench,
+    record_client,
     record_contact,
     set_time_zone,
     unblock_vehicle,
 )
 from otaserver.fleet.rules import EcuDeclaration, EnrolmentRequest
+from otaserver.fleet.states import InventoryMode
 
 __all__ = [
     "EcuDeclaration",
     "Enrolment",
     "EnrolmentRequest",
+    "InventoryMode",
+    "IssuedProvisioning",
+    "KeylessEcu",
+    "ProvisionedVehicle",
+    "Registration",
     "add_to_group",
     "block_vehicle",
+    "check_gateway_token",
     "create_claim_code",
     "create_claim_codes",
     "create_fleet_authority",
+    "create_gateway_token",
     "create_group",
     "create_vehicles",
     "declare_attribute",
+    "declare_vehicle",
     "enrol",
     "expire_claims",
+    "give_token",
     "identify_certificate",
+    "identify_pre_shared",
+    "identify_provisioner",
     "identify_token",
+    "issue_provisioning_credential",
     "lift_block_list",
     "make_block_list",
     "mark_test_bench",
+    "permit_provisioning",
+    "provision",
+    "record_client",
     "record_contact",
+    "record_inventory",
     "refresh_configuration",
     "refresh_configurations",
+    "register_ecus",
     "remove_from_group",
     "renew",
     "revoke_credentials",
+    "revoke_gateway_token",
+    "revoke_provisioning_credential",
     "set_attributes",
     "set_fleet_attributes",
     "set_time_zone",

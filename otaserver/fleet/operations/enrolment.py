@@ -1,4 +1,5 @@
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import transaction
@@ -11,6 +12,7 @@ from otaserver.fleet.models import Ecu, Vehicle
 from otaserver.fleet.operations import claims, identity
 from otaserver.fleet.operations.configurations import refresh_configuration
 from otaserver.fleet.rules import EcuDeclaration, EnrolmentRequest
+from otaserver.fleet.states import Protocol
 from otaserver.tenants.models import Tenant
 
 # What an ECU has proved stays with it through a re-enrolment, as long as its key does.
@@ -22,7 +24,16 @@ _PROVED = (
     "installed_at",
     "installed_name",
     "installed_version",
+    "is_asserted",
 )
+
+
+@dataclass(frozen=True)
+class Registration:
+    """What became of declared ECUs: the vehicle's first, others than before, or neither."""
+
+    is_first: bool
+    is_changed: bool
 
 
 def enrol(tenant: Tenant, request: EnrolmentRequest, *, address: str, at: datetime) -> identity.Enrolment:
@@ -69,6 +80,46 @@ def enrol(tenant: Tenant, request: EnrolmentRequest, *, address: str, at: dateti
                 address=address[:100],
             )
     return enrolment
+
+
+@transaction.atomic
+def register_ecus(
+    vehicle: Vehicle, ecus: tuple[EcuDeclaration, ...], *, protocol: Protocol, at: datetime
+) -> Registration:
+    """Take down which ECUs a vehicle has, as it says itself with credentials that it has already.
+
+    Declaring what it has changes nothing. Otherwise the ECUs are replaced as by `enrol`: one with the same serial and
+    key keeps what it has proved, an order for the others is taken back, and all of it is to be proved anew.
+
+    Raises:
+        EcusRefusedError, EcuKeyRefusedError: a malformed part.
+        EcuSerialTakenError: another vehicle of the tenant has an ECU with one of these serials.
+    """
+    rules.check_ecus(ecus)
+    keyids = _keyids(ecus)
+    # As in `enrol`.
+    Tenant.objects.select_for_update(no_key=True).get(pk=vehicle.tenant_id)
+    locked = _locked_vehicle(vehicle.tenant, vehicle.vehicle_id, at=at)
+    is_first = locked.enrolled_at is None
+    if not is_first and locked.protocol == protocol and _declares_what_it_has(locked, ecus, keyids):
+        return Registration(is_first=False, is_changed=False)
+    _refuse_taken_serials(locked, ecus)
+    before = dict(locked.ecus.values_list("serial", "keyid"))
+    _replace_ecus(locked, ecus, keyids)
+    refresh_configuration(locked)
+    _mark_enrolled(locked, protocol, at=at)
+    if not is_first:
+        audit.record(
+            "vehicle.ecus_replaced",
+            locked,
+            tenant=locked.tenant,
+            by=f"vehicle:{locked}",
+            at=at,
+            before=sorted(before),
+            after=sorted(keyids),
+            new_keys=sorted(serial for serial, keyid in keyids.items() if before.get(serial, keyid) != keyid),
+        )
+    return Registration(is_first=is_first, is_changed=True)
 
 
 def _locked_vehicle(tenant: Tenant, vehicle_id: str, *, at: datetime) -> Vehicle:

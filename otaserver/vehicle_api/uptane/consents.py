@@ -2,7 +2,6 @@
 
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 from django.http import HttpRequest, JsonResponse
 from django.http.response import HttpResponseBase
@@ -11,7 +10,6 @@ from otaserver.campaigns import operations as campaigns
 from otaserver.errors import OtaError
 from otaserver.fleet.models import Vehicle
 from otaserver.vehicle_api import bodies, identity, problems
-from otaserver.vehicle_api.errors import FieldsInvalidError
 
 MAX_BYTES = 128 * 1024
 MAX_RECORDS = 100
@@ -44,15 +42,8 @@ def _record(vehicle: Vehicle, record: Any, *, at: datetime) -> None:
     campaigns.record_consent(
         vehicle,
         answer,
-        attempt=_uuid(record, "attempt"),
-        record_id=str(_uuid(record, "id")),
+        attempt=bodies.uuid(record, "attempt"),
+        record_id=str(bodies.uuid(record, "id")),
         device_time=bodies.moment(record, "device_time"),
         at=at,
     )
-
-
-def _uuid(parent: Any, name: str) -> UUID:
-    try:
-        return UUID(bodies.text(parent, name, 36))
-    except ValueError as error:
-        raise FieldsInvalidError(f"{name} is no UUID.", field=name) from error

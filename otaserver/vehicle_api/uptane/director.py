@@ -1,6 +1,5 @@
 """The Director's part of the protocol: metadata for one vehicle, and its manifests."""
 
-import logging
 from datetime import datetime
 from typing import Literal
 
@@ -12,13 +11,10 @@ from firmware_store.trust import queries as trust_queries
 from otaserver.campaigns import operations as campaigns
 from otaserver.director import operations as director
 from otaserver.director import queries as director_queries
-from otaserver.director.manifests import MAX_BYTES
-from otaserver.errors import OtaError
+from otaserver.director.manifests import MAX_BYTES, read_reference
 from otaserver.fleet import operations as fleet
-from otaserver.vehicle_api import bodies, identity, problems
-from otaserver.vehicle_api.uptane import answers
+from otaserver.vehicle_api import answers, bodies, identity, manifests, problems
 
-logger = logging.getLogger(__name__)
 POLLING_HEADER = "OTA-Polling-Seconds"
 MANIFEST_HEADER = "OTA-Send-Manifest"
 HEALTH_HEADER = "OTA-Send-Health"
@@ -73,17 +69,5 @@ def root(request: HttpRequest, *, tenant: str, at: datetime, version: str | None
 @problems.endpoint("POST")
 def manifest(request: HttpRequest, *, tenant: str, at: datetime) -> HttpResponseBase:
     vehicle = identity.identify(request, identity.find_tenant(tenant), at=at)
-    body = bodies.read_body(request, MAX_BYTES)
-    try:
-        received = director.receive_manifest(vehicle, body, at=at)
-    except OtaError as refusal:
-        logger.warning("manifest refused code=%s vehicle=%s tenant=%s", refusal.code, vehicle, tenant)
-        raise
-    said = received.report
-    report = campaigns.EvidenceReport(said.attempt, said.outcome, said.code, said.message) if said else None
-    # For a resent one too: the first may have been stored just before the server died.
-    campaigns.record_evidence(vehicle, proved=received.proved, report=report, at=at)
-    if received.is_new and received.findings:
-        findings = " ".join(received.findings)
-        logger.warning("manifest findings=%s vehicle=%s tenant=%s", findings, vehicle, tenant)
+    received = manifests.take_manifest(vehicle, bodies.read_body(request, MAX_BYTES), read=read_reference, at=at)
     return JsonResponse({"findings": received.findings})

@@ -1,22 +1,19 @@
 """The Image repository's part of the protocol: public metadata, and addresses of packages."""
 
 import re
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from django.conf import settings
-from django.http import HttpRequest, HttpResponseRedirect
+from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from firmware_store import queries as store_queries
-from firmware_store import signed_urls
 from firmware_store.errors import PackageNotFoundError
 from firmware_store.models import Package
 from firmware_store.states import Profile, Repository
 from firmware_store.trust import queries as trust_queries
 from otaserver.tenants.models import Tenant
-from otaserver.vehicle_api import identity, problems
+from otaserver.vehicle_api import answers, downloads, identity, problems
 from otaserver.vehicle_api.errors import TargetNotFoundError
-from otaserver.vehicle_api.uptane import answers
 
 _PREFIXED = re.compile(r"([0-9a-f]{64}|[0-9a-f]{128})\.(.+)\Z")
 
@@ -37,15 +34,7 @@ def target(request: HttpRequest, *, tenant: str, role: str, name: str, at: datet
     owner = identity.find_tenant(tenant)
     if not owner.has_public_targets:
         identity.identify(request, owner, at=at)
-    package = _package(owner, role, name)
-    expires = int((at + timedelta(seconds=settings.DOWNLOAD_URL_SECONDS)).timestamp())
-    query = signed_urls.sign(package.sha256, expires=expires, secret=settings.URL_SECRET)
-    path = f"/downloads/{package.sha256}?{query}"
-    base = settings.DOWNLOAD_URL.rstrip("/")
-    response = HttpResponseRedirect(base + path if base else request.build_absolute_uri(path))
-    # The address is a credential, and ends.
-    response["Cache-Control"] = "no-store"
-    return response
+    return downloads.redirect(request, _package(owner, role, name).sha256, at=at)
 
 
 def _package(tenant: Tenant, role: str, name: str) -> Package:

@@ -2,7 +2,6 @@
 
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 from django.http import HttpRequest, JsonResponse
 from django.http.response import HttpResponseBase
@@ -39,7 +38,7 @@ def logs(request: HttpRequest, *, tenant: str, at: datetime) -> HttpResponseBase
     vehicle = identity.identify(request, identity.find_tenant(tenant), at=at)
     body = bodies.read_json(request, MAX_LOG_BODY_BYTES)
     text = bodies.text(body, "text", MAX_LOG_BYTES)
-    campaigns.record_log(vehicle, attempt=_uuid(body, "attempt"), text=text, at=at)
+    campaigns.record_log(vehicle, attempt=bodies.uuid(body, "attempt"), text=text, at=at)
     return JsonResponse({})
 
 
@@ -54,8 +53,8 @@ def _report(event: Any) -> campaigns.VehicleReport:
     if progress is not None and not 0 <= progress <= 100:
         raise FieldsInvalidError(f"progress is {progress}; it is a percentage.", field="progress")
     return campaigns.VehicleReport(
-        attempt=_uuid(event, "attempt"),
-        report_id=str(_uuid(event, "id")),
+        attempt=bodies.uuid(event, "attempt"),
+        report_id=str(bodies.uuid(event, "id")),
         ecu_serial=bodies.text(event, "ecu", 64),
         phase=_choice(event, "phase", ReportPhase.values),
         outcome=_choice(event, "outcome", ReportOutcome.values),
@@ -72,10 +71,3 @@ def _choice(event: Any, name: str, choices: list[str]) -> str:
     if found not in choices:
         raise FieldsInvalidError(f"{name} is {found!r}, none of {', '.join(choices)}.", field=name)
     return found
-
-
-def _uuid(parent: Any, name: str) -> UUID:
-    try:
-        return UUID(bodies.text(parent, name, 36))
-    except ValueError as error:
-        raise FieldsInvalidError(f"{name} is no UUID.", field=name) from error
