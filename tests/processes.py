@@ -78,10 +78,11 @@ def is_running(pid):
 class Server:
     """`manage.py serve` on a folder."""
 
-    def __init__(self, var, *, port=None, **more):
+    def __init__(self, var, *arguments, port=None, **more):
         self.var = Path(var)
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
+        self._arguments = arguments
         self._more = more
         self.output = self.var.parent / f"{self.var.name}-{self.port}.out"
         self.process = None
@@ -89,7 +90,7 @@ class Server:
     def start(self, *, wait=True):
         with self.output.open("ab") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "manage.py", "serve"],
+                [sys.executable, "manage.py", "serve", *self._arguments],
                 cwd=ROOT,
                 env=environment(self.var, OTA_PORT=self.port, **self._more),
                 stdin=subprocess.DEVNULL,

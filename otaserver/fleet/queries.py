@@ -1,9 +1,10 @@
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import datetime
 
 from otaserver.fleet import filters
 from otaserver.fleet.errors import VehicleNotFoundError
-from otaserver.fleet.models import Group, Vehicle, VehicleQuerySet
+from otaserver.fleet.models import FleetAuthority, Group, Vehicle, VehicleQuerySet
 from otaserver.fleet.states import GroupKind
 from otaserver.tenants.models import Tenant
 
@@ -67,3 +68,9 @@ def preview(tenant: Tenant, filter: str) -> FilterPreview:
     found = list(matching[: PREVIEW_CAP + 1])
     counted = found[:PREVIEW_CAP]
     return FilterPreview(len(counted), tuple(sorted(counted)[:PREVIEW_SIZE]), is_exact=counted == found)
+
+
+def authority_certificates(*, at: datetime) -> str:
+    """Return the certificates (PEM, one after another) of every tenant's CAs that vehicles' certificates are of."""
+    rows = FleetAuthority.objects.order_by("tenant", "pk")
+    return "".join(f"{pem.rstrip()}\n" for pem in rows.values_list("certificate_pem", flat=True))
