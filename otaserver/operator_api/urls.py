@@ -3,7 +3,17 @@
 from django.urls import URLPattern, URLResolver, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
-from otaserver.operator_api.views import campaigns, fleet, incidents, packages, releases, tenant, timing, trust
+from otaserver.operator_api.views import (
+    campaigns,
+    fleet,
+    incidents,
+    lifecycle,
+    packages,
+    releases,
+    tenant,
+    timing,
+    trust,
+)
 from otaserver.operator_api.views.actions import CAMPAIGN_ACTIONS
 
 app_name = "operator_api"
@@ -32,6 +42,18 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("vehicles/<str:vehicle_id>/explanation", fleet.VehicleExplanation.as_view()),
     path("vehicles/<str:vehicle_id>/test-bench", fleet.VehicleTestBench.as_view()),
     path("vehicles/<str:vehicle_id>/order", campaigns.VehicleOrder.as_view()),
+    path("vehicles/<str:vehicle_id>/credentials", lifecycle.VehicleCredentials.as_view()),
+    path("vehicles/<str:vehicle_id>/credentials/revoke", lifecycle.VehicleCredentialsEnd.as_view()),
+    path("vehicles/<str:vehicle_id>/ecu-swaps", lifecycle.VehicleEcuSwaps.as_view()),
+    path("vehicles/<str:vehicle_id>/sale", lifecycle.VehicleSale.as_view()),
+    path("vehicles/<str:vehicle_id>/decommission", lifecycle.VehicleDecommission.as_view()),
+    path("vehicles/<str:vehicle_id>/recommission", lifecycle.VehicleRecommission.as_view()),
+    path("credentials/expiring", lifecycle.ExpiringVehicles.as_view()),
+    path("fleet-authorities", lifecycle.FleetAuthorities.as_view()),
+    path("fleet-authorities/rotate", lifecycle.FleetAuthorityRotation.as_view()),
+    path("fleet-authorities/<int:pk>/end", lifecycle.FleetAuthorityEnd.as_view()),
+    path("attributes", lifecycle.AttributeList.as_view()),
+    path("attributes/<str:name>", lifecycle.AttributeDetail.as_view()),
     path("groups", fleet.GroupList.as_view()),
     path("groups/preview", fleet.GroupPreview.as_view()),
     path("groups/<int:pk>", fleet.GroupDetail.as_view()),
