@@ -23,7 +23,7 @@ demo: $(VENV)/run
 	@exec $(BIN)/python manage.py demo $(if $(ONCE),--once)
 
 serve: $(VENV)/run
-	@exec $(BIN)/python manage.py serve
+	@exec $(BIN)/python manage.py serve $(if $(TLS),--tls)
 
 test: check
 	$(BIN)/python -m tests

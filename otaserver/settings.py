@@ -78,6 +78,10 @@ DOWNLOAD_URL_SECONDS = env.int("OTA_DOWNLOAD_URL_SECONDS", default=3600)
 TRUSTED_PROXIES = env.list("OTA_TRUSTED_PROXIES", default=[])
 # A PEM file with the CA of the server's own certificate, given to vehicles that are provisioned; empty: none are.
 SERVER_CA = env.str("OTA_SERVER_CA", default="")
+# Where nginx has the packages, for X-Accel-Redirect (deploy/nginx.conf); empty: the server sends them itself.
+ACCEL_PREFIX = env.str("OTA_ACCEL_PREFIX", default="")
+# The CAs of vehicles' certificates for an nginx on this host, kept up to date by a tick; empty: there is none.
+AUTHORITIES_FILE = env.str("OTA_AUTHORITIES_FILE", default="")
 TICK_SECONDS = env.float("OTA_TICK_SECONDS", default=1.0)
 # Bodies are read whole, except packages; signed metadata of a large supplier is the longest.
 MAX_BODY_BYTES = 24 * 1024**2
@@ -230,6 +234,8 @@ CELERY_BEAT_SCHEDULE = {
     "expiry": _every(3600, "firmware_store.tasks.watch_expiry"),
     "claims": _every(3600, "otaserver.fleet.tasks.expire_claims"),
 }
+if AUTHORITIES_FILE:
+    CELERY_BEAT_SCHEDULE["authorities"] = _every(10, "otaserver.embedded.tasks.write_authorities")
 
 USE_TZ = True
 TIME_ZONE = "UTC"
@@ -292,9 +298,10 @@ UNFOLD = {
 }
 
 DATA_UPLOAD_MAX_MEMORY_SIZE = 4 * 1024 * 1024
+if IS_PRODUCTION or TRUSTED_PROXIES:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 if IS_PRODUCTION:
     SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
-    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     CSRF_TRUSTED_ORIGINS = [f"https://{host}" for host in ALLOWED_HOSTS if host != "*"]
 
 LOGGING = {

@@ -94,13 +94,14 @@ def migrated_database():
 class Server:
     """`manage.py serve` on a folder. Unless it `migrates` itself, it finds its tables made."""
 
-    def __init__(self, var, *, port=None, migrates=False, **more):
+    def __init__(self, var, *arguments, port=None, migrates=False, **more):
         self.var = Path(var)
         if not migrates and "DATABASE_URL" not in more:
             self.var.mkdir(parents=True, exist_ok=True)
             shutil.copy(migrated_database(), self.var / "db.sqlite3")
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
+        self._arguments = arguments
         self._more = more
         self.output = self.var.parent / f"{self.var.name}-{self.port}.out"
         self.process = None
@@ -108,7 +109,7 @@ class Server:
     def start(self, *, wait=True):
         with self.output.open("ab") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "manage.py", "serve"],
+                [sys.executable, "manage.py", "serve", *self._arguments],
                 cwd=ROOT,
                 env=environment(self.var, OTA_PORT=self.port, **self._more),
                 stdin=subprocess.DEVNULL,

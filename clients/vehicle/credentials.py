@@ -1,9 +1,11 @@
 """How the vehicle gets and keeps the right to talk to its server."""
 
 import hashlib
+import json
 import ssl
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -54,9 +56,10 @@ class Credentials:
         return self._current is not None
 
     def ensure(self, at: datetime) -> None:
-        """Enrol if that is still to do; renew when a third of the credential's life is left.
+        """Enrol if that is still to do; renew when a third of the credential's life is left; declare replaced ECUs.
 
-        A claim code other than the one used before means that the owner wants the vehicle enrolled anew.
+        A claim code other than the one used before means that the owner wants the vehicle enrolled anew. Other ECUs, or
+        other keys of theirs, than the server was told of are declared, until it takes them (they must be announced).
 
         Raises:
             NotNowError, RejectedError: the vehicle has no credential and gets none.
@@ -69,6 +72,22 @@ class Credentials:
             except VehicleError as error:
                 # The old one may still do; when it does not, the next request says so.
                 self._log.warning("renewal failed", code=error.code, detail=error.message)
+        self._declare_replaced()
+
+    def _declare_replaced(self) -> None:
+        current = self._current or {}
+        # A vehicle that enrolled with an earlier client has not noted what it said.
+        if current.get("ecus") == self._ecus_hash:
+            return
+        if "ecus" in current:
+            try:
+                self._server.post("ecus", {"ecus": self._described})
+            except VehicleError as error:
+                # What stays is known all the same; what is new is not believed before the server knows it.
+                self._log.warning("replaced ECUs not accepted", code=error.code, detail=error.message)
+                return
+            self._log.info("replaced ECUs declared")
+        self._keep({**current, "ecus": self._ecus_hash})
 
     def _is_renewal_due(self, at: datetime) -> bool:
         current = self._current or {}
@@ -82,17 +101,18 @@ class Credentials:
         body = {
             "vehicle_id": self._config.vehicle_id,
             "claim_code": self._config.claim_code,
-            "ecus": [self._describe(link) for link in self._links],
+            "ecus": self._described,
             "certificate_request": self._certificate_request(),
         }
-        self._store(self._server.post("enrol", body), at)
+        self._store(self._server.post("enrol", body), at, is_renewal=False)
         self._log.info("enrolled")
 
     def _renew(self, at: datetime) -> None:
-        self._store(self._server.post("renew", {"certificate_request": self._certificate_request()}), at)
+        answer = self._server.post("renew", {"certificate_request": self._certificate_request()})
+        self._store(answer, at, is_renewal=True)
         self._log.info("credential renewed")
 
-    def _store(self, answer: Any, at: datetime) -> None:
+    def _store(self, answer: Any, at: datetime, *, is_renewal: bool) -> None:
         try:
             token, expires_at, chain = _read_answer(answer)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -109,10 +129,14 @@ class Credentials:
             "renew_at": format_time(expires_at - margin),
             "pause_seconds": pause.total_seconds(),
             "claim": self._claim_hash() if self._config.claim_code else "",
+            "ecus": (self._current or {}).get("ecus", self._ecus_hash) if is_renewal else self._ecus_hash,
         }
+        self._keep(credential)
+        self._use(credential)
+
+    def _keep(self, credential: Mapping[str, Any]) -> None:
         self._disk.write_json(self._path, credential, mode=0o600)
         self._current = credential
-        self._use(credential)
 
     def _replace_certificate(self, chain: bytes) -> None:
         """Write `chain` in place of the old one, once TLS has taken it together with this vehicle's key."""
@@ -137,6 +161,14 @@ class Credentials:
 
     def _claim_hash(self) -> str:
         return hashlib.sha256(self._config.claim_code.encode()).hexdigest()
+
+    @cached_property
+    def _described(self) -> list[dict[str, Any]]:
+        return [self._describe(link) for link in self._links]
+
+    @cached_property
+    def _ecus_hash(self) -> str:
+        return hashlib.sha256(json.dumps(self._described, sort_keys=True).encode()).hexdigest()
 
     def _describe(self, link: Link) -> dict[str, Any]:
         ecu = next(ecu for ecu in self._config.ecus if ecu.serial == link.serial)

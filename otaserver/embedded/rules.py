@@ -1,5 +1,7 @@
 """Decisions of the supervisor: pure, no Django."""
 
+from collections.abc import Collection
+
 FIRST_DELAY_SECONDS = 0.5
 LONGEST_DELAY_SECONDS = 30.0
 
@@ -7,3 +9,27 @@ LONGEST_DELAY_SECONDS = 30.0
 def restart_delay(deaths: int) -> float:
     """Return the seconds to wait before starting a process again that has died `deaths` times in a row."""
     return float(min(LONGEST_DELAY_SECONDS, FIRST_DELAY_SECONDS * 2 ** min(deaths - 1, 16)))
+
+
+def configure_nginx(text: str, *, host: str, port: int, web_port: int) -> str:
+    """Return `deploy/nginx.conf` with the addresses of this server in the lines that are there to be edited.
+
+    Raises:
+        ValueError: the file has none of these lines, or several.
+    """
+    edits = {
+        "listen 443 ssl;": f"listen {host}:{port} ssl;",
+        "server 127.0.0.1:8000;": f"server 127.0.0.1:{web_port};",
+    }
+    for before, after in edits.items():
+        if text.count(f" {before}") != 1:
+            raise ValueError(f"deploy/nginx.conf has {text.count(before)} lines {before!r}; one is needed.")
+        text = text.replace(before, after)
+    return text
+
+
+def host_names(allowed_hosts: Collection[str]) -> frozenset[str]:
+    """Return the names that a server answering to these (Django's ALLOWED_HOSTS) has a certificate for."""
+    own = {"localhost", "127.0.0.1", "[::1]"}
+    named = {f"*{host}" if host.startswith(".") else host for host in allowed_hosts}
+    return frozenset(own | named - {"*", "testserver"})

@@ -183,3 +183,29 @@ class TokenExistsError(ConflictError):
 
 class GatewayTokenNotFoundError(NotFoundError):
     code = "gateway_token.not_found"
+
+
+class VehicleDecommissionedError(ConflictError):
+    code = "vehicle.decommissioned"
+
+
+class VehicleNotDecommissionedError(ConflictError):
+    code = "vehicle.not_decommissioned"
+
+
+class EcuUnknownError(RefusedError):
+    code = "ecu.unknown"
+
+
+class EcuChangeRefusedError(ForbiddenError):
+    """A vehicle declares ECUs of which nobody has said that it would get them."""
+
+    code = "ecu.change_not_announced"
+
+
+class AuthorityMissingError(ConflictError):
+    code = "fleet_authority.missing"
+
+
+class AuthorityInUseError(ConflictError):
+    code = "fleet_authority.in_use"

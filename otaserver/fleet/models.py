@@ -3,7 +3,7 @@
 from django.db import models
 from django.db.models import Q
 
-from otaserver.fleet import protocol_models, provisioning_models  # noqa: F401 - their models belong to this app too
+from otaserver.fleet import lifecycle_models, protocol_models, provisioning_models  # noqa: F401 - their models belong to this app too
 from otaserver.fleet.states import AttributeType, CredentialKind, GroupKind, Protocol
 from otaserver.tenants.models import Tenant
 
@@ -47,6 +47,8 @@ class Vehicle(models.Model):
     # A blocked vehicle is answered but offered nothing.
     blocked_at = models.DateTimeField(null=True, blank=True)
     blocked_reason = models.TextField(blank=True)
+    # It is scrapped, or out of this server's hands: it is nobody's until somebody takes it back.
+    decommissioned_at = models.DateTimeField(null=True, blank=True)
     time_zone = models.CharField(max_length=64, default="UTC")
     protocol = models.CharField(max_length=10, choices=Protocol.choices, default=Protocol.UPTANE)
     # What its client calls itself (User-Agent), as it last said: some clients of a protocol can do more than others.
@@ -70,6 +72,9 @@ class Vehicle(models.Model):
         constraints = [
             models.UniqueConstraint("tenant", "vehicle_id", name="vehicle_id_once_per_tenant"),
             models.CheckConstraint(name="vehicle_id_not_empty", condition=~Q(vehicle_id="")),
+            models.CheckConstraint(
+                name="vehicle_decommissioned_not_enrolled", condition=Q(decommissioned_at=None) | Q(enrolled_at=None)
+            ),
         ]
         indexes = [
             models.Index("tenant", "last_contact_at", name="vehicle_last_contact"),
@@ -201,6 +206,8 @@ class Attribute(models.Model):
     name = models.SlugField(max_length=63)
     type = models.CharField(max_length=10, choices=AttributeType.choices)
     description = models.CharField(max_length=200, blank=True)
+    # It tells of the vehicle's owner, and goes with them.
+    is_personal = models.BooleanField(default=False)
 
     class Meta:
         constraints = [models.UniqueConstraint("tenant", "name", name="attribute_name_once_per_tenant")]

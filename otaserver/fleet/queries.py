@@ -1,10 +1,14 @@
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db.models import Max, Q, QuerySet
 
 from otaserver.fleet import filters
 from otaserver.fleet.errors import VehicleNotFoundError
-from otaserver.fleet.models import Group, Vehicle, VehicleQuerySet
-from otaserver.fleet.states import GroupKind
+from otaserver.fleet.lifecycle_models import RetiredAuthority
+from otaserver.fleet.models import Credential, FleetAuthority, Group, Vehicle, VehicleQuerySet
+from otaserver.fleet.states import CredentialKind, GroupKind
 from otaserver.tenants.models import Tenant
 
 PREVIEW_SIZE = 20
@@ -35,7 +39,7 @@ def vehicles_matching(tenant: Tenant, filter: str) -> VehicleQuerySet:
     Raises:
         FilterRefusedError: a subclass says why, and where.
     """
-    return Vehicle.objects.of(tenant).filter(filters.compile_filter(tenant, filter))
+    return Vehicle.objects.of(tenant).filter(filters.compile_filter(tenant, filter), decommissioned_at=None)
 
 
 def vehicles_in(group: Group) -> VehicleQuerySet:
@@ -67,3 +71,40 @@ def preview(tenant: Tenant, filter: str) -> FilterPreview:
     found = list(matching[: PREVIEW_CAP + 1])
     counted = found[:PREVIEW_CAP]
     return FilterPreview(len(counted), tuple(sorted(counted)[:PREVIEW_SIZE]), is_exact=counted == found)
+
+
+def authority_certificates(*, at: datetime) -> str:
+    """Return the certificates (PEM, one after another) of every tenant's CAs that vehicles' certificates are of."""
+    issuing = FleetAuthority.objects.values_list("tenant", "certificate_pem")
+    retired = RetiredAuthority.objects.filter(ended_at=None).order_by("pk").values_list("tenant", "certificate_pem")
+    rows = sorted([*issuing, *retired], key=lambda row: row[0])
+    return "".join(f"{pem.rstrip()}\n" for _, pem in rows)
+
+
+def certificates_of(authority: RetiredAuthority, *, at: datetime) -> QuerySet[Credential]:
+    """Return the certificates of a retired CA that are still good."""
+    return Credential.objects.filter(
+        vehicle__tenant=authority.tenant_id,
+        kind=CredentialKind.CERTIFICATE,
+        created_at__gte=authority.created_at,
+        # One that was being issued while the CA was replaced is counted here, to be on the safe side.
+        created_at__lt=authority.retired_at + timedelta(minutes=1),
+        revoked_at=None,
+        expires_at__gt=at,
+    )
+
+
+def credentials_of(vehicle: Vehicle) -> QuerySet[Credential]:
+    """Return a vehicle's credentials, the newest first."""
+    return Credential.objects.filter(vehicle=vehicle).order_by("-generation", "kind")
+
+
+def expiring_vehicles(tenant: Tenant, *, within: timedelta, at: datetime) -> VehicleQuerySet:
+    """Return the enrolled vehicles whose last credential ends within that time, or has ended, the most urgent first.
+
+    Those that call renew themselves long before: these have been silent.
+    """
+    live = Q(credentials__revoked_at=None) & ~Q(credentials__kind=CredentialKind.PRE_SHARED)
+    ends = Max("credentials__expires_at", filter=live)
+    rows = Vehicle.objects.of(tenant).filter(enrolled_at__isnull=False).annotate(credentials_end_at=ends)
+    return rows.filter(credentials_end_at__lt=at + within).order_by("credentials_end_at", "pk")

@@ -7,6 +7,7 @@ from django.db import transaction
 from firmware_store.trust import operations as trust
 from otaserver.audit import operations as audit
 from otaserver.fleet import operations as fleet
+from otaserver.fleet.models import Attribute
 from otaserver.tenants import operations as tenants
 from otaserver.tenants import rules
 from otaserver.tenants.errors import ReasonMissingError
@@ -97,3 +98,14 @@ def _people(tenant: Tenant, changes: Mapping[str, Any], reason: str) -> dict[str
     if rules.is_lowered(before=before, after=(required, rollbacks)) and not reason:
         raise ReasonMissingError("Fewer people would have to agree than before; this needs a reason, in a sentence.")
     return {name: getattr(tenant, name) for name in sorted(_PEOPLE & changes.keys())}
+
+
+@transaction.atomic
+def declare_attribute(tenant: Tenant, wanted: Mapping[str, Any], *, by: str, at: datetime) -> Attribute:
+    """Declare an attribute, and whether it is personal, as `fleet.declare_attribute` and `fleet.mark_personal` do."""
+    made = fleet.declare_attribute(
+        tenant, name=wanted["name"], type=wanted["type"], description=wanted["description"], by=by, at=at
+    )
+    if wanted["is_personal"]:
+        return fleet.mark_personal(tenant, name=made.name, is_personal=True, by=by, at=at)
+    return made

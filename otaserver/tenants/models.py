@@ -29,9 +29,12 @@ class Tenant(models.Model):
     required_approvals = models.PositiveSmallIntegerField(default=1)
     # Whether roll-backs need as many; if not, one person drafts, approves and starts one.
     rollbacks_need_approval = models.BooleanField(default=False)
+    # For how long after its end a vehicle's last credential may still fetch new ones, and do nothing else; 0: never.
+    late_renewal_days = models.PositiveIntegerField(default=1095)
 
     class Meta:
         constraints = [
+            models.CheckConstraint(name="tenant_late_renewal_in_range", condition=Q(late_renewal_days__lte=3650)),
             models.CheckConstraint(name="tenant_required_approvals_in_range", condition=Q(required_approvals__lte=10)),
             models.CheckConstraint(name="tenant_name_lower_case", condition=Q(name=Lower("name"))),
             models.CheckConstraint(name="tenant_polling_in_range", condition=Q(polling_seconds__range=(1, 86400))),

@@ -82,6 +82,18 @@ def certificate_of(request: HttpRequest) -> ShownCertificate:
     return ShownCertificate(request.headers.get(SERIAL_HEADER, ""), name)
 
 
+def identify_to_renew(request: HttpRequest, tenant: Tenant, *, at: datetime) -> Vehicle:
+    """Return the vehicle that is calling for new credentials: its token may have ended a while ago.
+
+    Raises:
+        CredentialInvalidError: as `identify`.
+    """
+    token = _BEARER.match(request.headers.get("Authorization", ""))
+    if token is not None:
+        return fleet.identify_to_renew(tenant, token[1], at=at)
+    return identify(request, tenant, at=at)
+
+
 def common_name(subject: str) -> str | None:
     """Return the common name in a distinguished name (RFC 2253); None if there is not exactly one, or it is odd."""
     names, position = [], 0

@@ -132,3 +132,51 @@ def test_a_storage_that_serves_itself_is_redirected_to(client, address, settings
 def test_a_download_asks_the_database_nothing(client, address, django_assert_num_queries):
     with django_assert_num_queries(0):
         body(client.get(address))
+
+
+@pytest.fixture
+def behind_nginx(settings):
+    settings.ACCEL_PREFIX, settings.TRUSTED_PROXIES = "/_packages/", ["127.0.0.2"]
+    return {"REMOTE_ADDR": "127.0.0.2"}
+
+
+@pytest.mark.parametrize("headers", [{}, {"Range": "bytes=5-9"}, {"Range": "bytes=5-", "If-Range": f'"{SHA256}"'}])
+def test_nginx_is_told_which_file_to_send_under_which_tag(client, address, behind_nginx, headers):
+    response = client.get(address, headers=headers, **behind_nginx)
+
+    assert response["X-Accel-Redirect"] == f"/_packages/{SHA256[:2]}/{SHA256[2:4]}/{SHA256}"
+    assert (response.content, response["ETag"]) == (b"", f'"{SHA256}"')
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"If-Match": '"x"'},
+        {"If-None-Match": '"x"'},
+        {"If-Modified-Since": "Mon, 01 Jun 2026 12:00:00 GMT"},
+        {"If-Unmodified-Since": "Mon, 01 Jun 2026 12:00:00 GMT"},
+        {"Range": "bytes=9-5"},
+        {"Range": "bytes=0-1,5-6"},
+        {"Range": "bytes=5-", "If-Range": '"other"'},
+    ],
+)
+def test_what_nginx_would_judge_otherwise_is_sent_by_the_server(client, address, behind_nginx, headers):
+    response = client.get(address, headers=headers, **behind_nginx)
+
+    assert "X-Accel-Redirect" not in response
+    assert (response.status_code, body(response)) == (200, CONTENT)
+
+
+def test_nobody_but_nginx_is_told_where_files_are(client, address, behind_nginx):
+    response = client.get(address, REMOTE_ADDR="127.0.0.1")
+
+    assert "X-Accel-Redirect" not in response
+    assert body(response) == CONTENT
+
+
+def test_nginx_is_not_told_to_send_what_is_not_signed_for_or_not_there(client, address, behind_nginx, settings):
+    missing = signed_urls.sign("0" * 64, expires=int(NOON.timestamp()) + 60, secret=settings.URL_SECRET)
+
+    check_problem(client.get(f"/downloads/{SHA256}", **behind_nginx), 403, "download.forbidden")
+    check_problem(client.get(f"/downloads/{'0' * 64}?{missing}", **behind_nginx), 404, "download.not_found")
+    check_problem(client.get(address, headers={"Range": f"bytes={LENGTH}-"}, **behind_nginx), 416, "download.range")

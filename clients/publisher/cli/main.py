@@ -6,6 +6,7 @@ import typer
 
 from clients.publisher.cli import (
     campaigns,
+    credentials,
     forecasts,
     groups,
     keys,
@@ -41,7 +42,10 @@ app.add_typer(campaigns.app, name="campaign")
 app.add_typer(timing.app, name="blackout")
 app.command()(timing.freeze)
 app.add_typer(tenants.app, name="tenant")
+vehicles.app.add_typer(credentials.app)
 app.add_typer(vehicles.app, name="vehicle")
+app.add_typer(credentials.authority_app, name="authority")
+app.add_typer(credentials.attribute_app, name="attribute")
 app.add_typer(workshop.app, name="workshop")
 
 

@@ -11,6 +11,11 @@ VehicleId = Annotated[str, typer.Argument(help="The vehicle's id")]
 Reason = Annotated[str, typer.Option("--reason", help="Why; it stands in the audit record")]
 
 
+def address(vehicle_id: str, part: str) -> str:
+    """Return the operator API's address of a part of a vehicle."""
+    return f"/vehicles/{quote(vehicle_id, safe='')}/{part}"
+
+
 @app.command()
 def explain(context: typer.Context, *, vehicle_id: VehicleId, url: Url, token: Token, as_json: AsJson = False) -> None:
     """Show why a vehicle is, or is not, being updated, and what would change it."""

@@ -18,6 +18,7 @@ from otaserver.campaigns.operations.evidence import EvidenceReport, record_evide
 from otaserver.campaigns.operations.forecasts import Forecast, forecast_campaign
 from otaserver.campaigns.operations.health import record_health, wanted_of
 from otaserver.campaigns.operations.joining import close_campaign
+from otaserver.campaigns.operations.lifecycle import Decommission, Sale, decommission_vehicle, record_sale
 from otaserver.campaigns.operations.reconciliation import sweep
 from otaserver.campaigns.operations.reports import VehicleReport, confirm_withdrawal, record_log, record_report
 from otaserver.campaigns.operations.rollbacks import create_rollback
@@ -38,8 +39,10 @@ from otaserver.campaigns.operations.zones import set_time_zone
 __all__ = [
     "CampaignPlan",
     "ConsentAnswer",
+    "Decommission",
     "EvidenceReport",
     "Forecast",
+    "Sale",
     "SuggestedPlan",
     "VehicleReport",
     "WavePlan",
@@ -54,6 +57,7 @@ __all__ = [
     "create_rollback",
     "decide_wave",
     "declare_blackout",
+    "decommission_vehicle",
     "forecast_campaign",
     "lapse_due",
     "lift_blackout",
@@ -70,6 +74,7 @@ __all__ = [
     "record_installed_release",
     "record_log",
     "record_report",
+    "record_sale",
     "reject_campaign",
     "resume_campaign",
     "resume_tenant",

@@ -69,7 +69,7 @@ def _reasons(
 
 def _consented(assignments: Collection[int]) -> set[int]:
     """Return those whose last record is a yes."""
-    rows = ConsentRecord.objects.filter(assignment__in=assignments).order_by("received_at", "pk")
+    rows = ConsentRecord.objects.filter(assignment__in=assignments, ended_at=None).order_by("received_at", "pk")
     last = dict(rows.values_list("assignment_id", "decision"))
     return {assignment for assignment, decision in last.items() if decision == ConsentDecision.YES}
 

@@ -153,7 +153,7 @@ def _deadline(campaign: Campaign, offered_at: datetime | None, at: datetime) -> 
 
 
 def _has_consent(assignment: int) -> bool:
-    last = ConsentRecord.objects.filter(assignment=assignment).order_by("-received_at", "-pk")
+    last = ConsentRecord.objects.filter(assignment=assignment, ended_at=None).order_by("-received_at", "-pk")
     return last.values_list("decision", flat=True).first() == ConsentDecision.YES
 
 

@@ -23,6 +23,7 @@ OUTRANKED = "outranked"
 OVERTAKEN = "overtaken"
 NEWER_RELEASE = "newer_release"
 ADOPTED = "adopted"
+DECOMMISSIONED = "decommissioned"
 ATTEMPTS_EXHAUSTED = "attempts_exhausted"
 ROLLBACK_FAILED = "rollback_failed"
 
@@ -211,6 +212,7 @@ _FAILURES = [
         (OVERTAKEN, "A safety recall went on before the soak was over.", "Nothing: it counts neither way."),
         (NEWER_RELEASE, "A newer release of the same packages goes there.", "Nothing: see the other campaign."),
         (ADOPTED, "The software came from elsewhere and was adopted.", "Nothing: it is what was wanted."),
+        (DECOMMISSIONED, "The vehicle was decommissioned.", "Nothing; take it back into service if that was wrong."),
         ("already_there", "The vehicle runs the release already.", "Nothing."),
         ("wrong_hardware", "No package fits the vehicle's hardware.", "Look at the group of the campaign."),
         ("unmet_dependency", "What the release needs does not run, and will not.", "Bring that first."),

@@ -2,8 +2,17 @@
 
 from otaserver.fleet.operations.attributes import declare_attribute, set_attributes, set_fleet_attributes
 from otaserver.fleet.operations.authority import create_fleet_authority
+from otaserver.fleet.operations.authority_rotation import end_retired_authority, rotate_fleet_authority
 from otaserver.fleet.operations.claims import create_claim_code, create_claim_codes, expire_claims
 from otaserver.fleet.operations.configurations import refresh_configuration, refresh_configurations
+from otaserver.fleet.operations.ecu_swaps import announce_ecu_swap, declare_ecus
+from otaserver.fleet.operations.endings import (
+    Ended,
+    end_ownership,
+    mark_decommissioned,
+    mark_personal,
+    recommission_vehicle,
+)
 from otaserver.fleet.operations.enrolment import Registration, enrol, register_ecus
 from otaserver.fleet.operations.groups import (
     add_to_group,
@@ -15,6 +24,7 @@ from otaserver.fleet.operations.groups import (
 from otaserver.fleet.operations.identity import (
     Enrolment,
     identify_certificate,
+    identify_to_renew,
     identify_token,
     renew,
     revoke_credentials,
@@ -43,6 +53,7 @@ from otaserver.fleet.operations.vehicles import (
     mark_test_bench,
     record_client,
     record_contact,
+    refuse_decommissioned,
     set_time_zone,
     unblock_vehicle,
 )
@@ -51,6 +62,7 @@ from otaserver.fleet.states import InventoryMode
 
 __all__ = [
     "EcuDeclaration",
+    "Ended",
     "Enrolment",
     "EnrolmentRequest",
     "InventoryMode",
@@ -59,6 +71,7 @@ __all__ = [
     "ProvisionedVehicle",
     "Registration",
     "add_to_group",
+    "announce_ecu_swap",
     "block_vehicle",
     "check_gateway_token",
     "create_claim_code",
@@ -68,31 +81,40 @@ __all__ = [
     "create_group",
     "create_vehicles",
     "declare_attribute",
+    "declare_ecus",
     "declare_vehicle",
+    "end_ownership",
+    "end_retired_authority",
     "enrol",
     "expire_claims",
     "give_token",
     "identify_certificate",
     "identify_pre_shared",
     "identify_provisioner",
+    "identify_to_renew",
     "identify_token",
     "issue_provisioning_credential",
     "lift_block_list",
     "make_block_list",
+    "mark_decommissioned",
+    "mark_personal",
     "mark_test_bench",
     "permit_provisioning",
     "provision",
+    "recommission_vehicle",
     "record_client",
     "record_contact",
     "record_inventory",
     "refresh_configuration",
     "refresh_configurations",
     "register_ecus",
+    "refuse_decommissioned",
     "remove_from_group",
     "renew",
     "revoke_credentials",
     "revoke_gateway_token",
     "revoke_provisioning_credential",
+    "rotate_fleet_authority",
     "set_attributes",
     "set_fleet_attributes",
     "set_time_zone",

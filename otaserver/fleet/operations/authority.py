@@ -21,7 +21,7 @@ def create_fleet_authority(tenant: Tenant, *, at: datetime) -> FleetAuthority:
     if existing is not None:
         return existing
     made = certificates.make_authority(tenant.name, at=at)
-    key = _write_key(f"fleet-ca-{tenant.name}-", made.key_pem)
+    key = write_authority_key(tenant, made.key_pem)
     try:
         with transaction.atomic():
             return FleetAuthority.objects.create(
@@ -48,11 +48,12 @@ def _folder() -> Path:
     return Path(settings.ONLINE_KEYS)
 
 
-def _write_key(prefix: str, pem: bytes) -> Path:
+def write_authority_key(tenant: Tenant, pem: bytes) -> Path:
+    """Write the private key of a tenant's fleet CA to a new file, which only the server's user can read."""
     folder = _folder()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     # mkstemp: a name of its own, mode 0600 from the start.
-    handle, name = tempfile.mkstemp(prefix=prefix, suffix=".pem", dir=folder)
+    handle, name = tempfile.mkstemp(prefix=f"fleet-ca-{tenant.name}-", suffix=".pem", dir=folder)
     with os.fdopen(handle, "wb") as file:
         file.write(pem)
         file.flush()

@@ -11,6 +11,7 @@ from otaserver.fleet.errors import EcuKeyRefusedError, EcuSerialTakenError
 from otaserver.fleet.models import Ecu, Vehicle
 from otaserver.fleet.operations import claims, identity
 from otaserver.fleet.operations.configurations import refresh_configuration
+from otaserver.fleet.operations.vehicles import refuse_decommissioned
 from otaserver.fleet.rules import EcuDeclaration, EnrolmentRequest
 from otaserver.fleet.states import Protocol
 from otaserver.tenants.models import Tenant
@@ -49,24 +50,25 @@ def enrol(tenant: Tenant, request: EnrolmentRequest, *, address: str, at: dateti
         ClaimRateLimitedError, ClaimInvalidError, ClaimUsedError: no right to enrol.
         VehicleIdRefusedError, EcusRefusedError, EcuKeyRefusedError, CertificateRequestRefusedError: a malformed part.
         EcuSerialTakenError: another vehicle of the tenant has an ECU with one of these serials.
+        VehicleDecommissionedError: the vehicle has ended.
     """
     claim = claims.find_claim(tenant, request.vehicle_id, request.claim_code, address=address, at=at)
     rules.check_vehicle_id(request.vehicle_id)
     rules.check_ecus(request.ecus)
-    keyids = _keyids(request.ecus)
+    keyids = keyids_of(request.ecus)
     identity.check_certificate_request(request.certificate_request)
     with transaction.atomic():
         # One enrolment of a tenant at a time: only so can no two vehicles take one serial in the same moment.
         Tenant.objects.select_for_update(no_key=True).get(pk=tenant.pk)
-        vehicle = _locked_vehicle(tenant, request.vehicle_id, at=at)
+        vehicle = locked_vehicle(tenant, request.vehicle_id, at=at)
         is_same = _declares_what_it_has(vehicle, request.ecus, keyids)
         claims.use_claim(claim, unanswered=identity.unanswered_since(vehicle, at=at) if is_same else None, at=at)
         was_enrolled = vehicle.enrolled_at is not None
         _refuse_taken_serials(vehicle, request.ecus)
-        _replace_ecus(vehicle, request.ecus, keyids)
+        replace_ecus(vehicle, request.ecus, keyids)
         revoked = identity.end_credentials(vehicle, at=at)
         refresh_configuration(vehicle)
-        _mark_enrolled(vehicle, request.protocol, at=at)
+        mark_enrolled(vehicle, request.protocol, at=at)
         enrolment = identity.issue_credentials(vehicle, certificate_request=request.certificate_request, at=at)
         if was_enrolled:
             audit.record(
@@ -99,7 +101,7 @@ def register_ecus(
     keyids = _keyids(ecus)
     # As in `enrol`.
     Tenant.objects.select_for_update(no_key=True).get(pk=vehicle.tenant_id)
-    locked = _locked_vehicle(vehicle.tenant, vehicle.vehicle_id, at=at)
+    locked = locked_vehicle(vehicle.tenant, vehicle.vehicle_id, at=at)
     is_first = locked.enrolled_at is None
     if not is_first and locked.protocol == protocol and _declares_what_it_has(locked, ecus, keyids):
         return Registration(is_first=False, is_changed=False)
@@ -122,14 +124,18 @@ def register_ecus(
     return Registration(is_first=is_first, is_changed=True)
 
 
-def _locked_vehicle(tenant: Tenant, vehicle_id: str, *, at: datetime) -> Vehicle:
+def locked_vehicle(tenant: Tenant, vehicle_id: str, *, at: datetime) -> Vehicle:
+    """Return the vehicle of that id, made if it is new, locked in the caller's transaction.
+
+    Raises:
+        VehicleDecommissionedError: it has ended.
+    """
     Vehicle.objects.get_or_create(tenant=tenant, vehicle_id=vehicle_id, defaults={"created_at": at})
     # Locked, none of its credentials is renewed meanwhile, which would outlive the end of the old ones.
-    return (
-        Vehicle.objects.select_for_update(no_key=True, of=("self",))
-        .select_related("tenant")
-        .get(tenant=tenant, vehicle_id=vehicle_id)
-    )
+    locked = Vehicle.objects.select_for_update(no_key=True, of=("self",)).select_related("tenant")
+    vehicle = locked.get(tenant=tenant, vehicle_id=vehicle_id)
+    refuse_decommissioned(vehicle)
+    return vehicle
 
 
 def _declares_what_it_has(vehicle: Vehicle, ecus: tuple[EcuDeclaration, ...], keyids: Mapping[str, str]) -> bool:
@@ -137,7 +143,8 @@ def _declares_what_it_has(vehicle: Vehicle, ecus: tuple[EcuDeclaration, ...], ke
     return set(held) == {(ecu.serial, ecu.hardware_id, ecu.is_primary, keyids[ecu.serial]) for ecu in ecus}
 
 
-def _keyids(ecus: tuple[EcuDeclaration, ...]) -> dict[str, str]:
+def keyids_of(ecus: tuple[EcuDeclaration, ...]) -> dict[str, str]:
+    """Return the key id of each ECU by its serial, or raise EcuKeyRefusedError or EcusRefusedError."""
     for ecu in ecus:
         problem = keys.key_problem(ecu.public_key)
         if problem:
@@ -156,7 +163,13 @@ def _refuse_taken_serials(vehicle: Vehicle, ecus: tuple[EcuDeclaration, ...]) ->
         raise EcuSerialTakenError(f"Another vehicle has the ECU {' and '.join(taken)} already.", serials=taken)
 
 
-def _replace_ecus(vehicle: Vehicle, ecus: tuple[EcuDeclaration, ...], keyids: Mapping[str, str]) -> None:
+def replace_ecus(vehicle: Vehicle, ecus: tuple[EcuDeclaration, ...], keyids: Mapping[str, str]) -> None:
+    """Give a vehicle these ECUs, in the caller's transaction, which holds its tenant; what was proved stays.
+
+    Raises:
+        EcuSerialTakenError: another vehicle of the tenant has an ECU with one of these serials.
+    """
+    _refuse_taken_serials(vehicle, ecus)
     proved = {(ecu.serial, ecu.keyid): {name: getattr(ecu, name) for name in _PROVED} for ecu in vehicle.ecus.all()}
     vehicle.ecus.all().delete()
     Ecu.objects.bulk_create(
@@ -173,7 +186,8 @@ def _replace_ecus(vehicle: Vehicle, ecus: tuple[EcuDeclaration, ...], keyids: Ma
     )
 
 
-def _mark_enrolled(vehicle: Vehicle, protocol: str, *, at: datetime) -> None:
+def mark_enrolled(vehicle: Vehicle, protocol: str, *, at: datetime) -> None:
+    """Note that the vehicle's ECUs are others than before: orders for what it had are made anew by the next tick."""
     # What the ECUs run together is unproved until the first manifest of this enrolment.
     changes = {"enrolled_at": at, "confirmed_at": None, "is_manifest_wanted": True, "protocol": protocol}
     Vehicle.objects.filter(pk=vehicle.pk).update(**changes)

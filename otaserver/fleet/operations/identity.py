@@ -90,10 +90,12 @@ def renew(vehicle: Vehicle, *, certificate_request: str | None, at: datetime) ->
     # The parent first, as revoke_credentials does: what is revoked cannot renew itself in the same moment.
     Vehicle.objects.select_for_update(no_key=True).get(pk=vehicle.pk)
     held = Credential.objects.filter(vehicle=vehicle)
-    if not held.filter(revoked_at=None, expires_at__gt=at, used_at__isnull=False).exists():
+    last = held.filter(used_at__isnull=False).order_by("-generation", "-expires_at").first()
+    if last is None or not _may_renew(last, at=at):
         raise CredentialInvalidError(f"Vehicle {vehicle} has no credential to renew.")
-    # So the rows of a vehicle stay few, however often it asks and its answers are lost.
-    held.filter(Q(expires_at__lte=at) | Q(used_at=None)).delete()
+    # So the rows of a vehicle stay few, however often it asks and its answers are lost. The last that it has used
+    # stays, even expired: if this answer is lost too, it has nothing else to ask with.
+    held.filter(Q(used_at=None) | Q(expires_at__lte=at, generation__lt=last.generation)).delete()
     return issue_credentials(vehicle, certificate_request=certificate_request, at=at)
 
 
@@ -106,6 +108,30 @@ def identify_token(tenant: Tenant, token: str, *, at: datetime) -> Vehicle:
         CredentialInvalidError: unknown, expired, revoked, or another tenant's; the message does not tell which.
     """
     return _identified(tenant, CredentialKind.TOKEN, _token_fingerprint(token), at=at)
+
+
+def identify_to_renew(tenant: Tenant, token: str, *, at: datetime) -> Vehicle:
+    """Return the vehicle whose token this is, to renew it and for nothing else: it may have ended a while ago.
+
+    A vehicle that stood still for years comes back so, without hands. It must be the last token that the vehicle has
+    used, neither replaced nor revoked, and for no longer than the tenant's `late_renewal_days` past its end.
+
+    Raises:
+        CredentialInvalidError: as `identify_token`.
+    """
+    rows = Credential.objects.select_related("vehicle__tenant").filter(vehicle__tenant=tenant)
+    found = rows.filter(kind=CredentialKind.TOKEN, fingerprint=_token_fingerprint(token)).first()
+    if found is None or found.expires_at > at:
+        return identify_token(tenant, token, at=at)
+    newer = Credential.objects.filter(vehicle=found.vehicle, generation__gt=found.generation, used_at__isnull=False)
+    if found.used_at is None or not _may_renew(found, at=at) or newer.exists():
+        raise _invalid()
+    return found.vehicle
+
+
+def _may_renew(credential: Credential, *, at: datetime) -> bool:
+    late = timedelta(days=credential.vehicle.tenant.late_renewal_days)
+    return credential.revoked_at is None and at < credential.expires_at + late
 
 
 def identify_certificate(tenant: Tenant, *, serial: str, common_name: str, at: datetime) -> Vehicle:
@@ -129,18 +155,25 @@ def plain_serial(serial: str) -> str:
 
 
 @transaction.atomic
-def revoke_credentials(vehicle: Vehicle, *, by: str, at: datetime) -> int:
+def revoke_credentials(vehicle: Vehicle, *, by: str, at: datetime, reason: str = "") -> int:
     """End every credential of a vehicle now and return how many that were; it needs a new claim code."""
     Vehicle.objects.select_for_update(no_key=True).get(pk=vehicle.pk)
     count = end_credentials(vehicle, at=at)
     if count:
-        audit.record("vehicle.credentials_revoked", vehicle, tenant=vehicle.tenant, by=by, at=at, count=count)
+        said = {"reason": reason.strip()} if reason.strip() else {}
+        audit.record("vehicle.credentials_revoked", vehicle, tenant=vehicle.tenant, by=by, at=at, count=count, **said)
     return count
 
 
 def end_credentials(vehicle: Vehicle, *, at: datetime) -> int:
-    """End every live credential of a vehicle in the caller's transaction; return how many that were."""
-    return Credential.objects.filter(vehicle=vehicle, revoked_at=None, expires_at__gt=at).update(revoked_at=at)
+    """End every credential of a vehicle in the caller's transaction; return how many of them were good until now.
+
+    Expired ones are revoked as well: they could renew themselves late.
+    """
+    held = Credential.objects.filter(vehicle=vehicle, revoked_at=None)
+    live = held.filter(expires_at__gt=at).count()
+    held.update(revoked_at=at)
+    return live
 
 
 def unanswered_since(vehicle: Vehicle, *, at: datetime) -> datetime | None:

@@ -10,6 +10,7 @@ from otaserver.fleet import rules
 from otaserver.fleet.errors import EcuSerialTakenError, VehicleOtherProtocolError
 from otaserver.fleet.models import Ecu, Vehicle
 from otaserver.fleet.operations.configurations import refresh_configuration
+from otaserver.fleet.operations.vehicles import refuse_decommissioned
 from otaserver.fleet.rules import EcuDeclaration
 from otaserver.fleet.states import Protocol
 from otaserver.tenants.models import Tenant
@@ -35,6 +36,7 @@ def declare_vehicle(
         VehicleIdRefusedError, EcusRefusedError: a malformed part.
         EcuSerialTakenError: another vehicle of the tenant has an ECU with one of these serials.
         VehicleOtherProtocolError: it has enrolled by another protocol.
+        VehicleDecommissionedError: it has ended.
     """
     rules.check_vehicle_id(vehicle_id)
     rules.check_ecus([EcuDeclaration(ecu.serial, ecu.hardware_id, n == 0, {}) for n, ecu in enumerate(ecus)])
@@ -43,6 +45,7 @@ def declare_vehicle(
     vehicle, _ = Vehicle.objects.select_related("tenant").get_or_create(
         tenant=tenant, vehicle_id=vehicle_id, defaults={"created_at": at, "protocol": protocol}
     )
+    refuse_decommissioned(vehicle)
     if vehicle.enrolled_at is not None and vehicle.protocol != protocol:
         raise VehicleOtherProtocolError(
             f"{vehicle} speaks {vehicle.get_protocol_display()}, not {protocol.label}.", vehicle_id=vehicle_id

@@ -6,7 +6,12 @@ from django.db.models import Q
 
 from otaserver.audit import operations as audit
 from otaserver.fleet import rules
-from otaserver.fleet.errors import ReasonMissingError, VehicleBlockedError, VehicleNotBlockedError
+from otaserver.fleet.errors import (
+    ReasonMissingError,
+    VehicleBlockedError,
+    VehicleDecommissionedError,
+    VehicleNotBlockedError,
+)
 from otaserver.fleet.models import Vehicle
 from otaserver.tenants.models import Tenant
 
@@ -48,6 +53,15 @@ def record_client(vehicle: Vehicle, client: str) -> None:
     if vehicle.client != named:
         Vehicle.objects.filter(pk=vehicle.pk).update(client=named)
         vehicle.client = named
+
+
+def refuse_decommissioned(vehicle: Vehicle) -> None:
+    """Raise VehicleDecommissionedError if the vehicle has ended: nothing makes it known again but an operator."""
+    if vehicle.decommissioned_at is not None:
+        raise VehicleDecommissionedError(
+            f"Vehicle {vehicle} was decommissioned on {vehicle.decommissioned_at:%Y-%m-%d}.",
+            vehicle_id=vehicle.vehicle_id,
+        )
 
 
 @transaction.atomic

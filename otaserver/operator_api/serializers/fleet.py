@@ -40,6 +40,7 @@ class VehicleSerializer(serializers.ModelSerializer[Vehicle]):
             "confirmed_at",
             "blocked_at",
             "blocked_reason",
+            "decommissioned_at",
             "time_zone",
             "protocol",
             "client",

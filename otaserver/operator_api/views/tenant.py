@@ -38,6 +38,7 @@ class TenantSerializer(serializers.ModelSerializer[Tenant]):
             "stopped_reason",
             "required_approvals",
             "rollbacks_need_approval",
+            "late_renewal_days",
         ]
 
 
@@ -68,6 +69,12 @@ class TenantSettings(serializers.Serializer[Any]):
 
     title = serializers.CharField(max_length=200, required=False, allow_blank=True)
     polling_seconds = serializers.IntegerField(min_value=1, max_value=86400, required=False)
+    late_renewal_days = serializers.IntegerField(
+        min_value=0,
+        max_value=3650,
+        required=False,
+        help_text="for how long after its end a vehicle's last token may still fetch new credentials; 0: never",
+    )
     has_public_targets = serializers.BooleanField(required=False)
     required_approvals = serializers.IntegerField(
         min_value=0, max_value=MAX_APPROVALS, required=False, help_text="people other than a campaign's authors"

@@ -29,9 +29,24 @@ def enrol(request: HttpRequest, *, tenant: str, at: datetime) -> HttpResponseBas
 
 @problems.endpoint("POST")
 def renew(request: HttpRequest, *, tenant: str, at: datetime) -> HttpResponseBase:
-    vehicle = identity.identify(request, identity.find_tenant(tenant), at=at)
+    vehicle = identity.identify_to_renew(request, identity.find_tenant(tenant), at=at)
     body = bodies.read_json(request, MAX_BYTES)
     return _credentials(fleet.renew(vehicle, certificate_request=_certificate_request(body), at=at), status=200)
+
+
+@problems.endpoint("POST")
+def ecus(request: HttpRequest, *, tenant: str, at: datetime) -> HttpResponseBase:
+    vehicle = identity.identify(request, identity.find_tenant(tenant), at=at)
+    body = bodies.read_json(request, MAX_BYTES)
+    has_code = bodies.optional_member(body, "claim_code", str) is not None
+    is_new = fleet.declare_ecus(
+        vehicle,
+        tuple(_ecu(ecu) for ecu in bodies.member(body, "ecus", list)),
+        claim_code=bodies.text(body, "claim_code", 255) if has_code else None,
+        address=identity.client_address(request),
+        at=at,
+    )
+    return JsonResponse({"is_new": is_new})
 
 
 def _ecu(found: Any) -> fleet.EcuDeclaration:

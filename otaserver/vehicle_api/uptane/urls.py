@@ -12,6 +12,7 @@ _ROLE = r"(?P<role>[a-z0-9-]{1,40})"
 urlpatterns = [
     re_path(_TENANT + r"enrol\Z", enrolment.enrol),
     re_path(_TENANT + r"renew\Z", enrolment.renew),
+    re_path(_TENANT + r"ecus\Z", enrolment.ecus),
     re_path(_TENANT + r"events\Z", reports.events),
     re_path(_TENANT + r"logs\Z", reports.logs),
     re_path(_TENANT + r"consents\Z", consents.consents),

@@ -2,8 +2,10 @@
 
 import os
 import signal
+import socket
 import threading
 from argparse import ArgumentParser
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 from urllib.request import urlopen
@@ -13,7 +15,8 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import connections
 
 from otaserver import clock
-from otaserver.embedded import exclusive, first_start, programs
+from otaserver.embedded import exclusive, first_start, front, programs
+from otaserver.embedded.children import Program
 from otaserver.embedded.errors import CannotServeError
 from otaserver.embedded.supervisor import Supervisor
 
@@ -24,16 +27,18 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--quiet", action="store_true", help="keep the processes' output in the log files alone")
+        parser.add_argument("--tls", action="store_true", help="put nginx in front, with TLS and client certificates")
 
-    def handle(self, *args: Any, quiet: bool, **options: Any) -> None:
+    def handle(self, *args: Any, quiet: bool, tls: bool, **options: Any) -> None:
         download_port = int(os.environ.get("OTA_DOWNLOAD_PORT") or settings.PORT + 1)
         settings.VAR_DIR.mkdir(parents=True, exist_ok=True)
         try:
             with exclusive.only_one(settings.VAR_DIR, port=settings.PORT):
                 exclusive.check_port(programs.HOST, settings.PORT, variable="OTA_PORT")
                 exclusive.check_port(programs.HOST, download_port, variable="OTA_DOWNLOAD_PORT")
+                nginx = self._find_nginx() if tls else ""
                 self._prepare()
-                self._run(download_port, quiet=quiet)
+                self._run(download_port, nginx, quiet=quiet)
         except CannotServeError as error:
             raise CommandError(str(error)) from error
 
@@ -54,18 +59,30 @@ class Command(BaseCommand):
             "vehicles. For real vehicles keep root and release keys off this machine."
         )
 
-    def _run(self, download_port: int, *, quiet: bool) -> None:
+    def _find_nginx(self) -> str:
+        found = front.find_nginx(front.program_folders())
+        exclusive.check_port(_tls_host(), _tls_port(), variable="OTA_TLS_PORT or OTA_TLS_HOST")
+        return found
+
+    def _run(self, download_port: int, nginx: str, *, quiet: bool) -> None:
         log_folder = programs.log_folder()
         log_folder.mkdir(exist_ok=True)
         supervisor = Supervisor(log_dir=log_folder, show=(lambda line: None) if quiet else self._say)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, lambda *_: supervisor.stop())
         try:
-            for program in programs.needed(port=settings.PORT, download_port=download_port):
+            for program in _programs(download_port, nginx):
                 supervisor.start(program)
-            supervisor.watch(until=self._answers)
+            supervisor.watch(until=_answers)
             if not supervisor.is_stopping:
                 self._say(f"Ready: http://{programs.HOST}:{settings.PORT}/console/  (logs in {log_folder})")
+            if nginx:
+                supervisor.watch(until=_answers_by_tls)
+            if nginx and not supervisor.is_stopping:
+                self._say(
+                    f"TLS: https://localhost:{_tls_port()}  (signed by {front.folder() / 'ca.pem'}: let curl --cacert, "
+                    "a vehicle's ca_file and browsers trust that file)"
+                )
             supervisor.watch()
         finally:
             self._say("Stopping.")
@@ -77,9 +94,40 @@ class Command(BaseCommand):
             self.stdout.write(line)
             self.stdout.flush()
 
-    def _answers(self) -> bool:
-        try:
-            with urlopen(f"http://{programs.HOST}:{settings.PORT}/healthz", timeout=1):
-                return True
-        except OSError:
-            return False
+
+def _programs(download_port: int, nginx: str) -> Iterator[Program]:
+    if not nginx:
+        yield from programs.needed(port=settings.PORT, download_port=download_port, behind={})
+        return
+    packages = programs.blob_folder()
+    place = front.prepare(host=_tls_host(), port=_tls_port(), web_port=settings.PORT, packages=packages, at=clock.now())
+    connections.close_all()
+    behind = front.environment(place, packages=packages)
+    yield from programs.needed(port=settings.PORT, download_port=download_port, behind=behind)
+    yield front.program(nginx, place)
+
+
+def _tls_host() -> str:
+    return os.environ.get("OTA_TLS_HOST") or programs.HOST
+
+
+def _tls_port() -> int:
+    return int(os.environ.get("OTA_TLS_PORT") or 8443)
+
+
+def _answers() -> bool:
+    try:
+        with urlopen(f"http://{programs.HOST}:{settings.PORT}/healthz", timeout=1):
+            return True
+    except OSError:
+        return False
+
+
+def _answers_by_tls() -> bool:
+    """Return whether nginx listens; whether the server behind it answers was asked before."""
+    host = "127.0.0.1" if _tls_host() == "0.0.0.0" else _tls_host()
+    try:
+        with socket.create_connection((host, _tls_port()), timeout=1):
+            return True
+    except OSError:
+        return False
