@@ -1,9 +1,12 @@
+from collections.abc import Mapping
+
 from django.db.models import TextChoices
 
 
 class CredentialKind(TextChoices):
     TOKEN = "token"  # a bearer token, stored as its SHA-256
     CERTIFICATE = "certificate"  # a client certificate of the tenant's fleet CA, known by its serial number
+    SESSION = "session"  # a short token for a signed request of a device whose key was accepted, stored as its SHA-256
 
 
 class AttributeType(TextChoices):
@@ -25,3 +28,21 @@ class Protocol(TextChoices):
     AKTUALIZR = "aktualizr"
     DDI = "ddi"  # hawkBit's
     MENDER = "mender"
+
+
+class AuthenticationState(TextChoices):
+    """What was decided of an identity that came, or will come, with a key."""
+
+    PENDING = "pending"  # it has asked; an operator decides
+    PREAUTHORISED = "preauthorised"  # expected: accepted when it asks
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+
+
+AUTHENTICATION_TRANSITIONS: Mapping[str, frozenset[str]] = {
+    AuthenticationState.PENDING: frozenset({AuthenticationState.ACCEPTED, AuthenticationState.REJECTED}),
+    AuthenticationState.PREAUTHORISED: frozenset({AuthenticationState.ACCEPTED, AuthenticationState.REJECTED}),
+    AuthenticationState.ACCEPTED: frozenset({AuthenticationState.REJECTED}),
+    # People change their minds.
+    AuthenticationState.REJECTED: frozenset({AuthenticationState.ACCEPTED}),
+}

@@ -4,5 +4,6 @@ from otaserver.vehicle_api import downloads
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("uptane/", include("otaserver.vehicle_api.uptane.urls")),
+    path("api/devices/", include("otaserver.vehicle_api.mender.urls")),
     re_path(r"^downloads/(?P<sha256>[0-9a-f]{64})\Z", downloads.download),
 ]

@@ -1,6 +1,13 @@
 """What can be done with vehicles, their credentials, attributes and groups."""
 
+from otaserver.fleet.operations.admissions import (
+    ExpectedDevice,
+    accept_authentication,
+    preauthorise,
+    reject_authentication,
+)
 from otaserver.fleet.operations.attributes import declare_attribute, set_attributes, set_fleet_attributes
+from otaserver.fleet.operations.authentication import AuthenticationRequest, authenticate, forget_wishes
 from otaserver.fleet.operations.authority import create_fleet_authority
 from otaserver.fleet.operations.claims import create_claim_code, create_claim_codes, expire_claims
 from otaserver.fleet.operations.configurations import refresh_configuration, refresh_configurations
@@ -19,6 +26,8 @@ from otaserver.fleet.operations.identity import (
     renew,
     revoke_credentials,
 )
+from otaserver.fleet.operations.sessions import identify_session
+from otaserver.fleet.operations.tenant_tokens import issue_tenant_token, revoke_tenant_token, tenant_of_token
 from otaserver.fleet.operations.vehicles import (
     block_vehicle,
     create_vehicles,
@@ -30,10 +39,14 @@ from otaserver.fleet.operations.vehicles import (
 from otaserver.fleet.rules import EcuDeclaration, EnrolmentRequest
 
 __all__ = [
+    "AuthenticationRequest",
     "EcuDeclaration",
     "Enrolment",
     "EnrolmentRequest",
+    "ExpectedDevice",
+    "accept_authentication",
     "add_to_group",
+    "authenticate",
     "block_vehicle",
     "create_claim_code",
     "create_claim_codes",
@@ -43,19 +56,26 @@ __all__ = [
     "declare_attribute",
     "enrol",
     "expire_claims",
+    "forget_wishes",
     "identify_certificate",
+    "identify_session",
     "identify_token",
+    "issue_tenant_token",
     "lift_block_list",
     "make_block_list",
     "mark_test_bench",
+    "preauthorise",
     "record_contact",
     "refresh_configuration",
     "refresh_configurations",
+    "reject_authentication",
     "remove_from_group",
     "renew",
     "revoke_credentials",
+    "revoke_tenant_token",
     "set_attributes",
     "set_fleet_attributes",
     "set_time_zone",
+    "tenant_of_token",
     "unblock_vehicle",
 ]
