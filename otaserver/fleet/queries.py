@@ -1,10 +1,13 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from django.db.models import Exists, OuterRef, QuerySet
+
 from otaserver.fleet import filters
+from otaserver.fleet.authentication_models import AuthenticationSet
 from otaserver.fleet.errors import VehicleNotFoundError
 from otaserver.fleet.models import Group, Vehicle, VehicleQuerySet
-from otaserver.fleet.states import GroupKind
+from otaserver.fleet.states import AuthenticationState, GroupKind
 from otaserver.tenants.models import Tenant
 
 PREVIEW_SIZE = 20
@@ -67,3 +70,18 @@ def preview(tenant: Tenant, filter: str) -> FilterPreview:
     found = list(matching[: PREVIEW_CAP + 1])
     counted = found[:PREVIEW_CAP]
     return FilterPreview(len(counted), tuple(sorted(counted)[:PREVIEW_SIZE]), is_exact=counted == found)
+
+
+def authentication_sets(tenant: Tenant) -> QuerySet[AuthenticationSet]:
+    """Return who asked, or may ask, to be let in as one of the tenant's devices.
+
+    `is_key_change` says that the vehicle of this identity has another key that is accepted.
+    """
+    accepted = AuthenticationSet.objects.filter(
+        tenant=OuterRef("tenant"),
+        state=AuthenticationState.ACCEPTED,
+        vehicle__vehicle_id=OuterRef("claimed_vehicle_id"),
+    )
+    others = Exists(accepted.exclude(key_sha256=OuterRef("key_sha256")))
+    rows = AuthenticationSet.objects.filter(tenant=tenant).select_related("tenant", "vehicle")
+    return rows.annotate(is_key_change=others)

@@ -3,7 +3,7 @@
 from django.urls import URLPattern, URLResolver, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
-from otaserver.operator_api.views import campaigns, fleet, incidents, packages, releases, tenant, timing, trust
+from otaserver.operator_api.views import campaigns, devices, fleet, incidents, packages, releases, tenant, timing, trust
 from otaserver.operator_api.views.actions import CAMPAIGN_ACTIONS
 
 app_name = "operator_api"
@@ -39,6 +39,12 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("groups/<int:pk>/block-list", fleet.GroupBlockList.as_view()),
     path("groups/<int:pk>/block-list/lift", fleet.GroupBlockListEnd.as_view()),
     path("claim-codes", fleet.ClaimCodeList.as_view()),
+    path("devices", devices.DeviceList.as_view()),
+    path("devices/<int:pk>", devices.DeviceDetail.as_view()),
+    path("devices/<int:pk>/accept", devices.DeviceAccept.as_view()),
+    path("devices/<int:pk>/reject", devices.DeviceReject.as_view()),
+    path("tenant-tokens", devices.TenantTokenList.as_view()),
+    path("tenant-tokens/<int:pk>/revoke", devices.TenantTokenRevoke.as_view()),
     path("campaigns", campaigns.CampaignList.as_view()),
     path("campaigns/suggest", campaigns.CampaignSuggestion.as_view()),
     path("campaigns/<int:pk>", campaigns.CampaignDetail.as_view()),
