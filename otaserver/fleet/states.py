@@ -5,6 +5,7 @@ from django.db.models import TextChoices
 
 class CredentialKind(TextChoices):
     TOKEN = "token"  # a bearer token, stored as its SHA-256
+    PRE_SHARED = "pre_shared"  # a token chosen for the vehicle before it first called, stored as a salted SHA-256
     CERTIFICATE = "certificate"  # a client certificate of the tenant's fleet CA, known by its serial number
     SESSION = "session"  # a short token for a signed request of a device whose key was accepted, stored as its SHA-256
 
@@ -46,3 +47,11 @@ AUTHENTICATION_TRANSITIONS: Mapping[str, frozenset[str]] = {
     # People change their minds.
     AuthenticationState.REJECTED: frozenset({AuthenticationState.ACCEPTED}),
 }
+
+
+class InventoryMode(TextChoices):
+    """What a vehicle's report of attributes does to those that it reported before."""
+
+    MERGE = "merge"  # the named ones are set, the others stay
+    REPLACE = "replace"  # the named ones are all there are
+    REMOVE = "remove"  # the named ones go

@@ -26,17 +26,28 @@ from otaserver.fleet.operations.identity import (
     renew,
     revoke_credentials,
 )
+from otaserver.fleet.operations.inventory import record_inventory
+from otaserver.fleet.operations.keyless import KeylessEcu, declare_vehicle
 from otaserver.fleet.operations.sessions import identify_session
+from otaserver.fleet.operations.shared_tokens import (
+    check_gateway_token,
+    create_gateway_token,
+    give_token,
+    identify_pre_shared,
+    revoke_gateway_token,
+)
 from otaserver.fleet.operations.tenant_tokens import issue_tenant_token, revoke_tenant_token, tenant_of_token
 from otaserver.fleet.operations.vehicles import (
     block_vehicle,
     create_vehicles,
     mark_test_bench,
+    record_client,
     record_contact,
     set_time_zone,
     unblock_vehicle,
 )
 from otaserver.fleet.rules import EcuDeclaration, EnrolmentRequest
+from otaserver.fleet.states import InventoryMode
 
 __all__ = [
     "AuthenticationRequest",
@@ -44,20 +55,27 @@ __all__ = [
     "Enrolment",
     "EnrolmentRequest",
     "ExpectedDevice",
+    "InventoryMode",
+    "KeylessEcu",
     "accept_authentication",
     "add_to_group",
     "authenticate",
     "block_vehicle",
+    "check_gateway_token",
     "create_claim_code",
     "create_claim_codes",
     "create_fleet_authority",
+    "create_gateway_token",
     "create_group",
     "create_vehicles",
     "declare_attribute",
+    "declare_vehicle",
     "enrol",
     "expire_claims",
     "forget_wishes",
+    "give_token",
     "identify_certificate",
+    "identify_pre_shared",
     "identify_session",
     "identify_token",
     "issue_tenant_token",
@@ -65,13 +83,16 @@ __all__ = [
     "make_block_list",
     "mark_test_bench",
     "preauthorise",
+    "record_client",
     "record_contact",
+    "record_inventory",
     "refresh_configuration",
     "refresh_configurations",
     "reject_authentication",
     "remove_from_group",
     "renew",
     "revoke_credentials",
+    "revoke_gateway_token",
     "revoke_tenant_token",
     "set_attributes",
     "set_fleet_attributes",
