@@ -11,11 +11,13 @@ from otaserver.campaigns.operations.campaigns import (
     submit_campaign,
 )
 from otaserver.campaigns.operations.changes import change_campaign, plan_of
+from otaserver.campaigns.operations.claimed_software import record_claimed_artifact
 from otaserver.campaigns.operations.consents import ConsentAnswer, record_consent, record_consent_on_behalf
 from otaserver.campaigns.operations.direct import order_now
 from otaserver.campaigns.operations.engine import advance_campaign
 from otaserver.campaigns.operations.evidence import EvidenceReport, record_evidence
 from otaserver.campaigns.operations.forecasts import Forecast, forecast_campaign
+from otaserver.campaigns.operations.gated_reports import report_failure, report_progress
 from otaserver.campaigns.operations.health import record_health, wanted_of
 from otaserver.campaigns.operations.joining import close_campaign
 from otaserver.campaigns.operations.reconciliation import sweep
@@ -63,6 +65,7 @@ __all__ = [
     "pause_campaign",
     "plan_of",
     "record_assertion",
+    "record_claimed_artifact",
     "record_consent",
     "record_consent_on_behalf",
     "record_evidence",
@@ -71,6 +74,8 @@ __all__ = [
     "record_log",
     "record_report",
     "reject_campaign",
+    "report_failure",
+    "report_progress",
     "resume_campaign",
     "resume_tenant",
     "schedule_campaign",

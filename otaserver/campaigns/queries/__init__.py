@@ -1,8 +1,10 @@
 from otaserver.campaigns.queries.approvals import ApprovalView, approval_view, required_approvals
+from otaserver.campaigns.queries.artifacts import artifact_of
 from otaserver.campaigns.queries.bundles import ReleaseView, VehicleView, release_view, vehicle_views
 from otaserver.campaigns.queries.counts import Progress, decisions, failures_by_code, progress, wave_counts
 from otaserver.campaigns.queries.explanations import explain, explain_all
 from otaserver.campaigns.queries.gates import GateView, StratumView, gate_tests, gate_view
+from otaserver.campaigns.queries.install_gates import InstallGate, gate_of_attempt, install_gate
 from otaserver.campaigns.queries.orders import build_order, order_for
 from otaserver.campaigns.queries.reasons import measurements
 from otaserver.campaigns.queries.replays import Replay, Replayed, replay
@@ -14,6 +16,7 @@ from otaserver.campaigns.queries.vehicle_orders import (
     current_order,
     last_success,
     order_numbered,
+    order_with_id,
 )
 
 __all__ = [
@@ -21,6 +24,7 @@ __all__ = [
     "ApprovalView",
     "ComparisonView",
     "GateView",
+    "InstallGate",
     "PackageForEcus",
     "Progress",
     "ReleaseView",
@@ -32,6 +36,7 @@ __all__ = [
     "VehicleOrder",
     "VehicleView",
     "approval_view",
+    "artifact_of",
     "build_order",
     "current_order",
     "decisions",
@@ -39,12 +44,15 @@ __all__ = [
     "explain_all",
     "explain_vehicle",
     "failures_by_code",
+    "gate_of_attempt",
     "gate_tests",
     "gate_view",
+    "install_gate",
     "last_success",
     "measurements",
     "order_for",
     "order_numbered",
+    "order_with_id",
     "progress",
     "release_view",
     "replay",

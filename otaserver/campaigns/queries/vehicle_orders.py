@@ -77,6 +77,18 @@ def order_numbered(vehicle: Vehicle, number: int, *, at: datetime) -> VehicleOrd
     return _described(found, at=at)
 
 
+def order_with_id(vehicle: Vehicle, attempt: UUID, *, at: datetime) -> VehicleOrder:
+    """Return what one of the vehicle's attempts ordered, by its id, and how it stands.
+
+    Raises:
+        AttemptNotFoundError: the vehicle has no such attempt.
+    """
+    found = _attempts(vehicle).filter(pk=attempt).first()
+    if found is None:
+        raise AttemptNotFoundError(f"Vehicle {vehicle} has no attempt {attempt}.", attempt=str(attempt))
+    return _described(found, at=at)
+
+
 def last_success(vehicle: Vehicle) -> int | None:
     """Return the number of the last attempt that ended well, or None."""
     good = Attempt.objects.filter(vehicle=vehicle, outcome=ReportOutcome.SUCCESS, closed_at__isnull=False)

@@ -19,6 +19,7 @@ from otaserver.fleet.operations.groups import (
     make_block_list,
     remove_from_group,
 )
+from otaserver.fleet.operations.hardware import declare_hardware
 from otaserver.fleet.operations.identity import (
     Enrolment,
     identify_certificate,
@@ -69,6 +70,7 @@ __all__ = [
     "create_group",
     "create_vehicles",
     "declare_attribute",
+    "declare_hardware",
     "declare_vehicle",
     "enrol",
     "expire_claims",
