@@ -16,7 +16,7 @@ DEVICE_TYPE = "qemux86-64"
 # Writes what it is given into the sandbox's data; a file named "fail" there makes it fail, and then roll back.
 MODULE = """#!/bin/sh
 set -e
-data=$(dirname "$0")/../../../../data
+data=@DATA@
 echo "$1" >> "$data/module.log"
 case "$1" in
     NeedsArtifactReboot) echo No ;;
@@ -25,7 +25,7 @@ case "$1" in
         test ! -e "$data/running" || cp "$data/running" "$data/before"
         cat "$2"/files/* > "$data/running"
         test ! -e "$data/fail" ;;
-    ArtifactRollback) cp "$data/before" "$data/running" ;;
+    ArtifactRollback) test ! -e "$data/before" || cp "$data/before" "$data/running" ;;
 esac
 """
 
@@ -53,7 +53,7 @@ class Sandbox:
         share = folder / "share"
         for path in (folder / "etc", self.data, share / "identity", share / "inventory", share / "modules" / "v3"):
             path.mkdir(parents=True)
-        self._script(share / "modules" / "v3" / "app", MODULE.replace('$(dirname "$0")/../../../../data', str(self.data)))
+        self._script(share / "modules" / "v3" / "app", MODULE.replace("@DATA@", str(self.data)))
         self._script(share / "identity" / "mender-device-identity", f"#!/bin/sh\necho vin={vehicle_id}\n")
         self._script(share / "inventory" / "mender-inventory-state", f"#!/bin/sh\ncat {self.data}/state\n")
         (self.data / "state").write_text("parked=true\n")
@@ -111,12 +111,13 @@ class Sandbox:
         return path.read_text().split() if path.exists() else []
 
 
-def write_artifact(folder, version, *, content=None, sign_with=None, device_type=DEVICE_TYPE, name="app"):
+def write_artifact(folder, version, *, content=None, sign_with=None, device_types=(DEVICE_TYPE,), name="app"):
     """Return an artifact for the module `app`, built as its maker would, by mender-artifact."""
     payload, made = folder / f"{name}-{version}.txt", folder / f"{name}-{version}.mender"
     # Below 4096 bytes the client takes no artifact.
     payload.write_bytes(content or f"{name} {version}".encode() + b" " * 8192)
-    command = ["mender-artifact", "write", "module-image", "-T", "app", "-n", f"{name}-{version}", "-t", device_type]
+    command = ["mender-artifact", "write", "module-image", "-T", "app", "-n", f"{name}-{version}"]
+    command += [word for device_type in device_types for word in ("-t", device_type)]
     command += ["-f", str(payload), "-o", str(made), "--compression", "none"]
     if sign_with is not None:
         command += ["-k", str(sign_with)]
@@ -139,7 +140,7 @@ class Relay:
         self.server_url = server_url
         self.url = ""
         self.to_cut = {}
-        self.ranges = []
+        self.asked = []
 
     def after(self, sha256, byte):
         """Cut the next download of these bytes after so many of them."""
@@ -152,7 +153,8 @@ def relaying(relay):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self):
-            relay.ranges.append((self.path.split("/")[2][:64], self.headers.get("Range"), self.headers.get("Authorization")))
+            sha256 = self.path.split("/")[2][:64]
+            relay.asked.append((sha256, self.headers.get("Range"), self.headers.get("Authorization")))
             headers = {name: self.headers[name] for name in ("Range",) if name in self.headers}
             answer = httpx.get(relay.server_url + self.path, headers=headers)
             self.send_response(answer.status_code)
@@ -160,7 +162,7 @@ def relaying(relay):
                 if name not in ("connection", "date", "server"):
                     self.send_header(name, value)
             self.end_headers()
-            limit = relay.to_cut.pop(self.path.split("/")[2][:64], None)
+            limit = relay.to_cut.pop(sha256, None)
             self.wfile.write(answer.content[:limit])
             self.close_connection = self.close_connection or limit is not None
 

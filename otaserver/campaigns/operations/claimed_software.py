@@ -7,9 +7,11 @@ from django.db.models import F, Q
 
 from firmware_store.models import Package
 from firmware_store.states import PackageState
-from otaserver.campaigns.models import Attempt
-from otaserver.campaigns.operations import evidence
+from otaserver.campaigns.models import Assignment, Attempt
+from otaserver.campaigns.operations import evidence, reports
 from otaserver.campaigns.rules import artifacts
+from otaserver.campaigns.rules.failures import REVERT_FAILED
+from otaserver.campaigns.states import AssignmentState, ReportOutcome, ReportPhase
 from otaserver.director import operations as director
 from otaserver.fleet.models import Ecu, Vehicle
 
@@ -19,8 +21,10 @@ MAX_NAME_LENGTH = 255
 
 
 @transaction.atomic
-def record_claimed_artifact(vehicle: Vehicle, artifact: str, *, at: datetime) -> None:
+def record_claimed_artifact(vehicle: Vehicle, artifact: str, *, is_broken: bool = False, at: datetime) -> None:
     """Take a vehicle's word of which artifact runs on its one ECU, by name, and move what that moves.
+
+    `is_broken`: it says that it could not go back to what ran before, and does not know what it runs.
 
     A standing order for just that has succeeded with it; a soak during which it says another has failed. Saying the
     same again writes at most once an hour. A vehicle whose ECU is not known yet is not believed.
@@ -38,6 +42,8 @@ def record_claimed_artifact(vehicle: Vehicle, artifact: str, *, at: datetime) ->
     else:
         director.assert_unknown(vehicle, ecu.serial, artifact[:MAX_NAME_LENGTH], at=at)
     evidence.record_evidence(vehicle, proved=frozenset({ecu.serial}), report=None, at=at)
+    if is_broken:
+        _fail_for_good(vehicle, artifact, at=at)
 
 
 def _says(ecu: Ecu) -> str:
@@ -62,6 +68,24 @@ def _package(vehicle: Vehicle, ecu: Ecu, artifact: str) -> Package | None:
         state__in=[PackageState.UPLOADING, PackageState.VERIFYING, PackageState.REFUSED]
     )
     return next((one for one in rows.order_by("-pk") if ecu.hardware_id in one.hardware_ids), None)
+
+
+def _fail_for_good(vehicle: Vehicle, artifact: str, *, at: datetime) -> None:
+    """Let the last attempt have failed in a way that needs hands, also where it has failed or ended before."""
+    latest = Attempt.objects.filter(vehicle=vehicle, number=F("vehicle__last_attempt_number")).first()
+    if latest is None:
+        return
+    said = reports.VehicleReport(
+        latest.pk,
+        f"broken:{latest.number}",
+        ReportPhase.FINISHED,
+        ReportOutcome.FAILURE,
+        code=REVERT_FAILED,
+        message=f"It says that it runs {artifact}.",
+    )
+    reports.record_report(vehicle, said, can_prove=True, at=at)
+    failed = Assignment.objects.filter(pk=latest.assignment_id, state=AssignmentState.FAILED)
+    failed.update(code=said.code, message=said.message, settled_at=at)
 
 
 def _confirm_again(vehicle: Vehicle, *, at: datetime) -> None:

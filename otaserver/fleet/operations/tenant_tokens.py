@@ -12,7 +12,7 @@ from otaserver.tenants.models import Tenant
 TOKEN_PREFIX = "otat_"
 # Devices of a server without tenants send none: they are of the tenant that is there from the start.
 TENANT_WITHOUT_TOKEN = "default"
-MIN_LENGTH, MAX_LENGTH = 16, 4096
+MIN_LENGTH, MAX_LENGTH = 8, 4096
 
 
 @transaction.atomic

@@ -23,6 +23,8 @@ from otaserver.vehicle_api.mender.progress import GATE, note
 MAX_BYTES = 64 * 1024
 # By this `campaigns` knows clients that wait at the install gate.
 READS_MAPS = "update-control-map"
+# What clients put behind an artifact's name when they could not go back.
+_INCONSISTENT = "_INCONSISTENT"
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,8 @@ def _next(request: HttpRequest, vehicle: Vehicle, asked: _Asked, *, at: datetime
     fleet.record_contact(vehicle, at=at)
     fleet.record_client(vehicle, f"{READS_MAPS} {agent}" if asked.reads_maps else agent)
     fleet.declare_hardware(vehicle, asked.device_type, at=at)
-    campaigns.record_claimed_artifact(vehicle, asked.artifact_name, at=at)
+    is_broken = asked.artifact_name.endswith(_INCONSISTENT)
+    campaigns.record_claimed_artifact(vehicle, asked.artifact_name, is_broken=is_broken, at=at)
     order = queries.current_order(vehicle, at=at)
     gate = queries.install_gate(vehicle, order) if order is not None else None
     if order is None or gate is None or gate.is_withdrawn:

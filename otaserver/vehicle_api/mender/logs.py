@@ -10,7 +10,7 @@ from otaserver.vehicle_api import bodies
 MAX_BYTES = 1024 * 1024
 MAX_MESSAGES = 20_000
 # What the client says where an artifact is not what it claims to be, or not meant for this device.
-_REFUSALS = ("signature", "checksum", "not compatible with device")
+_REFUSALS = ("signature", "checksum", "not compatible with device", "not what the server claims")
 _LEVELS = ("error", "fatal")
 _MAX_SENTENCE = 2000
 
