@@ -13,13 +13,17 @@ from otaserver.campaigns.queries.vehicle_orders import (
     VehicleOrder,
     current_order,
     last_success,
+    messages_of,
     order_numbered,
+    standing_consent,
 )
+from otaserver.campaigns.rules.delivery import Delivery
 
 __all__ = [
     "Answer",
     "ApprovalView",
     "ComparisonView",
+    "Delivery",
     "GateView",
     "PackageForEcus",
     "Progress",
@@ -43,6 +47,7 @@ __all__ = [
     "gate_view",
     "last_success",
     "measurements",
+    "messages_of",
     "order_for",
     "order_numbered",
     "progress",
@@ -50,6 +55,7 @@ __all__ = [
     "replay",
     "required_approvals",
     "signal_views",
+    "standing_consent",
     "vehicle_views",
     "wanted_of",
     "wave_counts",

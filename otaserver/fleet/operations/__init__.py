@@ -4,6 +4,7 @@ from otaserver.fleet.operations.attributes import declare_attribute, set_attribu
 from otaserver.fleet.operations.authority import create_fleet_authority
 from otaserver.fleet.operations.claims import create_claim_code, create_claim_codes, expire_claims
 from otaserver.fleet.operations.configurations import refresh_configuration, refresh_configurations
+from otaserver.fleet.operations.ddi import change_ddi_settings, record_config_data, register_controller
 from otaserver.fleet.operations.enrolment import enrol
 from otaserver.fleet.operations.groups import (
     add_to_group,
@@ -48,6 +49,7 @@ __all__ = [
     "KeylessEcu",
     "add_to_group",
     "block_vehicle",
+    "change_ddi_settings",
     "check_gateway_token",
     "create_claim_code",
     "create_claim_codes",
@@ -67,10 +69,12 @@ __all__ = [
     "make_block_list",
     "mark_test_bench",
     "record_client",
+    "record_config_data",
     "record_contact",
     "record_inventory",
     "refresh_configuration",
     "refresh_configurations",
+    "register_controller",
     "remove_from_group",
     "renew",
     "revoke_credentials",
