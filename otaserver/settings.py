@@ -76,6 +76,7 @@ PORT = env.int("OTA_PORT", default=8000)
 DOWNLOAD_URL = env.str("OTA_DOWNLOAD_URL", default="")
 DOWNLOAD_URL_SECONDS = env.int("OTA_DOWNLOAD_URL_SECONDS", default=3600)
 TRUSTED_PROXIES = env.list("OTA_TRUSTED_PROXIES", default=[])
+BLOCKED_ADDRESSES = frozenset(env.list("OTA_BLOCKED_ADDRESSES", default=[]))
 TICK_SECONDS = env.float("OTA_TICK_SECONDS", default=1.0)
 # Bodies are read whole, except packages; signed metadata of a large supplier is the longest.
 MAX_BODY_BYTES = 24 * 1024**2

@@ -195,3 +195,7 @@ class TokenExistsError(ConflictError):
 
 class GatewayTokenNotFoundError(NotFoundError):
     code = "gateway_token.not_found"
+
+
+class DdiSettingsRefusedError(RefusedError):
+    code = "ddi_settings.refused"

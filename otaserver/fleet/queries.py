@@ -7,7 +7,8 @@ from otaserver.fleet import filters
 from otaserver.fleet.authentication_models import AuthenticationSet
 from otaserver.fleet.errors import VehicleNotFoundError
 from otaserver.fleet.models import Group, Vehicle, VehicleQuerySet
-from otaserver.fleet.states import AuthenticationState, GroupKind
+from otaserver.fleet.protocol_models import DdiSettings
+from otaserver.fleet.states import AuthenticationState, GroupKind, Protocol
 from otaserver.tenants.models import Tenant
 
 PREVIEW_SIZE = 20
@@ -30,6 +31,19 @@ def vehicle_by_id(tenant: Tenant, vehicle_id: str) -> Vehicle:
     if vehicle is None:
         raise VehicleNotFoundError(f"There is no vehicle {vehicle_id[:100]!r}.", vehicle_id=vehicle_id[:100])
     return vehicle
+
+
+def vehicle_of_protocol(tenant: Tenant, vehicle_id: str, protocol: Protocol) -> Vehicle:
+    """Return the tenant's enrolled vehicle of that id which speaks this protocol, or raise VehicleNotFoundError."""
+    vehicle = vehicle_by_id(tenant, vehicle_id)
+    if vehicle.enrolled_at is None or vehicle.protocol != protocol:
+        raise VehicleNotFoundError(f"{vehicle} speaks no {protocol.label}.", vehicle_id=vehicle.vehicle_id)
+    return vehicle
+
+
+def ddi_settings(tenant: Tenant) -> DdiSettings:
+    """Return how the tenant's DDI vehicles are read: as it settled, or by default."""
+    return DdiSettings.objects.filter(tenant=tenant).first() or DdiSettings(tenant=tenant)
 
 
 def vehicles_matching(tenant: Tenant, filter: str) -> VehicleQuerySet:

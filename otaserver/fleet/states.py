@@ -27,7 +27,7 @@ class Protocol(TextChoices):
 
     UPTANE = "uptane"  # the reference client
     AKTUALIZR = "aktualizr"
-    DDI = "ddi"  # hawkBit's
+    DDI = "ddi", "DDI"  # hawkBit's
     MENDER = "mender"
 
 

@@ -1,3 +1,4 @@
+from otaserver.campaigns.operations.asserted_versions import record_success, record_version
 from otaserver.campaigns.operations.assertions import record_assertion, record_installed_release
 from otaserver.campaigns.operations.assignments import lapse_due
 from otaserver.campaigns.operations.blackouts import declare_blackout, lift_blackout
@@ -12,7 +13,14 @@ from otaserver.campaigns.operations.campaigns import (
 )
 from otaserver.campaigns.operations.changes import change_campaign, plan_of
 from otaserver.campaigns.operations.claimed_software import record_claimed_artifact
+from otaserver.campaigns.operations.confirmations import (
+    confirm_order,
+    give_standing_consent,
+    order_to_carry_out,
+    take_back_standing_consent,
+)
 from otaserver.campaigns.operations.consents import ConsentAnswer, record_consent, record_consent_on_behalf
+from otaserver.campaigns.operations.deliveries import record_delivered
 from otaserver.campaigns.operations.direct import order_now
 from otaserver.campaigns.operations.engine import advance_campaign
 from otaserver.campaigns.operations.evidence import EvidenceReport, record_evidence
@@ -51,28 +59,34 @@ __all__ = [
     "change_campaign",
     "close_campaign",
     "close_case",
+    "confirm_order",
     "confirm_withdrawal",
     "create_campaign",
     "create_rollback",
     "decide_wave",
     "declare_blackout",
     "forecast_campaign",
+    "give_standing_consent",
     "lapse_due",
     "lift_blackout",
     "open_exhausted_cases",
     "open_failed_cases",
     "order_now",
+    "order_to_carry_out",
     "pause_campaign",
     "plan_of",
     "record_assertion",
     "record_claimed_artifact",
     "record_consent",
     "record_consent_on_behalf",
+    "record_delivered",
     "record_evidence",
     "record_health",
     "record_installed_release",
     "record_log",
     "record_report",
+    "record_success",
+    "record_version",
     "reject_campaign",
     "report_failure",
     "report_progress",
@@ -86,5 +100,6 @@ __all__ = [
     "submit_campaign",
     "suggest_waves",
     "sweep",
+    "take_back_standing_consent",
     "wanted_of",
 ]

@@ -15,14 +15,18 @@ from otaserver.campaigns.queries.vehicle_orders import (
     VehicleOrder,
     current_order,
     last_success,
+    messages_of,
     order_numbered,
     order_with_id,
+    standing_consent,
 )
+from otaserver.campaigns.rules.delivery import Delivery
 
 __all__ = [
     "Answer",
     "ApprovalView",
     "ComparisonView",
+    "Delivery",
     "GateView",
     "InstallGate",
     "PackageForEcus",
@@ -50,6 +54,7 @@ __all__ = [
     "install_gate",
     "last_success",
     "measurements",
+    "messages_of",
     "order_for",
     "order_numbered",
     "order_with_id",
@@ -58,6 +63,7 @@ __all__ = [
     "replay",
     "required_approvals",
     "signal_views",
+    "standing_consent",
     "vehicle_views",
     "wanted_of",
     "wave_counts",

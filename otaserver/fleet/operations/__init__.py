@@ -11,6 +11,7 @@ from otaserver.fleet.operations.authentication import AuthenticationRequest, aut
 from otaserver.fleet.operations.authority import create_fleet_authority
 from otaserver.fleet.operations.claims import create_claim_code, create_claim_codes, expire_claims
 from otaserver.fleet.operations.configurations import refresh_configuration, refresh_configurations
+from otaserver.fleet.operations.ddi import change_ddi_settings, record_config_data, register_controller
 from otaserver.fleet.operations.enrolment import enrol
 from otaserver.fleet.operations.groups import (
     add_to_group,
@@ -62,6 +63,7 @@ __all__ = [
     "add_to_group",
     "authenticate",
     "block_vehicle",
+    "change_ddi_settings",
     "check_gateway_token",
     "create_claim_code",
     "create_claim_codes",
@@ -86,10 +88,12 @@ __all__ = [
     "mark_test_bench",
     "preauthorise",
     "record_client",
+    "record_config_data",
     "record_contact",
     "record_inventory",
     "refresh_configuration",
     "refresh_configurations",
+    "register_controller",
     "reject_authentication",
     "remove_from_group",
     "renew",
