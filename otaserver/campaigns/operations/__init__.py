@@ -1,4 +1,4 @@
-from otaserver.campaigns.operations.asserted_versions import record_success, record_version
+from otaserver.campaigns.operations.asserted_versions import record_version
 from otaserver.campaigns.operations.assertions import record_assertion, record_installed_release
 from otaserver.campaigns.operations.assignments import lapse_due
 from otaserver.campaigns.operations.blackouts import declare_blackout, lift_blackout
@@ -42,6 +42,7 @@ from otaserver.campaigns.operations.stops import (
 )
 from otaserver.campaigns.operations.suggestions import SuggestedPlan, suggest_waves
 from otaserver.campaigns.operations.waves import decide_wave
+from otaserver.campaigns.operations.words import record_word
 from otaserver.campaigns.operations.workshop import close_case, open_exhausted_cases, open_failed_cases
 from otaserver.campaigns.operations.zones import set_time_zone
 
@@ -85,8 +86,8 @@ __all__ = [
     "record_installed_release",
     "record_log",
     "record_report",
-    "record_success",
     "record_version",
+    "record_word",
     "reject_campaign",
     "report_failure",
     "report_progress",

@@ -1,7 +1,6 @@
 """The version that a vehicle without manifests reports, where its tenant reads one: evidence beside its word."""
 
 from datetime import datetime
-from uuid import UUID
 
 from django.db import transaction
 from django.db.models import F, Q
@@ -13,7 +12,6 @@ from otaserver.campaigns.operations import assertions, reports
 from otaserver.campaigns.rules.failures import REVERTED
 from otaserver.campaigns.states import AssignmentState, ReportOutcome, ReportPhase
 from otaserver.director import operations as director
-from otaserver.fleet import queries as fleet
 from otaserver.fleet.models import Ecu, Vehicle
 
 _KNOWN = [PackageState.PUBLISHED, PackageState.WITHDRAWN]
@@ -47,21 +45,6 @@ def record_version(vehicle: Vehicle, *, version: str, at: datetime) -> None:
     found = _known(vehicle, primary, ordered, version)
     if found is not None:
         director.assert_installed(vehicle, {primary.serial: found}, at=at)
-
-
-@transaction.atomic
-def record_success(vehicle: Vehicle, *, attempt: UUID | int, at: datetime) -> None:
-    """Take the success that a vehicle without manifests has just reported, and that `record_report` has stored.
-
-    Where its tenant reads the version from an attribute, the word alone moves nothing: the vehicle is asked for its
-    attributes, and the version in them decides.
-
-    Raises:
-        AttemptNotFoundError: the vehicle has no such attempt.
-    """
-    name = fleet.ddi_settings(vehicle.tenant).version_attribute
-    if not name:
-        assertions.record_assertion(vehicle, attempt=attempt, at=at)
 
 
 def _ordered(attempt: Attempt | None, primary: Ecu) -> Package | None:

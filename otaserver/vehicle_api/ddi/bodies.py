@@ -24,8 +24,10 @@ def read(request: HttpRequest, *, is_optional: bool = False) -> dict[str, Any]:
         BodyMalformedError: it is none. BodyTooLargeError, BodyIncompleteError: as they say.
     """
     body = bodies.read_body(request, MAX_BYTES)
-    if is_optional and not body:
+    if not body and is_optional:
         return {}
+    if not body:
+        raise BodyMalformedError("The body is empty.")
     if (request.content_type or "").lower() != "application/json":
         raise UnsupportedMediaError(f"{request.content_type} is not application/json.")
     try:

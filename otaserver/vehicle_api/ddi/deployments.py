@@ -41,7 +41,7 @@ def deployment_feedback(
     _refuse_closed(order)
     if order.is_open and order.delivery == Delivery.ASK:
         raise NotThereError(f"Action {number} waits to be confirmed.")
-    _take(vehicle, said.report(order.number), at=at)
+    campaigns.record_word(vehicle, said.report(order.number), at=at)
     return answers.done()
 
 
@@ -113,12 +113,6 @@ def _refuse_closed(order: VehicleOrder) -> None:
     """
     if order.has_ended or not (order.is_open or order.is_latest):
         raise GoneError(f"Action {order.number} is closed.")
-
-
-def _take(vehicle: Vehicle, report: VehicleReport, *, at: datetime) -> None:
-    campaigns.record_report(vehicle, report, can_prove=True, at=at)
-    if report.phase == ReportPhase.FINISHED and report.outcome == ReportOutcome.SUCCESS:
-        campaigns.record_success(vehicle, attempt=report.attempt, at=at)
 
 
 def _of_cancellation(said: feedback.Feedback, number: int) -> VehicleReport:

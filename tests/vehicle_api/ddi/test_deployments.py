@@ -69,7 +69,8 @@ def test_a_part_is_what_the_tenant_calls_the_hardware(db, server_clock):
         ({"windows": [Window(127, 1080, 60)]}, 6, RAUC, ("forced", "forced", "available")),
     ],
 )
-def test_mode_and_window_follow_from_the_campaign(db, server_clock, plan, hours, client, said):
+@pytest.mark.django_db
+def test_mode_and_window_follow_from_the_campaign(server_clock, plan, hours, client, said):
     world = make_world(client, **plan)
     if "consent" in plan and not hours:
         operations.confirm_order(world.vehicle, attempt=1, is_agreed=True, by="owner", at=NOON)
@@ -271,6 +272,15 @@ def test_a_vehicle_may_finish_what_is_being_withdrawn(world):
 
     assert world.device.say("closed", "success") == 200
     assert world.state == "soaking"
+
+
+def test_a_failure_of_what_is_being_withdrawn_counts_neither_way(world):
+    operations.stop_campaign(world.campaign, reason="smoke", by="alice", at=NOON)
+    assert world.device.get(world.artifact).status_code == 404
+
+    assert world.device.say("closed", "failure", details=["ERROR : HTTP error code 404"]) == 200
+
+    assert (world.state, Report.objects.get().code) == ("withdrawn", "download_failed")
 
 
 def test_a_blocked_vehicle_is_told_to_stop_and_may_take_part_again(world):

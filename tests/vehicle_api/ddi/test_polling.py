@@ -2,6 +2,7 @@ import pytest
 
 from otaserver.campaigns import operations
 from otaserver.campaigns.rules.windows import Window
+from otaserver.fleet import operations as fleet
 from otaserver.fleet.models import Vehicle
 from otaserver.fleet.operations import block_vehicle, create_vehicles
 from otaserver.tenants.models import Tenant
@@ -125,8 +126,6 @@ def test_a_client_that_does_not_hold_sees_its_order_only_inside_the_window(db, s
 
 
 def test_what_a_gateway_vouches_for_becomes_known_by_its_first_poll(db, server_clock):
-    from otaserver.fleet import operations as fleet
-
     tenant = make_tenant("acme")
     fleet.create_gateway_token(tenant, name="line", token=GATEWAY, by="alice", at=NOON)
     fleet.change_ddi_settings(tenant, {"default_hardware_id": "board"}, by="alice", at=NOON)
@@ -143,8 +142,6 @@ def test_what_a_gateway_vouches_for_becomes_known_by_its_first_poll(db, server_c
 
 
 def test_an_expected_vehicle_becomes_known_with_its_own_token(db, server_clock):
-    from otaserver.fleet import operations as fleet
-
     tenant = make_tenant("acme")
     create_vehicles(tenant, ["dev1"], at=NOON)
     fleet.give_token(Vehicle.objects.get(), token=TOKEN, by="alice", at=NOON)
