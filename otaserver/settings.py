@@ -82,6 +82,7 @@ SERVER_CA = env.str("OTA_SERVER_CA", default="")
 ACCEL_PREFIX = env.str("OTA_ACCEL_PREFIX", default="")
 # The CAs of vehicles' certificates for an nginx on this host, kept up to date by a tick; empty: there is none.
 AUTHORITIES_FILE = env.str("OTA_AUTHORITIES_FILE", default="")
+BLOCKED_ADDRESSES = frozenset(env.list("OTA_BLOCKED_ADDRESSES", default=[]))
 TICK_SECONDS = env.float("OTA_TICK_SECONDS", default=1.0)
 # Bodies are read whole, except packages; signed metadata of a large supplier is the longest.
 MAX_BODY_BYTES = 24 * 1024**2
@@ -233,6 +234,7 @@ CELERY_BEAT_SCHEDULE = {
     "metadata": _every(60, "firmware_store.tasks.refresh_metadata"),
     "expiry": _every(3600, "firmware_store.tasks.watch_expiry"),
     "claims": _every(3600, "otaserver.fleet.tasks.expire_claims"),
+    "wishes": _every(3600, "otaserver.fleet.tasks.forget_wishes"),
 }
 if AUTHORITIES_FILE:
     CELERY_BEAT_SCHEDULE["authorities"] = _every(10, "otaserver.embedded.tasks.write_authorities")

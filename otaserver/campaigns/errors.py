@@ -119,3 +119,7 @@ class ReleaseUnknownError(NotFoundError):
     """A vehicle says that it runs a release which its tenant does not have, or which does not fit it."""
 
     code = "release.unknown"
+
+
+class StandingConsentGivenError(ConflictError):
+    code = "standing_consent.given"

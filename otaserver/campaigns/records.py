@@ -41,3 +41,19 @@ class GateReading(models.Model):
 
     def __str__(self) -> str:
         return f"reading {self.number} of {self.campaign}"
+
+
+class StandingConsent(models.Model):
+    """A vehicle's owner, or whoever answers for them, agrees to every order to come, until it is taken back."""
+
+    vehicle = models.OneToOneField("fleet.Vehicle", models.CASCADE, related_name="standing_consent")
+    # As the vehicle names them; may be empty.
+    initiator = models.CharField(max_length=64, blank=True)
+    remark = models.CharField(max_length=255, blank=True)
+    given_at = models.DateTimeField()
+
+    class Meta:
+        app_label = "campaigns"
+
+    def __str__(self) -> str:
+        return f"standing consent for {self.vehicle}"

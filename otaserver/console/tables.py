@@ -43,6 +43,8 @@ VARIANTS: dict[str, str] = {
     "published": "success",
     "accepted": "success",
     "blocked": "danger",
+    "pending": "warning",
+    "rejected": "danger",
     "withdrawn": "warning",
 }
 

@@ -88,6 +88,42 @@ class ProvisioningRefusedError(ConflictError):
     code = "provisioning.refused"
 
 
+class TenantTokenUnknownError(UnauthenticatedError):
+    code = "tenant_token.unknown"
+
+
+class TenantTokenRefusedError(RefusedError):
+    code = "tenant_token.refused"
+
+
+class TenantTokenExistsError(ConflictError):
+    code = "tenant_token.exists"
+
+
+class AuthenticationSignatureError(UnauthenticatedError):
+    code = "authentication.signature_invalid"
+
+
+class AuthenticationRefusedError(RefusedError):
+    """An identity or a key that cannot be one."""
+
+    code = "authentication.refused"
+
+
+class AuthenticationVehicleTakenError(ConflictError):
+    """The vehicle lives by other credentials; end those first."""
+
+    code = "authentication.vehicle_taken"
+
+
+class AuthenticationExistsError(ConflictError):
+    code = "authentication.exists"
+
+
+class TooManyAuthenticationsError(RateLimitedError):
+    code = "authentication.too_many"
+
+
 class AttributeNameRefusedError(RefusedError):
     code = "attribute.name_refused"
 
@@ -209,3 +245,7 @@ class AuthorityMissingError(ConflictError):
 
 class AuthorityInUseError(ConflictError):
     code = "fleet_authority.in_use"
+
+
+class DdiSettingsRefusedError(RefusedError):
+    code = "ddi_settings.refused"

@@ -42,3 +42,31 @@ class GatewayToken(models.Model):
 
     def __str__(self) -> str:
         return f"gateway token {self.name} of {self.tenant}"
+
+
+class DdiSettings(models.Model):
+    """How a tenant's vehicles that speak hawkBit's DDI are read; without a row, the defaults hold."""
+
+    tenant = models.OneToOneField("tenants.Tenant", models.CASCADE, related_name="ddi_settings")
+    # The hardware id of a vehicle that registers itself, until it says otherwise.
+    default_hardware_id = models.CharField(max_length=64, default="unknown")
+    # The reported attribute (configData) that tells a vehicle's hardware id; empty: none does.
+    hardware_attribute = models.CharField(max_length=REPORTED_NAME_LENGTH, blank=True)
+    # The one that tells the version that it runs: evidence beside its word. Empty: its word is all there is.
+    version_attribute = models.CharField(max_length=REPORTED_NAME_LENGTH, blank=True)
+    # Which `part` a package for a hardware id is called, by hardware id; "os" where none is named.
+    chunk_parts = models.JSONField(default=dict, blank=True)
+    # Who may vouch for a vehicle by headers of a trusted proxy: names of authorities, or issuer hashes. None: nobody.
+    authorities = models.JSONField(default=list, blank=True)
+
+    class Meta:
+        app_label = "fleet"
+        verbose_name_plural = "DDI settings"
+        constraints = [
+            models.CheckConstraint(
+                name="ddi_settings_have_default_hardware", condition=~models.Q(default_hardware_id="")
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"DDI settings of {self.tenant}"

@@ -2,13 +2,15 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import Max, Q, QuerySet
+from django.db.models import Exists, Max, OuterRef, Q, QuerySet
 
 from otaserver.fleet import filters
+from otaserver.fleet.authentication_models import AuthenticationSet
 from otaserver.fleet.errors import VehicleNotFoundError
 from otaserver.fleet.lifecycle_models import RetiredAuthority
 from otaserver.fleet.models import Credential, FleetAuthority, Group, Vehicle, VehicleQuerySet
-from otaserver.fleet.states import CredentialKind, GroupKind
+from otaserver.fleet.protocol_models import DdiSettings
+from otaserver.fleet.states import AuthenticationState, CredentialKind, GroupKind, Protocol
 from otaserver.tenants.models import Tenant
 
 PREVIEW_SIZE = 20
@@ -31,6 +33,19 @@ def vehicle_by_id(tenant: Tenant, vehicle_id: str) -> Vehicle:
     if vehicle is None:
         raise VehicleNotFoundError(f"There is no vehicle {vehicle_id[:100]!r}.", vehicle_id=vehicle_id[:100])
     return vehicle
+
+
+def vehicle_of_protocol(tenant: Tenant, vehicle_id: str, protocol: Protocol) -> Vehicle:
+    """Return the tenant's enrolled vehicle of that id which speaks this protocol, or raise VehicleNotFoundError."""
+    vehicle = vehicle_by_id(tenant, vehicle_id)
+    if vehicle.enrolled_at is None or vehicle.protocol != protocol:
+        raise VehicleNotFoundError(f"{vehicle} speaks no {protocol.label}.", vehicle_id=vehicle.vehicle_id)
+    return vehicle
+
+
+def ddi_settings(tenant: Tenant) -> DdiSettings:
+    """Return how the tenant's DDI vehicles are read: as it settled, or by default."""
+    return DdiSettings.objects.filter(tenant=tenant).first() or DdiSettings(tenant=tenant)
 
 
 def vehicles_matching(tenant: Tenant, filter: str) -> VehicleQuerySet:
@@ -108,3 +123,18 @@ def expiring_vehicles(tenant: Tenant, *, within: timedelta, at: datetime) -> Veh
     ends = Max("credentials__expires_at", filter=live)
     rows = Vehicle.objects.of(tenant).filter(enrolled_at__isnull=False).annotate(credentials_end_at=ends)
     return rows.filter(credentials_end_at__lt=at + within).order_by("credentials_end_at", "pk")
+
+
+def authentication_sets(tenant: Tenant) -> QuerySet[AuthenticationSet]:
+    """Return who asked, or may ask, to be let in as one of the tenant's devices.
+
+    `is_key_change` says that the vehicle of this identity has another key that is accepted.
+    """
+    accepted = AuthenticationSet.objects.filter(
+        tenant=OuterRef("tenant"),
+        state=AuthenticationState.ACCEPTED,
+        vehicle__vehicle_id=OuterRef("claimed_vehicle_id"),
+    )
+    others = Exists(accepted.exclude(key_sha256=OuterRef("key_sha256")))
+    rows = AuthenticationSet.objects.filter(tenant=tenant).select_related("tenant", "vehicle")
+    return rows.annotate(is_key_change=others)

@@ -85,6 +85,11 @@ def check_vehicle_id(vehicle_id: str) -> None:
         )
 
 
+def is_ecu_word(word: str) -> bool:
+    """Return whether `word` can be an ECU's serial or hardware id."""
+    return _ECU_WORD.match(word) is not None
+
+
 def check_ecus(ecus: Sequence[EcuDeclaration]) -> None:
     """Raise EcusRefusedError unless these can be the ECUs of one vehicle; their keys are not looked at."""
     if not 1 <= len(ecus) <= MAX_ECUS:

@@ -1,3 +1,5 @@
+from collections.abc import Mapping
+
 from django.db.models import TextChoices
 
 
@@ -5,6 +7,7 @@ class CredentialKind(TextChoices):
     TOKEN = "token"  # a bearer token, stored as its SHA-256
     PRE_SHARED = "pre_shared"  # a token chosen for the vehicle before it first called, stored as a salted SHA-256
     CERTIFICATE = "certificate"  # a client certificate of the tenant's fleet CA, known by its serial number
+    SESSION = "session"  # a short token for a signed request of a device whose key was accepted, stored as its SHA-256
 
 
 class AttributeType(TextChoices):
@@ -24,8 +27,26 @@ class Protocol(TextChoices):
 
     UPTANE = "uptane"  # the reference client
     AKTUALIZR = "aktualizr"
-    DDI = "ddi"  # hawkBit's
+    DDI = "ddi", "DDI"  # hawkBit's
     MENDER = "mender"
+
+
+class AuthenticationState(TextChoices):
+    """What was decided of an identity that came, or will come, with a key."""
+
+    PENDING = "pending"  # it has asked; an operator decides
+    PREAUTHORISED = "preauthorised"  # expected: accepted when it asks
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+
+
+AUTHENTICATION_TRANSITIONS: Mapping[str, frozenset[str]] = {
+    AuthenticationState.PENDING: frozenset({AuthenticationState.ACCEPTED, AuthenticationState.REJECTED}),
+    AuthenticationState.PREAUTHORISED: frozenset({AuthenticationState.ACCEPTED, AuthenticationState.REJECTED}),
+    AuthenticationState.ACCEPTED: frozenset({AuthenticationState.REJECTED}),
+    # People change their minds.
+    AuthenticationState.REJECTED: frozenset({AuthenticationState.ACCEPTED}),
+}
 
 
 class InventoryMode(TextChoices):

@@ -8,3 +8,9 @@ from otaserver.fleet import operations
 def expire_claims() -> None:
     """Tick, from beat. Delete claim codes and wrong tries that no longer count; repeating finds nothing."""
     operations.expire_claims(at=clock.now())
+
+
+@shared_task(ignore_result=True)
+def forget_wishes() -> None:
+    """Tick, from beat. Delete wishes to be let in that were not repeated; repeating finds nothing."""
+    operations.forget_wishes(at=clock.now())

@@ -5,6 +5,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from otaserver.operator_api.views import (
     campaigns,
+    devices,
     fleet,
     incidents,
     lifecycle,
@@ -65,6 +66,12 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("provisioning-credentials/<int:pk>/revoke", provisioning.ProvisioningCredentialEnd.as_view()),
     path("vehicles/<str:vehicle_id>/provisioning", provisioning.VehicleProvisioning.as_view()),
     path("claim-codes", fleet.ClaimCodeList.as_view()),
+    path("devices", devices.DeviceList.as_view()),
+    path("devices/<int:pk>", devices.DeviceDetail.as_view()),
+    path("devices/<int:pk>/accept", devices.DeviceAccept.as_view()),
+    path("devices/<int:pk>/reject", devices.DeviceReject.as_view()),
+    path("tenant-tokens", devices.TenantTokenList.as_view()),
+    path("tenant-tokens/<int:pk>/revoke", devices.TenantTokenRevoke.as_view()),
     path("campaigns", campaigns.CampaignList.as_view()),
     path("campaigns/suggest", campaigns.CampaignSuggestion.as_view()),
     path("campaigns/<int:pk>", campaigns.CampaignDetail.as_view()),

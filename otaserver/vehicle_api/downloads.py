@@ -28,7 +28,7 @@ def download(request: HttpRequest, *, sha256: str, at: datetime) -> HttpResponse
     expires, signature = request.GET.get("expires", ""), request.GET.get("signature", "")
     if not signed_urls.verify(sha256, expires=expires, signature=signature, secret=settings.URL_SECRET, at=at):
         raise DownloadForbiddenError("The address is not signed by this server, or has expired.")
-    elsewhere = _storage_url(sha256)
+    elsewhere = storage_url(sha256)
     if elsewhere is not None:
         return HttpResponseRedirect(elsewhere, headers={"Cache-Control": "no-store"})
     try:
@@ -76,7 +76,7 @@ def _handed_over(sha256: str) -> HttpResponseBase:
     return response
 
 
-def _storage_url(sha256: str) -> str | None:
+def storage_url(sha256: str) -> str | None:
     """Return where the storage itself serves the file, if it is one that does: local disks do not."""
     path = blobs.blob_path(sha256)
     try:
@@ -104,7 +104,7 @@ def _content(request: HttpRequest, file: IO[bytes], wanted: slice | None, length
         file.close()
         response = HttpResponse()
     else:
-        response = StreamingHttpResponse(_blocks(file, part))
+        response = StreamingHttpResponse(blocks(file, part))
     response["Content-Length"] = str(part.stop - part.start)
     if wanted is not None:
         response.status_code = 206
@@ -125,7 +125,8 @@ def _etag(sha256: str) -> str:
     return f'"{sha256}"'
 
 
-def _blocks(file: IO[bytes], part: slice) -> Iterator[bytes]:
+def blocks(file: IO[bytes], part: slice) -> Iterator[bytes]:
+    """Yield a part of the file, and close it."""
     with file:
         file.seek(part.start)
         left = part.stop - part.start

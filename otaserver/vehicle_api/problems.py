@@ -27,10 +27,15 @@ from otaserver.vehicle_api.errors import (
 
 logger = logging.getLogger(__name__)
 View = Callable[..., HttpResponseBase]
+Refusal = Callable[[OtaError], HttpResponse]
 
 
-def endpoint(*methods: str) -> Callable[[View], View]:
-    """Make a vehicle-facing view: these methods only, `at` read once, every refusal and failure a problem."""
+def endpoint(*methods: str, refusal: Refusal | None = None) -> Callable[[View], View]:
+    """Make a vehicle-facing view: these methods only, `at` read once, every refusal and failure a problem.
+
+    `refusal` makes answers in the form of another protocol out of them.
+    """
+    answer_refusal = refusal or problem
 
     def wrap(view: View) -> View:
         @functools.wraps(view)
@@ -39,11 +44,11 @@ def endpoint(*methods: str) -> Callable[[View], View]:
                 if request.method not in methods:
                     raise MethodError(f"{request.method} is not {' or '.join(methods)}.", allow=list(methods))
                 return view(request, at=clock.now(), **arguments)
-            except OtaError as refusal:
-                return problem(refusal)
+            except OtaError as refused:
+                return answer_refusal(refused)
             # The last edge: whatever escapes here would reach a vehicle as a page of HTML, or as a traceback.
             except Exception as error:
-                return problem(_understood(error, request))
+                return answer_refusal(_understood(error, request))
 
         return csrf_exempt(answer)
 

@@ -30,6 +30,7 @@ from otaserver.campaigns.states import (
     WaveState,
 )
 from otaserver.director.models import Direction, Manifest
+from otaserver.fleet.authentication_models import AuthenticationSet
 from otaserver.tenants.models import Member, User
 from otaserver.tenants.states import Role
 from tests.factories import NOON, make_group, make_package, make_release, make_tenant, make_vehicle
@@ -66,6 +67,14 @@ def make_campaign(tenant, *, name="autumn rollout", vehicles=4, state=CampaignSt
     )
     Blackout.objects.create(
         tenant=tenant, name=f"{name} freeze", reason="Holidays.", starts_at=NOON, created_by="factory", created_at=NOON
+    )
+    AuthenticationSet.objects.create(
+        tenant=tenant,
+        identity={"vin": cars[0].vehicle_id},
+        identity_sha256=cars[0].vehicle_id,
+        key_sha256="0" * 64,
+        claimed_vehicle_id=cars[0].vehicle_id,
+        created_at=NOON,
     )
     first = Wave.objects.create(campaign=campaign, number=1, percent=25, state=WaveState.OPEN, opened_at=NOON)
     second = Wave.objects.create(campaign=campaign, number=2, percent=100)

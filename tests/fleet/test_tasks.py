@@ -6,6 +6,7 @@ from django.core.management import CommandError, call_command
 
 from otaserver import clock
 from otaserver.fleet import operations, rules, tasks
+from otaserver.fleet.authentication_models import AuthenticationSet
 from otaserver.fleet.models import ClaimCode
 from tests.factories import NOON, make_tenant
 
@@ -44,3 +45,26 @@ def test_the_command_refuses_with_a_sentence_and_makes_no_code(tenant, vehicle_i
         call_command("create_claim", tenant, vehicle_id)
 
     assert not ClaimCode.objects.exists()
+
+
+def test_the_tick_forgets_wishes_that_nobody_repeated_and_no_decision():
+    tenant = make_tenant()
+    long_ago = NOON - timedelta(days=30)
+    for number, (state, requested_at) in enumerate(
+        [("pending", long_ago), ("pending", NOON), ("rejected", long_ago), ("preauthorised", None)]
+    ):
+        AuthenticationSet.objects.create(
+            tenant=tenant,
+            identity={"vin": "a"},
+            identity_sha256="a",
+            key_sha256=str(number),
+            state=state,
+            created_at=long_ago,
+            requested_at=requested_at,
+        )
+
+    with clock.using(lambda: NOON):
+        tasks.forget_wishes()
+        tasks.forget_wishes()
+
+    assert sorted(AuthenticationSet.objects.values_list("key_sha256", flat=True)) == ["1", "2", "3"]

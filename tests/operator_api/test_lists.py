@@ -5,6 +5,7 @@ from django.test.utils import CaptureQueriesContext
 from otaserver.campaigns.models import Assignment, Attempt, Campaign, Decision, SoftwareChange, Wave, WorkshopCase
 from otaserver.campaigns.states import AssignmentState
 from otaserver.fleet import operations as fleet
+from otaserver.fleet.authentication_models import AuthenticationSet, TenantToken
 from tests.factories import NOON, make_group, make_package, make_release, make_vehicle
 
 
@@ -58,6 +59,18 @@ class Fleet:
             policy="flag",
             campaign=self.campaign,
         )
+        AuthenticationSet.objects.create(
+            tenant=self.tenant,
+            identity={"vin": "VIN1"},
+            identity_sha256="a",
+            key_sha256=str(self.count),
+            claimed_vehicle_id="VIN1",
+            state="pending",
+            created_at=NOON,
+        )
+        TenantToken.objects.create(
+            tenant=self.tenant, name=f"token {self.count}", sha256=str(self.count), created_at=NOON
+        )
         Attempt.objects.create(assignment=assignment, vehicle=vehicle, number=1, opened_at=NOON)
         Decision.objects.create(
             campaign=self.campaign, wave=self.wave, at=NOON, kind="wave.opened", actor="engine", sentence="Opened."
@@ -77,6 +90,8 @@ LISTS = [
     "/campaigns/{campaign}/waves",
     "/campaigns/{campaign}/assignments",
     "/campaigns/{campaign}/decisions",
+    "/devices?state=pending&vehicle=VIN1",
+    "/tenant-tokens",
     "/workshop-cases?open=true",
     "/software-changes?policy=flag",
     "/audit",

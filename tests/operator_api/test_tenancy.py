@@ -4,6 +4,7 @@ import pytest
 
 from otaserver.audit.models import Entry
 from otaserver.campaigns.models import Assignment, Blackout, Campaign, SoftwareChange, Wave, WorkshopCase
+from otaserver.fleet.authentication_models import AuthenticationSet, TenantToken
 from otaserver.fleet.models import Group
 from tests.factories import NOON, make_group, make_package, make_release, make_vehicle
 
@@ -25,8 +26,14 @@ def foreign(tenant):
     )
     case = WorkshopCase.objects.create(vehicle=vehicle, code="silent", reason="Silent.", opened_at=NOON)
     SoftwareChange.objects.create(vehicle=vehicle, ecu_serial="a", to_target="b", to_sha256="c", at=NOON, cause="first")
+    device = AuthenticationSet.objects.create(
+        tenant=tenant, identity={"vin": "VIN1"}, identity_sha256="a", key_sha256="b", created_at=NOON
+    )
+    token = TenantToken.objects.create(tenant=tenant, name="a", sha256="b", created_at=NOON)
     return {
         "case": case.pk,
+        "device": device.pk,
+        "token": token.pk,
         "package": package.pk,
         "release": release.pk,
         "group": group.pk,
@@ -50,6 +57,10 @@ REQUESTS = [
     ("GET", "/vehicles/VIN1/explanation", None),
     ("POST", "/vehicles/VIN1/test-bench", REASON),
     ("POST", "/vehicles/VIN1/order", REASON | {"release": "{release}"}),
+    ("GET", "/devices/{device}", None),
+    ("POST", "/devices/{device}/accept", {}),
+    ("POST", "/devices/{device}/reject", REASON),
+    ("POST", "/tenant-tokens/{token}/revoke", {}),
     ("POST", "/campaigns/{campaign}/forecast", {}),
     ("POST", "/campaigns/suggest", {"release": "{release}", "group": "{group}", "failure_budget": 1}),
     ("POST", "/campaigns/{campaign}/close", REASON),
@@ -119,7 +130,7 @@ def test_another_tenants_object_is_not_found_and_untouched(stranger, foreign, me
     "path",
     [
         *("/packages", "/releases", "/vehicles", "/groups", "/campaigns", "/audit", "/blackouts"),
-        *("/workshop-cases", "/software-changes"),
+        *("/workshop-cases", "/software-changes", "/devices", "/tenant-tokens"),
     ],
 )
 def test_lists_hold_only_ones_own(stranger, foreign, path):

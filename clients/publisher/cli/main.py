@@ -7,6 +7,7 @@ import typer
 from clients.publisher.cli import (
     campaigns,
     credentials,
+    devices,
     forecasts,
     groups,
     keys,
@@ -46,6 +47,7 @@ vehicles.app.add_typer(credentials.app)
 app.add_typer(vehicles.app, name="vehicle")
 app.add_typer(credentials.authority_app, name="authority")
 app.add_typer(credentials.attribute_app, name="attribute")
+app.add_typer(devices.app, name="device")
 app.add_typer(workshop.app, name="workshop")
 
 

@@ -1,3 +1,4 @@
+from otaserver.campaigns.operations.asserted_versions import record_version
 from otaserver.campaigns.operations.assertions import record_assertion, record_installed_release
 from otaserver.campaigns.operations.assignments import lapse_due
 from otaserver.campaigns.operations.blackouts import declare_blackout, lift_blackout
@@ -11,11 +12,20 @@ from otaserver.campaigns.operations.campaigns import (
     submit_campaign,
 )
 from otaserver.campaigns.operations.changes import change_campaign, plan_of
+from otaserver.campaigns.operations.claimed_software import record_claimed_artifact
+from otaserver.campaigns.operations.confirmations import (
+    confirm_order,
+    give_standing_consent,
+    order_to_carry_out,
+    take_back_standing_consent,
+)
 from otaserver.campaigns.operations.consents import ConsentAnswer, record_consent, record_consent_on_behalf
+from otaserver.campaigns.operations.deliveries import record_delivered
 from otaserver.campaigns.operations.direct import order_now
 from otaserver.campaigns.operations.engine import advance_campaign
 from otaserver.campaigns.operations.evidence import EvidenceReport, record_evidence
 from otaserver.campaigns.operations.forecasts import Forecast, forecast_campaign
+from otaserver.campaigns.operations.gated_reports import report_failure, report_progress
 from otaserver.campaigns.operations.health import record_health, wanted_of
 from otaserver.campaigns.operations.joining import close_campaign
 from otaserver.campaigns.operations.lifecycle import Decommission, Sale, decommission_vehicle, record_sale
@@ -33,6 +43,7 @@ from otaserver.campaigns.operations.stops import (
 )
 from otaserver.campaigns.operations.suggestions import SuggestedPlan, suggest_waves
 from otaserver.campaigns.operations.waves import decide_wave
+from otaserver.campaigns.operations.words import record_word
 from otaserver.campaigns.operations.workshop import close_case, open_exhausted_cases, open_failed_cases
 from otaserver.campaigns.operations.zones import set_time_zone
 
@@ -52,6 +63,7 @@ __all__ = [
     "change_campaign",
     "close_campaign",
     "close_case",
+    "confirm_order",
     "confirm_withdrawal",
     "create_campaign",
     "create_rollback",
@@ -59,23 +71,31 @@ __all__ = [
     "declare_blackout",
     "decommission_vehicle",
     "forecast_campaign",
+    "give_standing_consent",
     "lapse_due",
     "lift_blackout",
     "open_exhausted_cases",
     "open_failed_cases",
     "order_now",
+    "order_to_carry_out",
     "pause_campaign",
     "plan_of",
     "record_assertion",
+    "record_claimed_artifact",
     "record_consent",
     "record_consent_on_behalf",
+    "record_delivered",
     "record_evidence",
     "record_health",
     "record_installed_release",
     "record_log",
     "record_report",
     "record_sale",
+    "record_version",
+    "record_word",
     "reject_campaign",
+    "report_failure",
+    "report_progress",
     "resume_campaign",
     "resume_tenant",
     "schedule_campaign",
@@ -86,5 +106,6 @@ __all__ = [
     "submit_campaign",
     "suggest_waves",
     "sweep",
+    "take_back_standing_consent",
     "wanted_of",
 ]

@@ -1,8 +1,10 @@
 from otaserver.campaigns.queries.approvals import ApprovalView, approval_view, required_approvals
+from otaserver.campaigns.queries.artifacts import artifact_of
 from otaserver.campaigns.queries.bundles import ReleaseView, VehicleView, release_view, vehicle_views
 from otaserver.campaigns.queries.counts import Progress, decisions, failures_by_code, progress, wave_counts
 from otaserver.campaigns.queries.explanations import explain, explain_all
 from otaserver.campaigns.queries.gates import GateView, StratumView, gate_tests, gate_view
+from otaserver.campaigns.queries.install_gates import InstallGate, gate_of_attempt, install_gate
 from otaserver.campaigns.queries.orders import build_order, order_for
 from otaserver.campaigns.queries.reasons import measurements
 from otaserver.campaigns.queries.replays import Replay, Replayed, replay
@@ -13,14 +15,20 @@ from otaserver.campaigns.queries.vehicle_orders import (
     VehicleOrder,
     current_order,
     last_success,
+    messages_of,
     order_numbered,
+    order_with_id,
+    standing_consent,
 )
+from otaserver.campaigns.rules.delivery import Delivery
 
 __all__ = [
     "Answer",
     "ApprovalView",
     "ComparisonView",
+    "Delivery",
     "GateView",
+    "InstallGate",
     "PackageForEcus",
     "Progress",
     "ReleaseView",
@@ -32,6 +40,7 @@ __all__ = [
     "VehicleOrder",
     "VehicleView",
     "approval_view",
+    "artifact_of",
     "build_order",
     "current_order",
     "decisions",
@@ -39,17 +48,22 @@ __all__ = [
     "explain_all",
     "explain_vehicle",
     "failures_by_code",
+    "gate_of_attempt",
     "gate_tests",
     "gate_view",
+    "install_gate",
     "last_success",
     "measurements",
+    "messages_of",
     "order_for",
     "order_numbered",
+    "order_with_id",
     "progress",
     "release_view",
     "replay",
     "required_approvals",
     "signal_views",
+    "standing_consent",
     "vehicle_views",
     "wanted_of",
     "wave_counts",

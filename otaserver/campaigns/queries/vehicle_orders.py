@@ -10,11 +10,13 @@ from django.db.models import QuerySet
 from firmware_store.models import Package
 from firmware_store.states import PackageState
 from otaserver.campaigns.errors import AttemptNotFoundError
-from otaserver.campaigns.models import Attempt, Campaign, ConsentRecord
+from otaserver.campaigns.models import Attempt, Campaign, ConsentRecord, Report
 from otaserver.campaigns.queries.orders import consent_terms, directed_windows
+from otaserver.campaigns.records import StandingConsent
 from otaserver.campaigns.rules import capabilities, delivery
+from otaserver.campaigns.rules.reports import BY_SERVER
 from otaserver.campaigns.rules.windows import Interval, Listing
-from otaserver.campaigns.states import ACTIVE_STATES, AssignmentState, ConsentDecision, ReportOutcome
+from otaserver.campaigns.states import ACTIVE_STATES, AssignmentState, ConsentDecision, ReportOutcome, ReportPhase
 from otaserver.fleet.models import Vehicle
 
 
@@ -33,6 +35,7 @@ class PackageForEcus:
     sha256: str
     sha1: str
     md5: str
+    published_at: datetime
     ecus: Sequence[tuple[str, str]]  # serial and hardware id
 
 
@@ -41,8 +44,10 @@ class VehicleOrder:
     """One attempt as its vehicle sees it.
 
     `delivery` says whether it may be downloaded and installed now. `is_open`: it stands at the vehicle, or is being
-    taken back from it (`delivery` is WITHDRAW then); `is_latest`: no other has gone to the vehicle since.
-    `not_before` is when it may be installed, where that lies in the future. `is_urgent`: nobody is asked whether.
+    taken back from it (`delivery` is WITHDRAW then); `is_latest`: no other has gone to the vehicle since; `has_ended`:
+    the vehicle has said how it ended. `has_windows`: there are times at which it may be installed and others at which
+    it may not; `not_before` is when it may be installed, where that lies in the future.
+    `is_urgent`: nobody is asked whether.
     """
 
     attempt_id: UUID
@@ -53,7 +58,9 @@ class VehicleOrder:
     outcome: ReportOutcome
     is_open: bool
     is_latest: bool
+    has_ended: bool
     delivery: delivery.Delivery
+    has_windows: bool
     not_before: datetime | None
     is_urgent: bool
     packages: Sequence[PackageForEcus]
@@ -77,10 +84,40 @@ def order_numbered(vehicle: Vehicle, number: int, *, at: datetime) -> VehicleOrd
     return _described(found, at=at)
 
 
+def order_with_id(vehicle: Vehicle, attempt: UUID, *, at: datetime) -> VehicleOrder:
+    """Return what one of the vehicle's attempts ordered, by its id, and how it stands.
+
+    Raises:
+        AttemptNotFoundError: the vehicle has no such attempt.
+    """
+    found = _attempts(vehicle).filter(pk=attempt).first()
+    if found is None:
+        raise AttemptNotFoundError(f"Vehicle {vehicle} has no attempt {attempt}.", attempt=str(attempt))
+    return _described(found, at=at)
+
+
 def last_success(vehicle: Vehicle) -> int | None:
     """Return the number of the last attempt that ended well, or None."""
     good = Attempt.objects.filter(vehicle=vehicle, outcome=ReportOutcome.SUCCESS, closed_at__isnull=False)
     return good.order_by("-number").values_list("number", flat=True).first()
+
+
+def messages_of(vehicle: Vehicle, number: int, *, limit: int) -> list[str]:
+    """Return what the vehicle said of one of its attempts, line by line, newest first."""
+    said = Report.objects.filter(attempt__vehicle=vehicle, attempt__number=number).exclude(message="")
+    said = said.exclude(message__startswith=BY_SERVER)
+    # Each report has one line at least.
+    texts = said.order_by("-received_at", "-pk").values_list("message", flat=True)[:limit]
+    return [line for text in texts for line in reversed(text.split("\n")) if line][:limit]
+
+
+def standing_consent(vehicle: Vehicle) -> StandingConsent | None:
+    """Return the vehicle's agreement to every order to come, or None: it is asked each time."""
+    return StandingConsent.objects.filter(vehicle=vehicle).first()
+
+
+def _ends(attempt: Attempt) -> QuerySet[Report]:
+    return attempt.reports.filter(phase=ReportPhase.FINISHED).exclude(outcome=ReportOutcome.NONE)
 
 
 def _attempts(vehicle: Vehicle) -> QuerySet[Attempt]:
@@ -114,7 +151,9 @@ def _described(attempt: Attempt, *, at: datetime) -> VehicleOrder:
         outcome=ReportOutcome(attempt.outcome),
         is_open=is_open,
         is_latest=attempt.number == vehicle.last_attempt_number,
+        has_ended=_ends(attempt).exists(),
         delivery=delivery.delivery(facts),
+        has_windows=listed is not None,
         not_before=_next_opening(listed, at),
         is_urgent=not consent_terms(campaign).is_asked or has_deadline_passed,
         packages=[_for_ecus(package, ecus) for package, ecus in packages],
@@ -143,6 +182,7 @@ def _for_ecus(package: Package, ecus: Sequence[tuple[str, str]]) -> PackageForEc
         sha256=package.sha256,
         sha1=package.sha1,
         md5=package.md5,
+        published_at=package.published_at or package.created_at,
         ecus=ecus,
     )
 

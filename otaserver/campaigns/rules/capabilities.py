@@ -35,13 +35,18 @@ CAPABILITIES: Mapping[str, Capability] = {
     # Of its clients some hold (HOLDING_CLIENTS) and the others, like SWUpdate, take what is not to be installed yet for
     # installed. Preconditions are judged by their attributes. Consent is its `confirmationBase`.
     Protocol.DDI: Capability(Evidence.ASSERTED, can_hold=False, can_abort=True, echoes_preconditions=False),
+    # Those that read update control maps hold (HOLDING_CLIENTS). Preconditions are judged by their inventory.
     Protocol.MENDER: Capability(
-        Evidence.ASSERTED, can_hold=True, can_abort=True, echoes_preconditions=True, max_packages=1
+        Evidence.ASSERTED, can_hold=False, can_abort=True, echoes_preconditions=False, max_packages=1
     ),
 }
 
 # Clients that download an order and install it when they may, by what they call themselves: {protocol: beginnings}.
-HOLDING_CLIENTS: Mapping[str, tuple[str, ...]] = {Protocol.DDI: ("rauc-hawkbit-c-agent/",)}
+HOLDING_CLIENTS: Mapping[str, tuple[str, ...]] = {
+    Protocol.DDI: ("rauc-hawkbit-c-agent/",),
+    # As `vehicle_api.mender` notes of them: they say so with every request for work.
+    Protocol.MENDER: ("update-control-map",),
+}
 
 
 def can_hold(protocol: str, client: str) -> bool:

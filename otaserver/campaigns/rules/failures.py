@@ -18,6 +18,7 @@ WITHDRAWN = "withdrawn"
 SILENT = "silent"
 UNPROVED = "unproved"
 NOT_SWITCHED = "not_switched"
+REVERT_FAILED = "revert_failed"
 ORDER_LOST = "order_lost"
 OUTRANKED = "outranked"
 OVERTAKEN = "overtaken"
@@ -123,7 +124,7 @@ _FAILURES = [
         _C.SOFTWARE,
         _S.VEHICLE,
         (
-            "revert_failed",
+            REVERT_FAILED,
             "Neither the new software runs nor the old one.",
             "Send somebody with the tools to flash it.",
         ),

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from otaserver.campaigns.rules.failures import HEALTH_FAILED, PASSING_CODES, REFUSAL_CODES, SHED_CODES, WITHDRAWN
 from otaserver.campaigns.states import STOPPABLE_STATES, AssignmentState, ReportOutcome, ReportPhase
 
+# How a message begins that the server wrote in a vehicle's stead.
+BY_SERVER = "Update Server: "
 # The server gave up on these, yet the vehicle may carry the order out.
 _GIVEN_UP = frozenset({AssignmentState.WAITING, AssignmentState.WITHDRAWN, AssignmentState.LAPSED})
 _BEFORE_INSTALL = STOPPABLE_STATES | {AssignmentState.WITHDRAWING}

@@ -1,5 +1,6 @@
 from otaserver.console.admin.blackouts import BlackoutAdmin
 from otaserver.console.admin.campaigns import AssignmentAdmin, CampaignAdmin
+from otaserver.console.admin.devices import AuthenticationSetAdmin
 from otaserver.console.admin.incidents import SoftwareChangeAdmin, WorkshopCaseAdmin
 from otaserver.console.admin.records import EntryAdmin
 from otaserver.console.admin.software import PackageAdmin, ReleaseAdmin
@@ -7,6 +8,7 @@ from otaserver.console.admin.vehicles import VehicleAdmin
 
 __all__ = [
     "AssignmentAdmin",
+    "AuthenticationSetAdmin",
     "BlackoutAdmin",
     "CampaignAdmin",
     "EntryAdmin",

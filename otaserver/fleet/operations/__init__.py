@@ -1,10 +1,18 @@
 """What can be done with vehicles, their credentials, attributes and groups."""
 
+from otaserver.fleet.operations.admissions import (
+    ExpectedDevice,
+    accept_authentication,
+    preauthorise,
+    reject_authentication,
+)
 from otaserver.fleet.operations.attributes import declare_attribute, set_attributes, set_fleet_attributes
+from otaserver.fleet.operations.authentication import AuthenticationRequest, authenticate, forget_wishes
 from otaserver.fleet.operations.authority import create_fleet_authority
 from otaserver.fleet.operations.authority_rotation import end_retired_authority, rotate_fleet_authority
 from otaserver.fleet.operations.claims import create_claim_code, create_claim_codes, expire_claims
 from otaserver.fleet.operations.configurations import refresh_configuration, refresh_configurations
+from otaserver.fleet.operations.ddi import change_ddi_settings, record_config_data, register_controller
 from otaserver.fleet.operations.ecu_swaps import announce_ecu_swap, declare_ecus
 from otaserver.fleet.operations.endings import (
     Ended,
@@ -21,6 +29,7 @@ from otaserver.fleet.operations.groups import (
     make_block_list,
     remove_from_group,
 )
+from otaserver.fleet.operations.hardware import declare_hardware
 from otaserver.fleet.operations.identity import (
     Enrolment,
     identify_certificate,
@@ -40,6 +49,7 @@ from otaserver.fleet.operations.provisioning import (
     provision,
     revoke_provisioning_credential,
 )
+from otaserver.fleet.operations.sessions import identify_session
 from otaserver.fleet.operations.shared_tokens import (
     check_gateway_token,
     create_gateway_token,
@@ -47,6 +57,7 @@ from otaserver.fleet.operations.shared_tokens import (
     identify_pre_shared,
     revoke_gateway_token,
 )
+from otaserver.fleet.operations.tenant_tokens import issue_tenant_token, revoke_tenant_token, tenant_of_token
 from otaserver.fleet.operations.vehicles import (
     block_vehicle,
     create_vehicles,
@@ -61,18 +72,23 @@ from otaserver.fleet.rules import EcuDeclaration, EnrolmentRequest
 from otaserver.fleet.states import InventoryMode
 
 __all__ = [
+    "AuthenticationRequest",
     "EcuDeclaration",
     "Ended",
     "Enrolment",
     "EnrolmentRequest",
+    "ExpectedDevice",
     "InventoryMode",
     "IssuedProvisioning",
     "KeylessEcu",
     "ProvisionedVehicle",
     "Registration",
+    "accept_authentication",
     "add_to_group",
     "announce_ecu_swap",
+    "authenticate",
     "block_vehicle",
+    "change_ddi_settings",
     "check_gateway_token",
     "create_claim_code",
     "create_claim_codes",
@@ -82,41 +98,51 @@ __all__ = [
     "create_vehicles",
     "declare_attribute",
     "declare_ecus",
+    "declare_hardware",
     "declare_vehicle",
     "end_ownership",
     "end_retired_authority",
     "enrol",
     "expire_claims",
+    "forget_wishes",
     "give_token",
     "identify_certificate",
     "identify_pre_shared",
     "identify_provisioner",
+    "identify_session",
     "identify_to_renew",
     "identify_token",
     "issue_provisioning_credential",
+    "issue_tenant_token",
     "lift_block_list",
     "make_block_list",
     "mark_decommissioned",
     "mark_personal",
     "mark_test_bench",
     "permit_provisioning",
+    "preauthorise",
     "provision",
     "recommission_vehicle",
     "record_client",
+    "record_config_data",
     "record_contact",
     "record_inventory",
     "refresh_configuration",
     "refresh_configurations",
-    "register_ecus",
     "refuse_decommissioned",
+    "register_controller",
+    "register_ecus",
+    "reject_authentication",
     "remove_from_group",
     "renew",
     "revoke_credentials",
     "revoke_gateway_token",
     "revoke_provisioning_credential",
+    "revoke_tenant_token",
     "rotate_fleet_authority",
     "set_attributes",
     "set_fleet_attributes",
     "set_time_zone",
+    "tenant_of_token",
     "unblock_vehicle",
 ]

@@ -30,7 +30,8 @@ def declare_vehicle(
 ) -> Vehicle:
     """Make known a vehicle without keys, or change which ECUs it has; repeating changes nothing.
 
-    It counts as enrolled from now on. An ECU that keeps its serial and hardware id keeps what it is said to run.
+    It counts as enrolled from now on, and with other ECUs as enrolled again: an order that stands is taken back, and
+    the vehicle judged anew. An ECU that keeps its serial and hardware id keeps what it is said to run.
 
     Raises:
         VehicleIdRefusedError, EcusRefusedError: a malformed part.
@@ -50,11 +51,13 @@ def declare_vehicle(
         raise VehicleOtherProtocolError(
             f"{vehicle} speaks {vehicle.get_protocol_display()}, not {protocol.label}.", vehicle_id=vehicle_id
         )
+    is_new = vehicle.enrolled_at is None
     if not _has(vehicle, ecus):
+        is_new = True
         _refuse_taken(vehicle, ecus)
         _replace(vehicle, ecus)
         refresh_configuration(vehicle)
-    if vehicle.enrolled_at is None:
+    if is_new:
         changes = {"enrolled_at": at, "protocol": protocol, "is_manifest_wanted": True}
         Vehicle.objects.filter(pk=vehicle.pk).update(**changes)
         for field, value in changes.items():

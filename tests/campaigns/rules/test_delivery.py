@@ -59,7 +59,8 @@ def test_nothing_is_installed_while_stopped_taken_back_shut_or_not_agreed_to():
         (Protocol.DDI, "libcurl-agent/1.0", False),
         (Protocol.DDI, "", False),
         (Protocol.DDI, "rauc-hawkbit-c-agent/1.0", True),
-        (Protocol.MENDER, "mender", True),
+        (Protocol.MENDER, "update-control-map Go-http-client/1.1", True),
+        (Protocol.MENDER, "mender/4.0.4", False),
     ],
 )
 def test_who_waits_at_the_install_gate_is_known_by_protocol_and_client(protocol, client, holds):

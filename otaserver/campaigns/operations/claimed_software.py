@@ -1,0 +1,93 @@
+"""What a vehicle says that it runs, each time it asks for work: its word, compared each time."""
+
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.db.models import F, Q
+
+from firmware_store.models import Package
+from firmware_store.states import PackageState
+from otaserver.campaigns.models import Assignment, Attempt
+from otaserver.campaigns.operations import evidence, reports
+from otaserver.campaigns.rules import artifacts
+from otaserver.campaigns.rules.failures import REVERT_FAILED
+from otaserver.campaigns.states import AssignmentState, ReportOutcome, ReportPhase
+from otaserver.director import operations as director
+from otaserver.fleet.models import Ecu, Vehicle
+
+# What is said again and again is written down as said again so often.
+CONFIRMED_AGAIN_AFTER = timedelta(hours=1)
+MAX_NAME_LENGTH = 255
+
+
+@transaction.atomic
+def record_claimed_artifact(vehicle: Vehicle, artifact: str, *, is_broken: bool = False, at: datetime) -> None:
+    """Take a vehicle's word of which artifact runs on its one ECU, by name, and move what that moves.
+
+    `is_broken`: it says that it could not go back to what ran before, and does not know what it runs.
+
+    A standing order for just that has succeeded with it; a soak during which it says another has failed. Saying the
+    same again writes at most once an hour. A vehicle whose ECU is not known yet is not believed.
+    """
+    ecu = vehicle.ecus.order_by("-is_primary", "pk").first()
+    if ecu is None or not artifact:
+        return
+    ordered = _ordered(vehicle, ecu, artifact)
+    if ordered is None and _says(ecu) == artifact[:MAX_NAME_LENGTH]:
+        _confirm_again(vehicle, at=at)
+        return
+    package = ordered or _package(vehicle, ecu, artifact)
+    if package is not None:
+        director.assert_installed(vehicle, {ecu.serial: package}, at=at)
+    else:
+        director.assert_unknown(vehicle, ecu.serial, artifact[:MAX_NAME_LENGTH], at=at)
+    evidence.record_evidence(vehicle, proved=frozenset({ecu.serial}), report=None, at=at)
+    if is_broken:
+        _fail_for_good(vehicle, artifact, at=at)
+
+
+def _says(ecu: Ecu) -> str:
+    """Return the name of the artifact that the ECU was last said to run."""
+    if not ecu.installed_name:
+        return ecu.installed_target
+    return artifacts.artifact_name(ecu.installed_name, ecu.installed_version)
+
+
+def _ordered(vehicle: Vehicle, ecu: Ecu, artifact: str) -> Package | None:
+    """Return the package of the order that stands at the vehicle, if it is this artifact."""
+    attempt = Attempt.objects.filter(vehicle=vehicle, number=F("vehicle__last_attempt_number"), closed_at=None).first()
+    found = attempt and Package.objects.filter(pk=attempt.packages.get(ecu.serial)).first()
+    return found if found and artifacts.artifact_name(found.name, found.version) == artifact else None
+
+
+def _package(vehicle: Vehicle, ecu: Ecu, artifact: str) -> Package | None:
+    named = Q(pk=None)
+    for name, version in artifacts.possible_packages(artifact):
+        named |= Q(name=name, version=version)
+    rows = Package.objects.filter(named, tenant=vehicle.tenant_id).exclude(
+        state__in=[PackageState.UPLOADING, PackageState.VERIFYING, PackageState.REFUSED]
+    )
+    return next((one for one in rows.order_by("-pk") if ecu.hardware_id in one.hardware_ids), None)
+
+
+def _fail_for_good(vehicle: Vehicle, artifact: str, *, at: datetime) -> None:
+    """Let the last attempt have failed in a way that needs hands, also where it has failed or ended before."""
+    latest = Attempt.objects.filter(vehicle=vehicle, number=F("vehicle__last_attempt_number")).first()
+    if latest is None:
+        return
+    said = reports.VehicleReport(
+        latest.pk,
+        f"broken:{latest.number}",
+        ReportPhase.FINISHED,
+        ReportOutcome.FAILURE,
+        code=REVERT_FAILED,
+        message=f"It says that it runs {artifact}.",
+    )
+    reports.record_report(vehicle, said, can_prove=True, at=at)
+    failed = Assignment.objects.filter(pk=latest.assignment_id, state=AssignmentState.FAILED)
+    failed.update(code=said.code, message=said.message, settled_at=at)
+
+
+def _confirm_again(vehicle: Vehicle, *, at: datetime) -> None:
+    due = Q(confirmed_at=None) | Q(confirmed_at__lte=at - CONFIRMED_AGAIN_AFTER)
+    Vehicle.objects.filter(due, pk=vehicle.pk).update(confirmed_at=at)

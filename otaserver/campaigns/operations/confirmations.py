@@ -1,0 +1,70 @@
+"""Consent as a vehicle confirms or denies an order by its protocol, or all orders to come at once."""
+
+import hashlib
+from datetime import datetime
+from uuid import UUID
+
+from django.db import transaction
+
+from otaserver.campaigns.errors import StandingConsentGivenError
+from otaserver.campaigns.operations.consents import ConsentAnswer, record_consent
+from otaserver.campaigns.queries import VehicleOrder, current_order
+from otaserver.campaigns.records import StandingConsent
+from otaserver.campaigns.rules.delivery import Delivery
+from otaserver.campaigns.states import ConsentDecision
+from otaserver.fleet.models import Vehicle
+
+# These protocols carry no text that the owner was shown, and no language.
+_NO_TEXT = hashlib.sha256(b"").hexdigest()
+_LANGUAGE = "und"
+
+
+@transaction.atomic
+def confirm_order(vehicle: Vehicle, *, attempt: UUID | int, is_agreed: bool, by: str, at: datetime) -> None:
+    """Record that a vehicle confirms its order, or denies it; the last answer counts until it installs.
+
+    Raises:
+        AttemptNotFoundError: the vehicle has no such attempt.
+        TooManyConsentsError: as many answers are stored as the server keeps.
+    """
+    decision = ConsentDecision.YES if is_agreed else ConsentDecision.NO
+    record_consent(
+        vehicle,
+        ConsentAnswer(decision, by, _LANGUAGE, _NO_TEXT),
+        attempt=attempt,
+        record_id=f"{decision}:{at.isoformat()}",
+        device_time=None,
+        at=at,
+    )
+
+
+@transaction.atomic
+def give_standing_consent(vehicle: Vehicle, *, initiator: str = "", remark: str = "", at: datetime) -> None:
+    """Let a vehicle agree to its order and to every one to come.
+
+    Raises:
+        StandingConsentGivenError: it does already.
+    """
+    _, is_new = StandingConsent.objects.get_or_create(
+        vehicle=vehicle, defaults={"initiator": initiator[:64], "remark": remark[:255], "given_at": at}
+    )
+    if not is_new:
+        raise StandingConsentGivenError(f"{vehicle} agrees to every order already.")
+    order_to_carry_out(vehicle, at=at)
+
+
+def take_back_standing_consent(vehicle: Vehicle) -> None:
+    """Let a vehicle be asked again from the next order on. Taking back none changes nothing."""
+    StandingConsent.objects.filter(vehicle=vehicle).delete()
+
+
+def order_to_carry_out(vehicle: Vehicle, *, at: datetime) -> VehicleOrder | None:
+    """Return the vehicle's current order, having agreed to it first where its standing consent says so."""
+    order = current_order(vehicle, at=at)
+    if order is None or order.delivery != Delivery.ASK:
+        return order
+    standing = StandingConsent.objects.filter(vehicle=vehicle).first()
+    if standing is None:
+        return order
+    confirm_order(vehicle, attempt=order.number, is_agreed=True, by=standing.initiator or "auto-confirm", at=at)
+    return current_order(vehicle, at=at)

@@ -1,0 +1,35 @@
+"""What vehicles without manifests say of an order, taken as far as it can be."""
+
+from dataclasses import replace
+from datetime import datetime
+
+from django.db import transaction
+
+from otaserver.campaigns.operations import assertions, reports
+from otaserver.campaigns.queries import order_numbered
+from otaserver.campaigns.rules.delivery import Delivery
+from otaserver.campaigns.rules.failures import DOWNLOAD_FAILED
+from otaserver.campaigns.states import ReportOutcome, ReportPhase
+from otaserver.fleet import queries as fleet
+from otaserver.fleet.models import Vehicle
+
+
+@transaction.atomic
+def record_word(vehicle: Vehicle, report: reports.VehicleReport, *, at: datetime) -> None:
+    """Store what a vehicle says of an order (by its number), and take a success for what its tenant lets it be.
+
+    Where the tenant reads the version from an attribute, success alone moves nothing: the vehicle is asked for its
+    attributes, and the version in them decides. A failure while the order is being taken back, before the vehicle had
+    all of it, is of the server's own making: it was refused the rest.
+
+    Raises:
+        AttemptNotFoundError, TooManyReportsError: as in `record_report`.
+    """
+    if report.outcome == ReportOutcome.FAILURE:
+        order = order_numbered(vehicle, int(report.attempt), at=at)
+        if order.is_open and order.delivery == Delivery.WITHDRAW:
+            report = replace(report, code=DOWNLOAD_FAILED)
+    reports.record_report(vehicle, report, can_prove=True, at=at)
+    is_success = report.phase == ReportPhase.FINISHED and report.outcome == ReportOutcome.SUCCESS
+    if is_success and not fleet.ddi_settings(vehicle.tenant).version_attribute:
+        assertions.record_assertion(vehicle, attempt=report.attempt, at=at)

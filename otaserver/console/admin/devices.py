@@ -1,0 +1,39 @@
+from collections.abc import Sequence
+
+from django.contrib import admin
+from django.utils.safestring import SafeString
+
+from otaserver.console.admin.base import ReadOnlyAdmin
+from otaserver.console.site import site
+from otaserver.console.tables import Table, badge, lines
+from otaserver.fleet.authentication_models import AuthenticationSet
+
+
+@admin.register(AuthenticationSet, site=site)
+class AuthenticationSetAdmin(ReadOnlyAdmin):
+    list_display = ["__str__", "tenant", "condition", "key_begins", "requested_at", "address", "decided_by"]
+    list_select_related = ["tenant"]
+    list_filter = ["state"]
+    search_fields = ["claimed_vehicle_id"]
+    ordering = ["-pk"]
+    fields = [
+        ("claimed_vehicle_id", "condition", "vehicle"),
+        "key_sha256",
+        ("created_at", "requested_at", "address"),
+        ("decided_by", "decided_at"),
+        "reason",
+    ]
+
+    @admin.display(description="condition")
+    def condition(self, device: AuthenticationSet) -> SafeString:
+        return badge(device.state)
+
+    @admin.display(description="key begins")
+    def key_begins(self, device: AuthenticationSet) -> str:
+        return device.key_sha256[:16]
+
+    def tables(self, row: AuthenticationSet) -> Sequence[Table]:
+        said = [
+            [name, lines(value if isinstance(value, list) else [value])] for name, value in sorted(row.identity.items())
+        ]
+        return [Table("What it says of itself", ["name", "value"], said)]

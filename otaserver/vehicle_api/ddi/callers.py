@@ -1,0 +1,71 @@
+"""Who is calling: a target token, a gateway token, or a vehicle that a trusted proxy vouches for; the first that is
+good counts."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from django.http import HttpRequest
+
+from otaserver.fleet import operations as fleet
+from otaserver.fleet import queries
+from otaserver.fleet.errors import CredentialInvalidError, VehicleIdRefusedError
+from otaserver.fleet.models import Vehicle
+from otaserver.fleet.states import Protocol
+from otaserver.tenants.models import Tenant
+from otaserver.vehicle_api import identity
+
+MAX_CONTROLLER_ID = 256
+_TARGET, _GATEWAY = "TargetToken ", "GatewayToken "
+# hawkBit since 1.0, and before: the vehicle's name, and who vouches for it.
+_NAME_HEADERS = {"X-Controller-Id": "X-Authority", "X-Ssl-Client-Cn": "X-Ssl-Issuer-Hash"}
+_MAX_NUMBERED = 10
+
+
+def identify(
+    request: HttpRequest, tenant: str, controller: str, *, at: datetime, is_new_welcome: bool = False
+) -> Vehicle:
+    """Return the DDI vehicle that is calling.
+
+    `is_new_welcome`: where a gateway or a proxy vouches for a vehicle that nobody knows, it becomes known; and so does
+    one that was expected, with its own token.
+
+    Raises:
+        CredentialInvalidError, TenantNotFoundError: no credential, or none that is good here.
+        VehicleNotFoundError, VehicleOtherProtocolError: the tenant has no DDI vehicle of that id.
+        VehicleIdRefusedError: no vehicle can have that id.
+    """
+    owner = identity.find_tenant(tenant)
+    _authenticate(request, owner, controller, at=at)
+    if len(controller) > MAX_CONTROLLER_ID:
+        raise VehicleIdRefusedError(f"A controller id has at most {MAX_CONTROLLER_ID} characters.")
+    if is_new_welcome:
+        return fleet.register_controller(owner, controller, at=at)
+    return queries.vehicle_of_protocol(owner, controller, Protocol.DDI)
+
+
+def _authenticate(request: HttpRequest, tenant: Tenant, controller: str, *, at: datetime) -> None:
+    header = request.headers.get("Authorization", "")
+    # Case counts, and exactly one space, as in hawkBit.
+    if header.startswith(_TARGET):
+        fleet.identify_pre_shared(tenant, controller, header.removeprefix(_TARGET), at=at)
+    elif header.startswith(_GATEWAY):
+        fleet.check_gateway_token(tenant, header.removeprefix(_GATEWAY))
+    elif not _is_vouched_for(request, tenant, controller):
+        raise CredentialInvalidError("Send the vehicle's token: Authorization: TargetToken …")
+
+
+def _is_vouched_for(request: HttpRequest, tenant: Tenant, controller: str) -> bool:
+    # From anybody else these headers could be anybody's.
+    if not identity.is_from_trusted_proxy(request):
+        return False
+    trusted = {name.lower() for name in queries.ddi_settings(tenant).authorities}
+    return any(
+        request.headers.get(name_header) == controller and trusted & set(_authorities(request, authority_header))
+        for name_header, authority_header in _NAME_HEADERS.items()
+    )
+
+
+def _authorities(request: HttpRequest, header: str) -> Iterator[str]:
+    for name in (header, *(f"{header}-{number}" for number in range(_MAX_NUMBERED))):
+        for authority in request.headers.get(name, "").split(","):
+            yield authority.strip().lower()

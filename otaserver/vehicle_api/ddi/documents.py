@@ -1,0 +1,66 @@
+"""The documents that a DDI vehicle reads: what to do, with what, and what it said of it before."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from otaserver.campaigns.queries import Delivery, PackageForEcus, VehicleOrder
+from otaserver.campaigns.states import AssignmentState, ReportOutcome
+from otaserver.vehicle_api.ddi.links import Links
+
+DEFAULT_PART = "os"
+# What hawkBit calls where an action stands.
+_STATUS = {
+    AssignmentState.DOWNLOADING: "DOWNLOAD",
+    AssignmentState.DOWNLOADED: "DOWNLOADED",
+    AssignmentState.WITHDRAWING: "CANCELING",
+}
+_ENDED = {
+    ReportOutcome.SUCCESS: "FINISHED",
+    ReportOutcome.FAILURE: "ERROR",
+    ReportOutcome.REFUSED: "CANCELED",
+    ReportOutcome.NONE: "CANCELED",
+}
+
+
+def deployment(order: VehicleOrder, links: Links, parts: Mapping[str, str]) -> dict[str, Any]:
+    """Return an order as `deployment`: its mode, and a chunk for each package.
+
+    "forced": nobody is asked; "attempt": the owner was, or may be; "skip": download, and wait.
+    """
+    mode = "forced" if order.is_urgent else "attempt"
+    found: dict[str, Any] = {"download": mode, "update": mode}
+    if order.is_open and order.delivery == Delivery.DOWNLOAD:
+        found |= {"download": "forced", "update": "skip", "maintenanceWindow": "unavailable"}
+    elif order.is_open and order.has_windows:
+        found["maintenanceWindow"] = "available"
+    found["chunks"] = [_chunk(package, links, parts) for package in order.packages]
+    return found
+
+
+def history(order: VehicleOrder, lines: list[str]) -> dict[str, Any]:
+    """Return `actionHistory`, or nothing where nothing was said."""
+    status = _STATUS.get(order.state, "RUNNING") if order.is_open else _ENDED[order.outcome]
+    return {"actionHistory": {"status": status, "messages": lines}} if lines else {}
+
+
+def artifact(package: PackageForEcus, links: Links) -> dict[str, Any]:
+    return {
+        "filename": package.filename,
+        "hashes": {"sha1": package.sha1, "md5": package.md5, "sha256": package.sha256},
+        "size": package.length,
+        "_links": {
+            "download-http": links.to_artifact(package),
+            "md5sum-http": links.to_artifact(package, ".MD5SUM"),
+        },
+    }
+
+
+def _chunk(package: PackageForEcus, links: Links, parts: Mapping[str, str]) -> dict[str, Any]:
+    hardware_ids = [hardware_id for _, hardware_id in package.ecus]
+    named = [parts[hardware_id] for hardware_id in hardware_ids if hardware_id in parts]
+    return {
+        "part": named[0] if named else DEFAULT_PART,
+        "version": package.version,
+        "name": package.name,
+        "artifacts": [artifact(package, links)],
+    }
