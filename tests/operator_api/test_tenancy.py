@@ -5,6 +5,7 @@ import pytest
 from otaserver.audit.models import Entry
 from otaserver.campaigns.models import Assignment, Blackout, Campaign, SoftwareChange, Wave, WorkshopCase
 from otaserver.fleet.models import Group
+from otaserver.fleet.protocol_models import GatewayToken
 from tests.factories import NOON, make_group, make_package, make_release, make_vehicle
 
 
@@ -25,7 +26,9 @@ def foreign(tenant):
     )
     case = WorkshopCase.objects.create(vehicle=vehicle, code="silent", reason="Silent.", opened_at=NOON)
     SoftwareChange.objects.create(vehicle=vehicle, ecu_serial="a", to_target="b", to_sha256="c", at=NOON, cause="first")
+    gateway = GatewayToken.objects.create(tenant=tenant, name="line", sha256="0" * 64, created_at=NOON)
     return {
+        "gateway": gateway.pk,
         "case": case.pk,
         "package": package.pk,
         "release": release.pk,
@@ -49,6 +52,8 @@ REQUESTS = [
     ("GET", "/vehicles/VIN1", None),
     ("GET", "/vehicles/VIN1/explanation", None),
     ("POST", "/vehicles/VIN1/test-bench", REASON),
+    ("POST", "/vehicles/VIN1/target-token", {}),
+    ("POST", "/gateway-tokens/{gateway}/revoke", {}),
     ("POST", "/vehicles/VIN1/order", REASON | {"release": "{release}"}),
     ("POST", "/campaigns/{campaign}/forecast", {}),
     ("POST", "/campaigns/suggest", {"release": "{release}", "group": "{group}", "failure_budget": 1}),

@@ -6,6 +6,7 @@ import typer
 
 from clients.publisher.cli import (
     campaigns,
+    ddi,
     forecasts,
     groups,
     keys,
@@ -42,6 +43,7 @@ app.add_typer(timing.app, name="blackout")
 app.command()(timing.freeze)
 app.add_typer(tenants.app, name="tenant")
 app.add_typer(vehicles.app, name="vehicle")
+app.add_typer(ddi.app, name="ddi")
 app.add_typer(workshop.app, name="workshop")
 
 
