@@ -5,6 +5,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from otaserver.operator_api.views import (
     campaigns,
+    ddi,
     devices,
     fleet,
     incidents,
@@ -27,6 +28,11 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("tenant", tenant.TenantDetail.as_view()),
     path("tenant/stop", tenant.TenantStop.as_view()),
     path("tenant/resume", tenant.TenantResume.as_view()),
+    path("tenant/ddi", ddi.DdiSettingsDetail.as_view()),
+    path("ddi/vehicles", ddi.DdiVehicleList.as_view()),
+    path("gateway-tokens", ddi.GatewayTokenList.as_view()),
+    path("gateway-tokens/<int:pk>/revoke", ddi.GatewayTokenRevocation.as_view()),
+    path("vehicles/<str:vehicle_id>/target-token", ddi.VehicleTargetToken.as_view()),
     path("audit", tenant.AuditList.as_view()),
     path("packages", packages.PackageList.as_view()),
     path("packages/<int:pk>", packages.PackageDetail.as_view()),

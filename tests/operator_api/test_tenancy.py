@@ -6,6 +6,7 @@ from otaserver.audit.models import Entry
 from otaserver.campaigns.models import Assignment, Blackout, Campaign, SoftwareChange, Wave, WorkshopCase
 from otaserver.fleet.authentication_models import AuthenticationSet, TenantToken
 from otaserver.fleet.models import Group
+from otaserver.fleet.protocol_models import GatewayToken
 from tests.factories import NOON, make_group, make_package, make_release, make_vehicle
 
 
@@ -30,7 +31,9 @@ def foreign(tenant):
         tenant=tenant, identity={"vin": "VIN1"}, identity_sha256="a", key_sha256="b", created_at=NOON
     )
     token = TenantToken.objects.create(tenant=tenant, name="a", sha256="b", created_at=NOON)
+    gateway = GatewayToken.objects.create(tenant=tenant, name="line", sha256="0" * 64, created_at=NOON)
     return {
+        "gateway": gateway.pk,
         "case": case.pk,
         "device": device.pk,
         "token": token.pk,
@@ -56,6 +59,8 @@ REQUESTS = [
     ("GET", "/vehicles/VIN1", None),
     ("GET", "/vehicles/VIN1/explanation", None),
     ("POST", "/vehicles/VIN1/test-bench", REASON),
+    ("POST", "/vehicles/VIN1/target-token", {}),
+    ("POST", "/gateway-tokens/{gateway}/revoke", {}),
     ("POST", "/vehicles/VIN1/order", REASON | {"release": "{release}"}),
     ("GET", "/devices/{device}", None),
     ("POST", "/devices/{device}/accept", {}),

@@ -7,6 +7,7 @@ import typer
 from clients.publisher.cli import (
     campaigns,
     credentials,
+    ddi,
     devices,
     forecasts,
     groups,
@@ -48,6 +49,7 @@ app.add_typer(vehicles.app, name="vehicle")
 app.add_typer(credentials.authority_app, name="authority")
 app.add_typer(credentials.attribute_app, name="attribute")
 app.add_typer(devices.app, name="device")
+app.add_typer(ddi.app, name="ddi")
 app.add_typer(workshop.app, name="workshop")
 
 
