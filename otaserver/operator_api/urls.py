@@ -3,7 +3,17 @@
 from django.urls import URLPattern, URLResolver, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
-from otaserver.operator_api.views import campaigns, fleet, incidents, packages, releases, tenant, timing, trust
+from otaserver.operator_api.views import (
+    campaigns,
+    fleet,
+    incidents,
+    packages,
+    releases,
+    tenant,
+    timing,
+    trust,
+    verification_keys,
+)
 from otaserver.operator_api.views.actions import CAMPAIGN_ACTIONS
 
 app_name = "operator_api"
@@ -21,6 +31,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("packages/<int:pk>/content", packages.PackageContent.as_view()),
     path("packages/<int:pk>/publish", packages.PackagePublish.as_view()),
     path("packages/<int:pk>/withdraw", packages.PackageWithdraw.as_view()),
+    path("verification-keys", verification_keys.VerificationKeyList.as_view()),
+    path("verification-keys/<int:pk>/retire", verification_keys.VerificationKeyRetirement.as_view()),
     path("trust/online-keys", trust.OnlineKeyList.as_view()),
     path("trust/<str:repository>/root", trust.TrustRoot.as_view()),
     path("trust/image/targets", trust.TrustTopLevel.as_view(), {"role": "targets"}),
