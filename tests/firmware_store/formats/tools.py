@@ -1,5 +1,6 @@
 """The real tools that make these files, where they are installed."""
 
+import random
 import shutil
 import subprocess
 from pathlib import Path
@@ -8,8 +9,10 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from tests.firmware_store.formats.builders import IMAGE, Identity
+from tests.firmware_store.formats.builders import Identity
 
+# Of nothing that shrinks: a bundle in the form verity has more than one block.
+NOISE = random.Random(1).randbytes(20_000)
 MANIFEST = """[update]
 compatible=gateway
 version=1.1
@@ -47,7 +50,7 @@ def save(folder: Path, signer: Identity, name: str = "signer") -> tuple[Path, Pa
 
 
 def make_raucb(
-    folder: Path, signer: Identity, *, form: str = "plain", image: bytes = IMAGE, options: str = "", **files: bytes
+    folder: Path, signer: Identity, *, form: str = "plain", image: bytes = NOISE, options: str = "", **files: bytes
 ) -> bytes:
     """Return what `rauc bundle` makes of an image, a hook and its manifest."""
     content = folder / "content"
