@@ -113,3 +113,9 @@ class SignalRefusedError(RefusedError):
 
 class WorkshopCaseClosedError(ConflictError):
     code = "workshop_case.closed"
+
+
+class ReleaseUnknownError(NotFoundError):
+    """A vehicle says that it runs a release which its tenant does not have, or which does not fit it."""
+
+    code = "release.unknown"

@@ -82,12 +82,14 @@ class Manifest(models.Model):
 class InstalledImage(models.Model):
     """One change of what an ECU proved to run, since the manifest that first said so; append-only.
 
+    Without a manifest it is asserted: the word of a vehicle whose protocol has none.
+
     By serial: it outlives the ECU's row, which a new enrolment replaces.
     """
 
     vehicle = models.ForeignKey(Vehicle, models.CASCADE, related_name="installed_images")
     ecu_serial = models.CharField(max_length=64)
-    manifest = models.ForeignKey(Manifest, models.RESTRICT, related_name="installed_images")
+    manifest = models.ForeignKey(Manifest, models.RESTRICT, related_name="installed_images", null=True, blank=True)
     target_name = models.CharField(max_length=255)
     sha256 = models.CharField(max_length=64)
     length = models.BigIntegerField()

@@ -131,3 +131,31 @@ class FilterWrongTypeError(FilterRefusedError):
 
 class FilterUnknownGroupError(FilterRefusedError):
     code = "filter.unknown_group"
+
+
+class InventoryRefusedError(RefusedError):
+    code = "inventory.refused"
+
+
+class InventoryTooLargeError(RefusedError):
+    """More attributes of one vehicle than are kept."""
+
+    code = "inventory.too_large"
+
+
+class VehicleOtherProtocolError(ConflictError):
+    """A vehicle is known by another protocol, and its ECUs' keys would be lost."""
+
+    code = "vehicle.other_protocol"
+
+
+class TokenRefusedError(RefusedError):
+    code = "shared_token.refused"
+
+
+class TokenExistsError(ConflictError):
+    code = "shared_token.exists"
+
+
+class GatewayTokenNotFoundError(NotFoundError):
+    code = "gateway_token.not_found"

@@ -3,6 +3,7 @@
 from django.db import models
 from django.db.models import Q
 
+from otaserver.fleet import protocol_models  # noqa: F401 - its models belong to this app too
 from otaserver.fleet.states import AttributeType, CredentialKind, GroupKind, Protocol
 from otaserver.tenants.models import Tenant
 
@@ -48,6 +49,8 @@ class Vehicle(models.Model):
     blocked_reason = models.TextField(blank=True)
     time_zone = models.CharField(max_length=64, default="UTC")
     protocol = models.CharField(max_length=10, choices=Protocol.choices, default=Protocol.UPTANE)
+    # What its client calls itself (User-Agent), as it last said: some clients of a protocol can do more than others.
+    client = models.CharField(max_length=100, blank=True)
     # What its ECUs are and run, written with every change of theirs; null before it enrols.
     configuration = models.ForeignKey(
         Configuration, models.PROTECT, related_name="vehicles", null=True, blank=True, editable=False
@@ -81,16 +84,19 @@ class Vehicle(models.Model):
 
 
 class Ecu(models.Model):
-    """One computer in a vehicle, with the key it signs its reports with and the software it last proved to run."""
+    """One computer in a vehicle, with the key it signs its reports with and the software it last proved to run.
+
+    One of a protocol without signed reports has no key, and what it runs is asserted: its vehicle's word alone.
+    """
 
     # The constraints below begin with it, so that it needs no index of its own.
     vehicle = models.ForeignKey(Vehicle, models.CASCADE, related_name="ecus", db_index=False)
     serial = models.CharField(max_length=64)
     hardware_id = models.CharField(max_length=64)
     is_primary = models.BooleanField(default=False)
-    # The TUF key id (SHA-256 over the canonical key object) and the key object itself.
-    keyid = models.CharField(max_length=64)
-    public_key = models.JSONField()
+    # The TUF key id (SHA-256 over the canonical key object) and the key object itself; empty: it has none.
+    keyid = models.CharField(max_length=64, blank=True)
+    public_key = models.JSONField(default=dict, blank=True)
     # The highest counter seen in a report of this ECU; a report with it or a lower one is a replay.
     report_counter = models.BigIntegerField(default=0)
     # What runs, by its last accepted report: target name, digest, length; empty before the first one.
@@ -98,6 +104,7 @@ class Ecu(models.Model):
     installed_sha256 = models.CharField(max_length=64, blank=True)
     installed_length = models.BigIntegerField(null=True, blank=True)
     installed_at = models.DateTimeField(null=True, blank=True)
+    is_asserted = models.BooleanField(default=False)
     # Name and version of that software, where it is a package of the tenant; a target name alone does not tell them.
     installed_name = models.CharField(max_length=80, blank=True)
     installed_version = models.CharField(max_length=60, blank=True)
@@ -107,7 +114,7 @@ class Ecu(models.Model):
             models.UniqueConstraint("vehicle", "serial", name="ecu_serial_once_per_vehicle"),
             models.UniqueConstraint("vehicle", name="ecu_one_primary_per_vehicle", condition=Q(is_primary=True)),
             # One key for two ECUs would let one of them report for the other.
-            models.UniqueConstraint("vehicle", "keyid", name="ecu_key_once_per_vehicle"),
+            models.UniqueConstraint("vehicle", "keyid", name="ecu_key_once_per_vehicle", condition=~Q(keyid="")),
         ]
         indexes = [
             models.Index("serial", "vehicle", name="ecu_serial"),

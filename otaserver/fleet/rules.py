@@ -232,3 +232,20 @@ def attribute_value(name: str, type_: str, value: object) -> Value:
             rule=rule,
         )
     return parsed
+
+
+def declared_name(reported: str) -> str:
+    """Return the name of the declared attribute that a reported one sets: `hwRevision` sets `hwrevision`."""
+    return re.sub(r"[^a-z0-9]", "_", reported.lower())
+
+
+def value_in_text(type_: str, text: str) -> Value | None:
+    """Return the value of that attribute type which a vehicle wrote as text, or None if it is none."""
+    if type_ == AttributeType.NUMBER:
+        try:
+            return _number(float(text))
+        except ValueError:
+            return None
+    if type_ == AttributeType.BOOLEAN:
+        return {"true": True, "false": False}.get(text.lower())
+    return typed_value(type_, text)

@@ -3,6 +3,7 @@ from django.db.models import TextChoices
 
 class CredentialKind(TextChoices):
     TOKEN = "token"  # a bearer token, stored as its SHA-256
+    PRE_SHARED = "pre_shared"  # a token chosen for the vehicle before it first called, stored as a salted SHA-256
     CERTIFICATE = "certificate"  # a client certificate of the tenant's fleet CA, known by its serial number
 
 
@@ -25,3 +26,11 @@ class Protocol(TextChoices):
     AKTUALIZR = "aktualizr"
     DDI = "ddi"  # hawkBit's
     MENDER = "mender"
+
+
+class InventoryMode(TextChoices):
+    """What a vehicle's report of attributes does to those that it reported before."""
+
+    MERGE = "merge"  # the named ones are set, the others stay
+    REPLACE = "replace"  # the named ones are all there are
+    REMOVE = "remove"  # the named ones go

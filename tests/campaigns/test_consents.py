@@ -103,7 +103,7 @@ def test_a_vehicle_answers_for_its_own_attempts_only():
 @pytest.fixture
 def dumb(monkeypatch):
     """Vehicles that install whatever they get, as those of other protocols will."""
-    able = Abilities(can_hold=False, echoes_preconditions=False)
+    able = Abilities(can_hold=False, echoes_preconditions=False, awaits_consent=False)
     monkeypatch.setattr(withholding, "abilities_of", lambda vehicles: dict.fromkeys(vehicles, able))
 
 

@@ -1,3 +1,4 @@
+from otaserver.campaigns.operations.assertions import record_assertion, record_installed_release
 from otaserver.campaigns.operations.assignments import lapse_due
 from otaserver.campaigns.operations.blackouts import declare_blackout, lift_blackout
 from otaserver.campaigns.operations.campaigns import (
@@ -61,10 +62,12 @@ __all__ = [
     "order_now",
     "pause_campaign",
     "plan_of",
+    "record_assertion",
     "record_consent",
     "record_consent_on_behalf",
     "record_evidence",
     "record_health",
+    "record_installed_release",
     "record_log",
     "record_report",
     "reject_campaign",

@@ -7,9 +7,9 @@ from typing import Any
 from otaserver.campaigns.models import Assignment, Campaign, ConsentRecord
 from otaserver.campaigns.queries import bundles
 from otaserver.campaigns.queries.schedules import Schedules
-from otaserver.campaigns.rules import stepping, withholding
+from otaserver.campaigns.rules import capabilities, stepping, withholding
 from otaserver.campaigns.rules.capabilities import CAPABILITIES
-from otaserver.campaigns.rules.withholding import Abilities, Withheld
+from otaserver.campaigns.rules.withholding import UPTANE, Abilities, Withheld
 from otaserver.campaigns.states import AssignmentState, Consent, ConsentDecision
 from otaserver.fleet.models import AttributeValue, Vehicle
 
@@ -26,7 +26,7 @@ def keep_back(
     One whose order is kept back for longer than the campaign waits for any vehicle is given up.
     """
     abilities = abilities_of([view.pk for view, _ in fitting])
-    unable = [vehicle for vehicle, able in abilities.items() if not (able.can_hold and able.echoes_preconditions)]
+    unable = [vehicle for vehicle, able in abilities.items() if able != UPTANE]
     if not unable:
         return list(fitting)
     reasons = _reasons(campaign, {vehicle: abilities[vehicle] for vehicle in unable}, assignments, at=at)
@@ -36,11 +36,14 @@ def keep_back(
 
 
 def abilities_of(vehicles: Collection[int]) -> dict[int, Abilities]:
-    """Return what each of these vehicles' protocols can do."""
-    protocols = Vehicle.objects.filter(pk__in=vehicles).values_list("pk", "protocol")
+    """Return what each of these vehicles' clients can do."""
     return {
-        vehicle: Abilities(able.can_hold, able.echoes_preconditions)
-        for vehicle, able in ((pk, CAPABILITIES[protocol]) for pk, protocol in protocols)
+        vehicle: Abilities(
+            capabilities.can_hold(protocol, client),
+            CAPABILITIES[protocol].echoes_preconditions,
+            CAPABILITIES[protocol].awaits_consent,
+        )
+        for vehicle, protocol, client in Vehicle.objects.filter(pk__in=vehicles).values_list("pk", "protocol", "client")
     }
 
 

@@ -8,12 +8,20 @@ from otaserver.campaigns.queries.reasons import measurements
 from otaserver.campaigns.queries.replays import Replay, Replayed, replay
 from otaserver.campaigns.queries.signals import ComparisonView, SignalView, signal_views, wanted_of
 from otaserver.campaigns.queries.vehicle_explanations import Answer, VehicleExplanation, explain_vehicle
+from otaserver.campaigns.queries.vehicle_orders import (
+    PackageForEcus,
+    VehicleOrder,
+    current_order,
+    last_success,
+    order_numbered,
+)
 
 __all__ = [
     "Answer",
     "ApprovalView",
     "ComparisonView",
     "GateView",
+    "PackageForEcus",
     "Progress",
     "ReleaseView",
     "Replay",
@@ -21,9 +29,11 @@ __all__ = [
     "SignalView",
     "StratumView",
     "VehicleExplanation",
+    "VehicleOrder",
     "VehicleView",
     "approval_view",
     "build_order",
+    "current_order",
     "decisions",
     "explain",
     "explain_all",
@@ -31,8 +41,10 @@ __all__ = [
     "failures_by_code",
     "gate_tests",
     "gate_view",
+    "last_success",
     "measurements",
     "order_for",
+    "order_numbered",
     "progress",
     "release_view",
     "replay",

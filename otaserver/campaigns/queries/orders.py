@@ -85,11 +85,12 @@ def order_for(vehicle: Vehicle) -> Order | None:
         number=attempt.number,
         packages=attempt.packages,
         hardware=dict(vehicle.ecus.filter(serial__in=attempt.packages).values_list("serial", "hardware_id")),
-        windows=_directed_windows(attempt.vehicle.direction),
+        windows=directed_windows(attempt.vehicle.direction),
     )
 
 
-def _directed_windows(direction: Direction) -> list[Interval] | None:
+def directed_windows(direction: Direction) -> list[Interval] | None:
+    """Return when the order that a vehicle is directed to may be installed; None: at any time."""
     # What was directed holds until it is renewed: computed afresh, two protocols could be told different things.
     listed = None if direction.content is None else direction.content["custom"]["order"].get("windows")
     if listed is None:

@@ -22,18 +22,31 @@ class Capability:
     can_hold: bool
     can_abort: bool
     echoes_preconditions: bool
+    # The order may stand at the vehicle while its owner has not agreed: it is not installed before.
+    awaits_consent: bool = True
     max_packages: int | None = None
 
 
 CAPABILITIES: Mapping[str, Capability] = {
     Protocol.UPTANE: Capability(Evidence.PROVED, can_hold=True, can_abort=True, echoes_preconditions=True),
-    Protocol.AKTUALIZR: Capability(Evidence.PROVED, can_hold=False, can_abort=True, echoes_preconditions=False),
-    # Of its clients some hold (`update: skip`) and SWUpdate does not: what not all can, none is asked.
-    Protocol.DDI: Capability(Evidence.ASSERTED, can_hold=False, can_abort=True, echoes_preconditions=True),
+    Protocol.AKTUALIZR: Capability(
+        Evidence.PROVED, can_hold=False, can_abort=True, echoes_preconditions=False, awaits_consent=False
+    ),
+    # Of its clients some hold (HOLDING_CLIENTS) and the others, like SWUpdate, take what is not to be installed yet for
+    # installed. Preconditions are judged by their attributes. Consent is its `confirmationBase`.
+    Protocol.DDI: Capability(Evidence.ASSERTED, can_hold=False, can_abort=True, echoes_preconditions=False),
     Protocol.MENDER: Capability(
         Evidence.ASSERTED, can_hold=True, can_abort=True, echoes_preconditions=True, max_packages=1
     ),
 }
+
+# Clients that download an order and install it when they may, by what they call themselves: {protocol: beginnings}.
+HOLDING_CLIENTS: Mapping[str, tuple[str, ...]] = {Protocol.DDI: ("rauc-hawkbit-c-agent/",)}
+
+
+def can_hold(protocol: str, client: str) -> bool:
+    """Return whether this client of a protocol waits at the install gate for a window, having downloaded."""
+    return CAPABILITIES[protocol].can_hold or client.startswith(HOLDING_CLIENTS.get(protocol, ()))
 
 
 def delivery_problem(protocol: str, packages: int) -> str | None:

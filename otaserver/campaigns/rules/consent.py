@@ -26,6 +26,11 @@ class Terms:
     postponements: int | None
     deadline_seconds: int | None
 
+    @property
+    def is_asked(self) -> bool:
+        """Return whether owners are asked at all."""
+        return self.consent != Consent.NONE
+
 
 def terms_problem(terms: Terms) -> str | None:
     """Return why a campaign cannot ask owners so, or None."""

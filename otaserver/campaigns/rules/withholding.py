@@ -10,13 +10,15 @@ from otaserver.campaigns.rules.consent import WITHHELD_FOR_CONSENT
 
 @dataclass(frozen=True)
 class Abilities:
-    """What a protocol can do: hold an order until it may be installed, and judge preconditions and say what it saw."""
+    """What a client can do: hold an order until it may be installed, judge preconditions and say what it saw, and
+    keep an order that its owner has not agreed to."""
 
     can_hold: bool
     echoes_preconditions: bool
+    awaits_consent: bool
 
 
-UPTANE = Abilities(can_hold=True, echoes_preconditions=True)
+UPTANE = Abilities(can_hold=True, echoes_preconditions=True, awaits_consent=True)
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ def reason(
     """
     if not abilities.can_hold and not is_window_open:
         return Withheld("withheld_window", "its client cannot wait for a window, and none is open")
-    if not abilities.can_hold and needs_consent and not has_consent:
+    if not abilities.awaits_consent and needs_consent and not has_consent:
         return Withheld(WITHHELD_FOR_CONSENT, "its client cannot ask the owner, and no consent is recorded")
     if not (abilities.can_hold and abilities.echoes_preconditions):
         lacking = preconditions.unmet(conditions, attributes)

@@ -26,7 +26,7 @@ class VehicleAdmin(ReadOnlyAdmin):
     ordering = ["vehicle_id"]
     fields = [
         ("vehicle_id", "condition", "time_zone"),
-        ("protocol", "is_test_bench", "configuration"),
+        ("protocol", "client", "is_test_bench", "configuration"),
         ("created_at", "enrolled_at"),
         ("last_contact_at", "confirmed_at", "is_manifest_wanted"),
         "blocked_reason",
@@ -78,7 +78,7 @@ def _ecus(vehicle: Vehicle) -> Table:
     rows = []
     for ecu in vehicle.ecus.order_by("-is_primary", "serial"):
         serial = f"{ecu.serial} (Primary)" if ecu.is_primary else ecu.serial
-        installed = ecu.installed_target or NOTHING
+        installed = f"{ecu.installed_target or NOTHING}{' (asserted)' if ecu.is_asserted else ''}"
         intended = wanted.get(ecu.serial, "as it is")
         rows.append([serial, ecu.hardware_id, installed, moment(ecu.installed_at), intended, ecu.report_counter])
     headers = ["ECU", "hardware", "installed", "since", "directed to", "reports"]
@@ -106,4 +106,8 @@ def _attributes(vehicle: Vehicle) -> Table:
     for value in values:
         stored = [v for v in (value.text, value.number, value.boolean, value.time) if v is not None]
         rows.append([value.attribute.name, lines(stored), moment(value.changed_at)])
-    return Table("Attributes", ["name", "value", "changed"], rows)
+    reported = [
+        [f"{one.name} (as reported)", one.text or NOTHING, moment(one.changed_at)]
+        for one in vehicle.reported_attributes.all()
+    ]
+    return Table("Attributes", ["name", "value", "changed"], rows + reported)

@@ -121,7 +121,8 @@ def _verify(manifest: VehicleManifest, vehicle: Vehicle, ecus: Mapping[str, Ecu]
 
 def _verify_signature(signed: Signed, ecu: Ecu) -> None:
     for one in signed.signatures:
-        if one.keyid == ecu.keyid and primitives.verify(ecu.public_key, one.signature, signed.payload):
+        # An ECU without a key has signed nothing.
+        if ecu.keyid and one.keyid == ecu.keyid and primitives.verify(ecu.public_key, one.signature, signed.payload):
             return
     raise ManifestSignatureInvalidError(f"No valid signature of ECU {ecu.serial}'s key.", ecu_serial=ecu.serial)
 
@@ -192,6 +193,7 @@ def _write_down(report: EcuReport, ecu: Ecu, manifest: Manifest, at: datetime, s
         installed_name=software[0],
         installed_version=software[1],
         installed_at=at if is_changed else ecu.installed_at,
+        is_asserted=False,
     ):
         raise ManifestReplayedError(f"ECU {ecu.serial} has reported meanwhile.", ecu_serial=ecu.serial)
     if is_changed:

@@ -22,6 +22,7 @@ _PROVED = (
     "installed_at",
     "installed_name",
     "installed_version",
+    "is_asserted",
 )
 
 

@@ -42,6 +42,14 @@ def record_contact(vehicle: Vehicle, *, at: datetime) -> None:
         vehicle.last_contact_at = at
 
 
+def record_client(vehicle: Vehicle, client: str) -> None:
+    """Note what a vehicle's client calls itself; writes only where that is new."""
+    named = "".join(letter for letter in client if letter.isprintable())[:100]
+    if vehicle.client != named:
+        Vehicle.objects.filter(pk=vehicle.pk).update(client=named)
+        vehicle.client = named
+
+
 @transaction.atomic
 def block_vehicle(vehicle: Vehicle, *, reason: str, by: str, at: datetime) -> None:
     """Offer a vehicle nothing more until it is unblocked; it is still answered.

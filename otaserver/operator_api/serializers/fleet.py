@@ -22,6 +22,7 @@ class EcuSerializer(serializers.ModelSerializer[Ecu]):
             "installed_name",
             "installed_version",
             "installed_at",
+            "is_asserted",
         ]
 
 
@@ -41,6 +42,7 @@ class VehicleSerializer(serializers.ModelSerializer[Vehicle]):
             "blocked_reason",
             "time_zone",
             "protocol",
+            "client",
             "is_test_bench",
             "ecus",
         ]

@@ -19,8 +19,8 @@ def judge(abilities, **changes):
     return None if found is None else found.code
 
 
-DUMB = Abilities(can_hold=False, echoes_preconditions=False)
-MUTE = Abilities(can_hold=True, echoes_preconditions=False)
+DUMB = Abilities(can_hold=False, echoes_preconditions=False, awaits_consent=False)
+MUTE = Abilities(can_hold=True, echoes_preconditions=False, awaits_consent=True)
 
 
 def test_a_client_that_holds_and_echoes_gets_its_order_whatever_there_is():

@@ -1,0 +1,162 @@
+"""A vehicle's orders as protocols without signed metadata bring them: what, whether now, and whether no longer."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db.models import QuerySet
+
+from firmware_store.models import Package
+from firmware_store.states import PackageState
+from otaserver.campaigns.errors import AttemptNotFoundError
+from otaserver.campaigns.models import Attempt, Campaign, ConsentRecord
+from otaserver.campaigns.queries.orders import consent_terms, directed_windows
+from otaserver.campaigns.rules import capabilities, delivery
+from otaserver.campaigns.rules.windows import Interval, Listing
+from otaserver.campaigns.states import ACTIVE_STATES, AssignmentState, ConsentDecision, ReportOutcome
+from otaserver.fleet.models import Vehicle
+
+
+@dataclass(frozen=True)
+class PackageForEcus:
+    """One package of an order, and the ECUs that get it. Digests in lower-case hex, `length` in bytes.
+
+    `sha256` names its bytes in `firmware_store.blobs`; `id` is a positive number.
+    """
+
+    id: int
+    name: str
+    version: str
+    filename: str
+    length: int
+    sha256: str
+    sha1: str
+    md5: str
+    ecus: Sequence[tuple[str, str]]  # serial and hardware id
+
+
+@dataclass(frozen=True)
+class VehicleOrder:
+    """One attempt as its vehicle sees it.
+
+    `delivery` says whether it may be downloaded and installed now. `is_open`: it stands at the vehicle, or is being
+    taken back from it (`delivery` is WITHDRAW then); `is_latest`: no other has gone to the vehicle since.
+    `not_before` is when it may be installed, where that lies in the future. `is_urgent`: nobody is asked whether.
+    """
+
+    attempt_id: UUID
+    number: int
+    campaign: str
+    release: str
+    state: AssignmentState
+    outcome: ReportOutcome
+    is_open: bool
+    is_latest: bool
+    delivery: delivery.Delivery
+    not_before: datetime | None
+    is_urgent: bool
+    packages: Sequence[PackageForEcus]
+
+
+def current_order(vehicle: Vehicle, *, at: datetime) -> VehicleOrder | None:
+    """Return the order that stands at the vehicle, also one that is being taken back, or None: there is none."""
+    found = _attempts(vehicle).filter(closed_at=None, assignment__state__in=ACTIVE_STATES).first()
+    return None if found is None else _described(found, at=at)
+
+
+def order_numbered(vehicle: Vehicle, number: int, *, at: datetime) -> VehicleOrder:
+    """Return what one of the vehicle's attempts ordered, and how it stands.
+
+    Raises:
+        AttemptNotFoundError: the vehicle has no such attempt.
+    """
+    found = _attempts(vehicle).filter(number=number).first()
+    if found is None:
+        raise AttemptNotFoundError(f"Vehicle {vehicle} has no attempt {number}.", attempt=str(number))
+    return _described(found, at=at)
+
+
+def last_success(vehicle: Vehicle) -> int | None:
+    """Return the number of the last attempt that ended well, or None."""
+    good = Attempt.objects.filter(vehicle=vehicle, outcome=ReportOutcome.SUCCESS, closed_at__isnull=False)
+    return good.order_by("-number").values_list("number", flat=True).first()
+
+
+def _attempts(vehicle: Vehicle) -> QuerySet[Attempt]:
+    return Attempt.objects.filter(vehicle=vehicle).select_related(
+        "assignment__campaign__release", "vehicle__tenant", "vehicle__direction", "stone"
+    )
+
+
+def _described(attempt: Attempt, *, at: datetime) -> VehicleOrder:
+    vehicle, assignment = attempt.vehicle, attempt.assignment
+    campaign, state = assignment.campaign, AssignmentState(assignment.state)
+    is_open = attempt.closed_at is None and state in ACTIVE_STATES
+    packages = _packages(attempt)
+    listed = directed_windows(vehicle.direction) if is_open and hasattr(vehicle, "direction") else None
+    has_deadline_passed = is_open and _deadline(campaign, assignment.offered_at, at)
+    facts = delivery.Facts(
+        state=state,
+        is_stopped=vehicle.blocked_at is not None or vehicle.tenant.stopped_at is not None,
+        are_packages_published=all(package.state == PackageState.PUBLISHED for package, _ in packages),
+        can_hold=capabilities.can_hold(vehicle.protocol, vehicle.client),
+        is_window_open=Listing(listed, None).is_open(at),
+        needs_consent=is_open and consent_terms(campaign).is_asked and not has_deadline_passed,
+        has_consent=is_open and consent_terms(campaign).is_asked and _has_consent(assignment.pk),
+    )
+    return VehicleOrder(
+        attempt_id=attempt.pk,
+        number=attempt.number,
+        campaign=campaign.name,
+        release=str(attempt.stone or campaign.release),
+        state=state,
+        outcome=ReportOutcome(attempt.outcome),
+        is_open=is_open,
+        is_latest=attempt.number == vehicle.last_attempt_number,
+        delivery=delivery.delivery(facts),
+        not_before=_next_opening(listed, at),
+        is_urgent=not consent_terms(campaign).is_asked or has_deadline_passed,
+        packages=[_for_ecus(package, ecus) for package, ecus in packages],
+    )
+
+
+def _packages(attempt: Attempt) -> list[tuple[Package, list[tuple[str, str]]]]:
+    rows = Package.objects.filter(pk__in=attempt.packages.values())
+    release = attempt.stone or attempt.assignment.campaign.release
+    positions = dict(release.items.values_list("package_id", "position"))
+    hardware = dict(attempt.vehicle.ecus.values_list("serial", "hardware_id"))
+    found = [
+        (row, sorted((serial, hardware.get(serial, "")) for serial, pk in attempt.packages.items() if pk == row.pk))
+        for row in rows
+    ]
+    return sorted(found, key=lambda pair: (positions.get(pair[0].pk, 0), pair[1]))
+
+
+def _for_ecus(package: Package, ecus: Sequence[tuple[str, str]]) -> PackageForEcus:
+    return PackageForEcus(
+        id=package.pk,
+        name=package.name,
+        version=package.version,
+        filename=package.filename,
+        length=package.length,
+        sha256=package.sha256,
+        sha1=package.sha1,
+        md5=package.md5,
+        ecus=ecus,
+    )
+
+
+def _deadline(campaign: Campaign, offered_at: datetime | None, at: datetime) -> bool:
+    seconds = campaign.consent_deadline_seconds
+    return offered_at is not None and seconds is not None and at >= offered_at + timedelta(seconds=seconds)
+
+
+def _has_consent(assignment: int) -> bool:
+    last = ConsentRecord.objects.filter(assignment=assignment).order_by("-received_at", "-pk")
+    return last.values_list("decision", flat=True).first() == ConsentDecision.YES
+
+
+def _next_opening(listed: Sequence[Interval] | None, at: datetime) -> datetime | None:
+    coming = [] if listed is None else [each.start for each in listed if each.end > at]
+    return coming[0] if coming and coming[0] > at else None
