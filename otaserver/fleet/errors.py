@@ -159,3 +159,7 @@ class TokenExistsError(ConflictError):
 
 class GatewayTokenNotFoundError(NotFoundError):
     code = "gateway_token.not_found"
+
+
+class ImportRefusedError(RefusedError):
+    code = "import.refused"

@@ -3,7 +3,7 @@
 from django.db import models
 from django.db.models import Q
 
-from otaserver.fleet import protocol_models  # noqa: F401 - its models belong to this app too
+from otaserver.fleet import arrival_models, protocol_models  # noqa: F401 - their models belong to this app too
 from otaserver.fleet.states import AttributeType, CredentialKind, GroupKind, Protocol
 from otaserver.tenants.models import Tenant
 

@@ -6,6 +6,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 from otaserver.operator_api.views import (
     campaigns,
     fleet,
+    imports,
     incidents,
     packages,
     releases,
@@ -50,6 +51,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("groups/<int:pk>/vehicles", fleet.GroupVehicles.as_view()),
     path("groups/<int:pk>/block-list", fleet.GroupBlockList.as_view()),
     path("groups/<int:pk>/block-list/lift", fleet.GroupBlockListEnd.as_view()),
+    path("imports", imports.ImportList.as_view()),
+    path("imports/<int:pk>", imports.ImportDetail.as_view()),
+    path("imports/<int:pk>/problems", imports.ImportProblems.as_view()),
     path("claim-codes", fleet.ClaimCodeList.as_view()),
     path("campaigns", campaigns.CampaignList.as_view()),
     path("campaigns/suggest", campaigns.CampaignSuggestion.as_view()),

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import typer
 
 from clients.publisher.cli import (
+    arrivals,
     campaigns,
     forecasts,
     groups,
@@ -28,7 +29,7 @@ app = typer.Typer(
     add_completion=False,
     help="Make keys, sign, publish, start, watch. Exit codes: 0 done, 2 wrong input, 3 refused by the server, "
     "4 not reachable (try again later), 5 signatures do not hold, 6 the campaign ended badly, "
-    "7 its decisions do not follow from their records.",
+    "7 its decisions do not follow from their records, 8 lines of a fleet were left out.",
 )
 app.add_typer(keys.app, name="keys")
 app.add_typer(trust.app, name="trust")
@@ -44,6 +45,7 @@ app.command()(timing.freeze)
 app.add_typer(tenants.app, name="tenant")
 app.add_typer(vehicles.app, name="vehicle")
 app.add_typer(workshop.app, name="workshop")
+app.add_typer(arrivals.app, name="fleet")
 app.add_typer(verification_keys.app, name="verification-key")
 
 

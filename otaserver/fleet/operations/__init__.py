@@ -19,6 +19,7 @@ from otaserver.fleet.operations.identity import (
     renew,
     revoke_credentials,
 )
+from otaserver.fleet.operations.imports import begin_import, due_imports, end_import, run_import
 from otaserver.fleet.operations.inventory import record_inventory
 from otaserver.fleet.operations.keyless import KeylessEcu, declare_vehicle
 from otaserver.fleet.operations.shared_tokens import (
@@ -47,6 +48,7 @@ __all__ = [
     "InventoryMode",
     "KeylessEcu",
     "add_to_group",
+    "begin_import",
     "block_vehicle",
     "check_gateway_token",
     "create_claim_code",
@@ -57,6 +59,8 @@ __all__ = [
     "create_vehicles",
     "declare_attribute",
     "declare_vehicle",
+    "due_imports",
+    "end_import",
     "enrol",
     "expire_claims",
     "give_token",
@@ -75,6 +79,7 @@ __all__ = [
     "renew",
     "revoke_credentials",
     "revoke_gateway_token",
+    "run_import",
     "set_attributes",
     "set_fleet_attributes",
     "set_time_zone",
