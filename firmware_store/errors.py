@@ -115,3 +115,33 @@ class ReleaseConditionsError(RefusedError):
 
 class ReleaseSignalsError(RefusedError):
     code = "release.signals"
+
+
+class ContentsVersionError(RefusedError):
+    """The file inside states another version than the one that was declared."""
+
+    code = "package.contents_version"
+
+
+class ContentsHardwareError(RefusedError):
+    """A client of the declared hardware would not take the file."""
+
+    code = "package.contents_hardware"
+
+
+class ContentsUnsignedError(RefusedError):
+    """The tenant has keys for this format, and the file carries no signature to hold against them."""
+
+    code = "package.signature_missing"
+
+
+class VerificationKeyRefusedError(RefusedError):
+    code = "verification_key.refused"
+
+
+class VerificationKeyExistsError(ConflictError):
+    code = "verification_key.exists"
+
+
+class VerificationKeyRetiredError(ConflictError):
+    code = "verification_key.retired"

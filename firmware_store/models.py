@@ -3,7 +3,7 @@
 from django.db import models
 from django.db.models import F, Q
 
-from firmware_store.states import PACKAGE_TRANSITIONS, ConditionKind, PackageState, Profile, Repository
+from firmware_store.states import PACKAGE_TRANSITIONS, ConditionKind, KeyFormat, PackageState, Profile, Repository
 from otaserver.statemachine import StatefulModel
 from otaserver.tenants.models import Tenant
 
@@ -33,6 +33,8 @@ class Package(StatefulModel):
     sha512 = models.CharField(max_length=128, blank=True)
     sha1 = models.CharField(max_length=40, blank=True)
     md5 = models.CharField(max_length=32, blank=True)
+    # What was read in the file at publishing (formats.facts), and the keys that its signature was held against.
+    contents = models.JSONField(default=dict, blank=True)
     created_by = models.CharField(max_length=200)
     created_at = models.DateTimeField()
     published_at = models.DateTimeField(null=True, blank=True)
@@ -215,3 +217,30 @@ class ExpiryWarning(models.Model):
 
     def __str__(self) -> str:
         return f"{self.metadata} ends within {self.days} days"
+
+
+class VerificationKey(models.Model):
+    """What vehicles of one hardware (or of all) check the signature in package files of one format against.
+
+    Certificates for CMS, or a public key. While there is one, a package for that hardware is published only with a
+    signature that holds against it.
+    """
+
+    tenant = models.ForeignKey(Tenant, models.CASCADE, related_name="verification_keys")
+    name = models.CharField(max_length=80)
+    format = models.CharField(max_length=10, choices=KeyFormat.choices)
+    # Empty: for every hardware id that has no key of its own.
+    hardware_id = models.CharField(max_length=64, blank=True)
+    pem = models.TextField()
+    created_by = models.CharField(max_length=200)
+    created_at = models.DateTimeField()
+    retired_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint("tenant", "name", name="verification_key_name_once_per_tenant"),
+            models.CheckConstraint(name="verification_key_format_known", condition=Q(format__in=KeyFormat.values)),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.format})"

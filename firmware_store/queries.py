@@ -1,4 +1,5 @@
 from firmware_store.errors import PackageNotFoundError
+from firmware_store.formats.facts import Contents
 from firmware_store.models import Package
 from firmware_store.states import PackageState
 from otaserver.tenants.models import Tenant
@@ -14,3 +15,8 @@ def published_package(tenant: Tenant, target_name: str) -> Package:
     if found is None:
         raise PackageNotFoundError(f"No published package {target_name!a:.200}.", target=target_name[:200])
     return found
+
+
+def package_contents(package: Package) -> Contents:
+    """Return what was read in a package's file when it was published; plain before that."""
+    return Contents.loaded(package.contents)

@@ -34,3 +34,11 @@ class Profile(TextChoices):
 class ConditionKind(TextChoices):
     REQUIRES = "requires"
     CONFLICTS = "conflicts"
+
+
+class KeyFormat(TextChoices):
+    """The formats whose files carry a signature that their own clients check."""
+
+    SWU = "swu"
+    RAUCB = "raucb"
+    MENDER = "mender"

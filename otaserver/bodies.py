@@ -15,8 +15,8 @@ from typing import Any
 from wsgiref.types import StartResponse, WSGIApplication
 
 _BODILESS = frozenset({"GET", "HEAD", "OPTIONS"})
-# Packages are streamed by their own view, which reads chunks as they come and checks the length that was declared.
-_STREAMED = re.compile(r"/api/v1/packages/[^/]+/content\Z")
+# Packages and fleets are streamed by their own views, which read chunks as they come and check their length.
+_STREAMED = re.compile(r"/api/v1/(packages/[^/]+/content|imports)\Z")
 # Long enough for whoever holds a slot to be done with an ordinary body, short enough to be no wait for a thread.
 _PATIENCE_SECONDS = 0.05
 _REASONS = {

@@ -235,6 +235,7 @@ CELERY_BEAT_SCHEDULE = {
     "expiry": _every(3600, "firmware_store.tasks.watch_expiry"),
     "claims": _every(3600, "otaserver.fleet.tasks.expire_claims"),
     "wishes": _every(3600, "otaserver.fleet.tasks.forget_wishes"),
+    "imports": _every(10, "otaserver.fleet.tasks.run_imports"),
 }
 if AUTHORITIES_FILE:
     CELERY_BEAT_SCHEDULE["authorities"] = _every(10, "otaserver.embedded.tasks.write_authorities")

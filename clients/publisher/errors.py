@@ -62,3 +62,10 @@ class DecisionsDifferError(PublisherError):
 
     exit_code = 7
     code = "campaign.decisions_differ"
+
+
+class LinesLeftOutError(PublisherError):
+    """A fleet was taken in, but for the lines that break a rule."""
+
+    exit_code = 8
+    code = "import.lines_left_out"

@@ -47,7 +47,10 @@ class PackageSpec:
 
 @dataclass(frozen=True)
 class PublishedPackage:
-    """A package on the server; `is_new` is false if an earlier try had published it."""
+    """A package on the server; `is_new` is false if an earlier try had published it.
+
+    `contents` is what the server read in the file: its format, and what it says of itself.
+    """
 
     id: int
     target_name: str
@@ -55,6 +58,7 @@ class PublishedPackage:
     length: int
     sha256: str
     is_new: bool
+    contents: Mapping[str, Any]
 
 
 class Packages:
@@ -160,7 +164,8 @@ class Packages:
         is_new = package["state"] != "published"
         if is_new:
             self._sign_in(package["id"], spec, entry)
-        return PublishedPackage(package["id"], spec.target_name, counter, facts.length, facts.sha256, is_new)
+        contents = self._api.get(f"/packages/{package['id']}")["contents"]
+        return PublishedPackage(package["id"], spec.target_name, counter, facts.length, facts.sha256, is_new, contents)
 
     def _declare(self, spec: PackageSpec, counter: int, filename: str, facts: FileFacts) -> Any:
         declared = {

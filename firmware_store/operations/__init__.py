@@ -8,15 +8,18 @@ from firmware_store.operations.uploads import (
     received_bytes,
     settle_content,
 )
+from firmware_store.operations.verification_keys import add_verification_key, retire_verification_key
 
 __all__ = [
     "abandon_package",
+    "add_verification_key",
     "append_bytes",
     "begin_package",
     "create_release",
     "lapse_uploads",
     "publish_package",
     "received_bytes",
+    "retire_verification_key",
     "settle_content",
     "withdraw_package",
 ]

@@ -4,7 +4,7 @@ from django.db import transaction
 
 from firmware_store import rules
 from firmware_store.models import Package
-from firmware_store.operations import uploads
+from firmware_store.operations import contents, uploads
 from firmware_store.states import PackageState
 from firmware_store.trust import operations as trust
 from firmware_store.trust import publication
@@ -28,6 +28,7 @@ def publish_package(package: Package, *, metadata: Bodies, expected_version: int
     try:
         if package.state == PackageState.UPLOADING:
             uploads.settle_content(package)
+            contents.settle_contents(package, at=at)
         _publish(package, metadata, expected_version=expected_version, by=by, at=at)
     except OtaError as refusal:
         # What was rolled back is still in memory.

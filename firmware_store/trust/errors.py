@@ -89,3 +89,13 @@ class TargetsChangedError(RefusedError):
     """A refresh that changes what may be installed; packages enter and leave by publication and withdrawal only."""
 
     code = "metadata.targets_changed"
+
+
+class PayloadSignatureError(RefusedError):
+    """The signature inside a package file is none, or does not hold against what its clients trust."""
+
+    code = "package.signature_invalid"
+
+
+class PayloadKeyRefusedError(RefusedError):
+    code = "verification_key.refused"

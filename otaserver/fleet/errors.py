@@ -249,3 +249,7 @@ class AuthorityInUseError(ConflictError):
 
 class DdiSettingsRefusedError(RefusedError):
     code = "ddi_settings.refused"
+
+
+class ImportRefusedError(RefusedError):
+    code = "import.refused"

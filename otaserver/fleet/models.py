@@ -3,7 +3,13 @@
 from django.db import models
 from django.db.models import Q
 
-from otaserver.fleet import authentication_models, lifecycle_models, protocol_models, provisioning_models  # noqa: F401 - their models belong to this app too
+from otaserver.fleet import (  # noqa: F401 - their models belong to this app too
+    arrival_models,
+    authentication_models,
+    lifecycle_models,
+    protocol_models,
+    provisioning_models,
+)
 from otaserver.fleet.states import AttributeType, CredentialKind, GroupKind, Protocol
 from otaserver.tenants.models import Tenant
 

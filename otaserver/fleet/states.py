@@ -55,3 +55,24 @@ class InventoryMode(TextChoices):
     MERGE = "merge"  # the named ones are set, the others stay
     REPLACE = "replace"  # the named ones are all there are
     REMOVE = "remove"  # the named ones go
+
+
+class ImportKind(TextChoices):
+    CSV = "csv"
+    JSON_LINES = "jsonl"
+
+
+class ImportState(TextChoices):
+    WAITING = "waiting"
+    RUNNING = "running"
+    FINISHED = "finished"
+    FAILED = "failed"  # the file is gone, or nobody could read it
+
+
+IMPORT_TRANSITIONS: Mapping[str, frozenset[str]] = {
+    # Running again: whoever ran it died, and every line may be taken in twice.
+    ImportState.WAITING: frozenset({ImportState.RUNNING}),
+    ImportState.RUNNING: frozenset({ImportState.RUNNING, ImportState.FINISHED, ImportState.FAILED}),
+    ImportState.FINISHED: frozenset(),
+    ImportState.FAILED: frozenset(),
+}

@@ -8,6 +8,7 @@ from otaserver.operator_api.views import (
     ddi,
     devices,
     fleet,
+    imports,
     incidents,
     lifecycle,
     packages,
@@ -16,6 +17,7 @@ from otaserver.operator_api.views import (
     tenant,
     timing,
     trust,
+    verification_keys,
 )
 from otaserver.operator_api.views.actions import CAMPAIGN_ACTIONS
 
@@ -39,6 +41,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("packages/<int:pk>/content", packages.PackageContent.as_view()),
     path("packages/<int:pk>/publish", packages.PackagePublish.as_view()),
     path("packages/<int:pk>/withdraw", packages.PackageWithdraw.as_view()),
+    path("verification-keys", verification_keys.VerificationKeyList.as_view()),
+    path("verification-keys/<int:pk>/retire", verification_keys.VerificationKeyRetirement.as_view()),
     path("trust/online-keys", trust.OnlineKeyList.as_view()),
     path("trust/<str:repository>/root", trust.TrustRoot.as_view()),
     path("trust/image/targets", trust.TrustTopLevel.as_view(), {"role": "targets"}),
@@ -71,6 +75,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("provisioning-credentials", provisioning.ProvisioningCredentialList.as_view()),
     path("provisioning-credentials/<int:pk>/revoke", provisioning.ProvisioningCredentialEnd.as_view()),
     path("vehicles/<str:vehicle_id>/provisioning", provisioning.VehicleProvisioning.as_view()),
+    path("imports", imports.ImportList.as_view()),
+    path("imports/<int:pk>", imports.ImportDetail.as_view()),
+    path("imports/<int:pk>/problems", imports.ImportProblems.as_view()),
     path("claim-codes", fleet.ClaimCodeList.as_view()),
     path("devices", devices.DeviceList.as_view()),
     path("devices/<int:pk>", devices.DeviceDetail.as_view()),

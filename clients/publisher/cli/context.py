@@ -72,6 +72,10 @@ def open_api(context: typer.Context, url: str, token: str) -> Api:
     return Api(_client(seams, url, token), sleep=seams.sleep)
 
 
+def sleep_of(context: typer.Context) -> Callable[[float], None]:
+    return _seams(context).sleep
+
+
 def open_campaigns(context: typer.Context, url: str, token: str) -> Campaigns:
     api = open_api(context, url, token)
     return Campaigns(api, Releases(api), sleep=_seams(context).sleep)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import typer
 
 from clients.publisher.cli import (
+    arrivals,
     campaigns,
     credentials,
     ddi,
@@ -19,6 +20,7 @@ from clients.publisher.cli import (
     timing,
     trust,
     vehicles,
+    verification_keys,
     workshop,
 )
 from clients.publisher.cli.context import Seams
@@ -30,7 +32,7 @@ app = typer.Typer(
     add_completion=False,
     help="Make keys, sign, publish, start, watch. Exit codes: 0 done, 2 wrong input, 3 refused by the server, "
     "4 not reachable (try again later), 5 signatures do not hold, 6 the campaign ended badly, "
-    "7 its decisions do not follow from their records.",
+    "7 its decisions do not follow from their records, 8 lines of a fleet were left out.",
 )
 app.add_typer(keys.app, name="keys")
 app.add_typer(trust.app, name="trust")
@@ -51,6 +53,8 @@ app.add_typer(credentials.attribute_app, name="attribute")
 app.add_typer(devices.app, name="device")
 app.add_typer(ddi.app, name="ddi")
 app.add_typer(workshop.app, name="workshop")
+app.add_typer(arrivals.app, name="fleet")
+app.add_typer(verification_keys.app, name="verification-key")
 
 
 def run(arguments: Sequence[str], *, seams: Seams | None = None) -> int:

@@ -1,6 +1,7 @@
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
@@ -96,14 +97,31 @@ def withdraw(
 @app.command()
 def packages(context: typer.Context, *, url: Url, token: Token, as_json: AsJson = False) -> None:
     """Show the packages, newest first."""
-    rows = open_api(context, url, token).rows("/packages")
-    Answer(as_json).rows(("id", "target_name", "state", "release_counter", "length", "published_at"), rows)
+    rows = [
+        {**row, "format": row["contents"].get("format", "")} for row in open_api(context, url, token).rows("/packages")
+    ]
+    Answer(as_json).rows(("id", "target_name", "state", "format", "release_counter", "length", "published_at"), rows)
 
 
 def _report(published: PublishedPackage, answer: Answer) -> None:
     verb = "is published" if published.is_new else "was published already"
     answer.say(
         f"{published.target_name} {verb}: {published.length} bytes, release counter {published.release_counter}, "
-        f"SHA-256 {published.sha256}.",
+        f"SHA-256 {published.sha256}.{_inside(published.contents)}",
         asdict(published),
     )
+
+
+def _inside(contents: Mapping[str, Any]) -> str:
+    """Return, as further lines, what the server read in a file that is no plain one."""
+    if contents.get("format", "plain") == "plain":
+        return ""
+    named = " ".join(one for one in (contents["name"], contents["version"]) if one)
+    signers = "; ".join(one["subject"] for one in contents["signers"]) or contents["signature"] or "nobody"
+    checked = f"holds against {', '.join(contents['verified_by'])}" if contents["verified_by"] else "not checked"
+    lines = [
+        f"{contents['format']}: {named or 'no version'}, for {', '.join(contents['hardware']) or 'any hardware'}",
+        *(f"  {one['kind']} {one['name']}: {one['length']} bytes" for one in contents["payloads"]),
+        f"  signed by {signers} ({checked})",
+    ]
+    return "\n" + "\n".join(lines)

@@ -4,6 +4,8 @@ from django.contrib import admin
 from django.template.defaultfilters import filesizeformat
 from django.utils.safestring import SafeString
 
+from firmware_store import queries
+from firmware_store.formats.facts import Contents, Format
 from firmware_store.models import Package, Release
 from otaserver.console.admin.base import ReadOnlyAdmin
 from otaserver.console.site import site
@@ -41,7 +43,38 @@ class PackageAdmin(ReadOnlyAdmin):
 
     def tables(self, row: Package) -> Sequence[Table]:
         releases = Release.objects.filter(items__package=row).order_by("-created_at")
-        return [Table("Releases that hold it", ["release"], [[link_to(release)] for release in releases])]
+        return [
+            *_inside(queries.package_contents(row), row.contents.get("verified_by", [])),
+            Table("Releases that hold it", ["release"], [[link_to(release)] for release in releases]),
+        ]
+
+
+def _inside(contents: Contents, verified_by: Sequence[str]) -> list[Table]:
+    """Return what was read in a file that is no plain one."""
+    if contents.format == Format.PLAIN:
+        return []
+    checked = ", ".join(verified_by) or "not checked: no key is configured"
+    facts = [
+        ["format", str(contents.format)],
+        ["name", contents.name],
+        ["version", contents.version],
+        ["compatible hardware", lines(contents.hardware)],
+        ["signature", contents.signature or "none"],
+        ["holds against", checked if contents.signature else ""],
+    ]
+    return [
+        Table("Inside the file", ["fact", "value"], facts),
+        Table(
+            "Payloads",
+            ["file", "kind", "bytes", "SHA-256"],
+            [[one.name, one.kind, one.length, one.sha256] for one in contents.payloads],
+        ),
+        Table(
+            "Signed by",
+            ["subject", "issuer", "until", "fingerprint"],
+            [[one.subject, one.issuer, one.not_after, one.fingerprint] for one in contents.signers],
+        ),
+    ]
 
 
 @admin.register(Release, site=site)

@@ -38,6 +38,7 @@ from otaserver.fleet.operations.identity import (
     renew,
     revoke_credentials,
 )
+from otaserver.fleet.operations.imports import begin_import, due_imports, end_import, run_import
 from otaserver.fleet.operations.inventory import record_inventory
 from otaserver.fleet.operations.keyless import KeylessEcu, declare_vehicle
 from otaserver.fleet.operations.provisioning import (
@@ -87,6 +88,7 @@ __all__ = [
     "add_to_group",
     "announce_ecu_swap",
     "authenticate",
+    "begin_import",
     "block_vehicle",
     "change_ddi_settings",
     "check_gateway_token",
@@ -100,6 +102,8 @@ __all__ = [
     "declare_ecus",
     "declare_hardware",
     "declare_vehicle",
+    "due_imports",
+    "end_import",
     "end_ownership",
     "end_retired_authority",
     "enrol",
@@ -140,6 +144,7 @@ __all__ = [
     "revoke_provisioning_credential",
     "revoke_tenant_token",
     "rotate_fleet_authority",
+    "run_import",
     "set_attributes",
     "set_fleet_attributes",
     "set_time_zone",

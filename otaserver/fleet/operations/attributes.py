@@ -67,6 +67,15 @@ def set_fleet_attributes(tenant: Tenant, values: Mapping[str, Mapping[str, objec
     return _set(tenant, {known[vehicle_id]: of_one for vehicle_id, of_one in values.items()}, at=at)
 
 
+def set_attributes_by_key(tenant: Tenant, values: Mapping[int, Mapping[str, object]], *, at: datetime) -> int:
+    """Set attributes of many vehicles of one tenant, by primary key and name, as `set_attributes` does: for imports.
+
+    Raises:
+        AttributeUnknownError, AttributeValueRefusedError: as in `set_attributes`.
+    """
+    return _set(tenant, values, at=at)
+
+
 @transaction.atomic
 def _set(tenant: Tenant, values: Mapping[int, Mapping[str, object]], *, at: datetime) -> int:
     wanted = _typed(tenant, values)

@@ -118,6 +118,16 @@ def check_gateway_token(tenant: Tenant, token: str) -> None:
         raise CredentialInvalidError("The token is unknown or revoked.")
 
 
+def check_token(token: str) -> None:
+    """Raise TokenRefusedError unless this could be a vehicle's pre-shared token."""
+    _checked(token)
+
+
+def pre_shared_fingerprint(vehicle: Vehicle, token: str) -> str:
+    """Return the form in which a vehicle's pre-shared token is kept, for imports, which write them in bulk."""
+    return _salted(vehicle, token)
+
+
 def _checked(token: str | None) -> str:
     token = random_token() if token is None else token
     if not _TOKEN.match(token):

@@ -40,6 +40,7 @@ class PackageSerializer(serializers.ModelSerializer[Package]):
             "length",
             "sha256",
             "sha512",
+            "contents",
             "created_by",
             "created_at",
             "published_at",
