@@ -46,6 +46,7 @@ class Migration(migrations.Migration):
                 ("sha512", models.CharField(blank=True, max_length=128)),
                 ("sha1", models.CharField(blank=True, max_length=40)),
                 ("md5", models.CharField(blank=True, max_length=32)),
+                ("contents", models.JSONField(blank=True, default=dict)),
                 ("created_by", models.CharField(max_length=200)),
                 ("created_at", models.DateTimeField()),
                 ("published_at", models.DateTimeField(blank=True, null=True)),
@@ -243,6 +244,41 @@ class Migration(migrations.Migration):
             options={
                 "constraints": [
                     models.UniqueConstraint(models.F("metadata"), models.F("days"), name="expiry_warning_once")
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="VerificationKey",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="verification_keys",
+                        to="tenants.tenant",
+                    ),
+                ),
+                ("name", models.CharField(max_length=80)),
+                (
+                    "format",
+                    models.CharField(choices=[("swu", "Swu"), ("raucb", "Raucb"), ("mender", "Mender")], max_length=10),
+                ),
+                ("hardware_id", models.CharField(blank=True, max_length=64)),
+                ("pem", models.TextField()),
+                ("created_by", models.CharField(max_length=200)),
+                ("created_at", models.DateTimeField()),
+                ("retired_at", models.DateTimeField(blank=True, null=True)),
+            ],
+            options={
+                "constraints": [
+                    models.UniqueConstraint(
+                        models.F("tenant"), models.F("name"), name="verification_key_name_once_per_tenant"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("format__in", ["swu", "raucb", "mender"])),
+                        name="verification_key_format_known",
+                    ),
                 ],
             },
         ),

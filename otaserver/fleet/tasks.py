@@ -22,6 +22,7 @@ def forget_wishes() -> None:
     operations.forget_wishes(at=clock.now())
 
 
+@shared_task(ignore_result=True)
 def run_imports() -> None:
     """Tick, from beat. Files of vehicles that wait, and those whose run has died, one task each."""
     for pk in operations.due_imports(at=clock.now()):

@@ -530,6 +530,21 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="StandingConsent",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "vehicle",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="standing_consent", to="fleet.vehicle"
+                    ),
+                ),
+                ("initiator", models.CharField(blank=True, max_length=64)),
+                ("remark", models.CharField(blank=True, max_length=255)),
+                ("given_at", models.DateTimeField()),
+            ],
+        ),
+        migrations.CreateModel(
             name="Wave",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
@@ -912,6 +927,7 @@ class Migration(migrations.Migration):
                 ("is_text_known", models.BooleanField()),
                 ("device_time", models.DateTimeField(blank=True, null=True)),
                 ("received_at", models.DateTimeField()),
+                ("ended_at", models.DateTimeField(blank=True, null=True)),
             ],
             options={
                 "indexes": [

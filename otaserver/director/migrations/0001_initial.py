@@ -69,6 +69,8 @@ class Migration(migrations.Migration):
                 (
                     "manifest",
                     models.ForeignKey(
+                        blank=True,
+                        null=True,
                         on_delete=django.db.models.deletion.RESTRICT,
                         related_name="installed_images",
                         to="director.manifest",

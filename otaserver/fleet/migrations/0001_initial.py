@@ -29,6 +29,7 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("description", models.CharField(blank=True, max_length=200)),
+                ("is_personal", models.BooleanField(default=False)),
             ],
             options={
                 "constraints": [
@@ -97,6 +98,32 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="DdiSettings",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "tenant",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="ddi_settings", to="tenants.tenant"
+                    ),
+                ),
+                ("default_hardware_id", models.CharField(default="unknown", max_length=64)),
+                ("hardware_attribute", models.CharField(blank=True, max_length=128)),
+                ("version_attribute", models.CharField(blank=True, max_length=128)),
+                ("chunk_parts", models.JSONField(blank=True, default=dict)),
+                ("authorities", models.JSONField(blank=True, default=list)),
+            ],
+            options={
+                "verbose_name_plural": "DDI settings",
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("default_hardware_id", ""), _negated=True),
+                        name="ddi_settings_have_default_hardware",
+                    )
+                ],
+            },
+        ),
+        migrations.CreateModel(
             name="FleetAuthority",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
@@ -112,6 +139,111 @@ class Migration(migrations.Migration):
             ],
             options={
                 "verbose_name_plural": "fleet authorities",
+            },
+        ),
+        migrations.CreateModel(
+            name="FleetImport",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="fleet_imports", to="tenants.tenant"
+                    ),
+                ),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("waiting", "Waiting"),
+                            ("running", "Running"),
+                            ("finished", "Finished"),
+                            ("failed", "Failed"),
+                        ],
+                        default="waiting",
+                        max_length=10,
+                    ),
+                ),
+                ("kind", models.CharField(choices=[("csv", "Csv"), ("jsonl", "Json Lines")], max_length=10)),
+                ("is_dry_run", models.BooleanField(default=False)),
+                ("filename", models.CharField(max_length=255)),
+                ("stored_as", models.CharField(max_length=100)),
+                ("sha256", models.CharField(max_length=64)),
+                ("length", models.PositiveBigIntegerField()),
+                ("created_by", models.CharField(max_length=200)),
+                ("created_at", models.DateTimeField()),
+                ("seen_at", models.DateTimeField(blank=True, null=True)),
+                ("finished_at", models.DateTimeField(blank=True, null=True)),
+                ("failed_reason", models.TextField(blank=True)),
+                ("done_bytes", models.PositiveBigIntegerField(default=0)),
+                ("counts", models.JSONField(default=dict)),
+            ],
+            options={
+                "indexes": [
+                    models.Index(
+                        models.F("state"),
+                        condition=models.Q(("state__in", ["waiting", "running"])),
+                        name="fleet_import_open",
+                    )
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("kind__in", ["csv", "jsonl"])), name="fleet_import_kind_known"
+                    )
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="FleetImportProblem",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "fleet_import",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="problems",
+                        to="fleet.fleetimport",
+                    ),
+                ),
+                ("line", models.PositiveIntegerField()),
+                ("code", models.CharField(max_length=80)),
+                ("value", models.CharField(blank=True, max_length=200)),
+                ("rule", models.TextField()),
+            ],
+            options={
+                "constraints": [
+                    models.UniqueConstraint(
+                        models.F("fleet_import"), models.F("line"), name="fleet_import_problem_once_per_line"
+                    )
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="GatewayToken",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="gateway_tokens", to="tenants.tenant"
+                    ),
+                ),
+                ("name", models.CharField(max_length=100)),
+                ("sha256", models.CharField(max_length=64)),
+                ("created_by", models.CharField(max_length=200)),
+                ("created_at", models.DateTimeField()),
+                ("revoked_at", models.DateTimeField(blank=True, null=True)),
+            ],
+            options={
+                "constraints": [
+                    models.UniqueConstraint(
+                        models.F("tenant"), models.F("name"), name="gateway_token_name_once_per_tenant"
+                    ),
+                    models.UniqueConstraint(
+                        models.F("tenant"), models.F("sha256"), name="gateway_token_once_per_tenant"
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -145,6 +277,86 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="ProvisioningCredential",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="provisioning_credentials",
+                        to="tenants.tenant",
+                    ),
+                ),
+                ("name", models.CharField(max_length=40)),
+                ("fingerprint", models.CharField(max_length=64, unique=True)),
+                ("created_by", models.CharField(max_length=200)),
+                ("created_at", models.DateTimeField()),
+                ("expires_at", models.DateTimeField()),
+                ("revoked_at", models.DateTimeField(blank=True, null=True)),
+            ],
+            options={
+                "constraints": [
+                    models.UniqueConstraint(
+                        models.F("tenant"), models.F("name"), name="provisioning_credential_name_once_per_tenant"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("name__regex", "^[a-z0-9-]{1,40}$")),
+                        name="provisioning_credential_name_in_form",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("expires_at__gt", models.F("created_at"))),
+                        name="provisioning_credential_ends_later",
+                    ),
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="RetiredAuthority",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="retired_authorities",
+                        to="tenants.tenant",
+                    ),
+                ),
+                ("certificate_pem", models.TextField()),
+                ("created_at", models.DateTimeField()),
+                ("retired_at", models.DateTimeField()),
+                ("ended_at", models.DateTimeField(blank=True, null=True)),
+            ],
+            options={
+                "verbose_name_plural": "retired authorities",
+            },
+        ),
+        migrations.CreateModel(
+            name="TenantToken",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="device_tokens", to="tenants.tenant"
+                    ),
+                ),
+                ("name", models.CharField(max_length=100)),
+                ("sha256", models.CharField(max_length=64, unique=True)),
+                ("created_by", models.CharField(max_length=200)),
+                ("created_at", models.DateTimeField()),
+                ("revoked_at", models.DateTimeField(blank=True, null=True)),
+            ],
+            options={
+                "constraints": [
+                    models.UniqueConstraint(
+                        models.F("tenant"), models.F("name"), name="tenant_token_name_once_per_tenant"
+                    )
+                ],
+            },
+        ),
+        migrations.CreateModel(
             name="Vehicle",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
@@ -161,6 +373,7 @@ class Migration(migrations.Migration):
                 ("confirmed_at", models.DateTimeField(blank=True, null=True)),
                 ("blocked_at", models.DateTimeField(blank=True, null=True)),
                 ("blocked_reason", models.TextField(blank=True)),
+                ("decommissioned_at", models.DateTimeField(blank=True, null=True)),
                 ("time_zone", models.CharField(default="UTC", max_length=64)),
                 (
                     "protocol",
@@ -168,13 +381,14 @@ class Migration(migrations.Migration):
                         choices=[
                             ("uptane", "Uptane"),
                             ("aktualizr", "Aktualizr"),
-                            ("ddi", "Ddi"),
+                            ("ddi", "DDI"),
                             ("mender", "Mender"),
                         ],
                         default="uptane",
                         max_length=10,
                     ),
                 ),
+                ("client", models.CharField(blank=True, max_length=100)),
                 (
                     "configuration",
                     models.ForeignKey(
@@ -208,6 +422,65 @@ class Migration(migrations.Migration):
                     models.CheckConstraint(
                         condition=models.Q(("vehicle_id", ""), _negated=True), name="vehicle_id_not_empty"
                     ),
+                    models.CheckConstraint(
+                        condition=models.Q(("decommissioned_at", None), ("enrolled_at", None), _connector="OR"),
+                        name="vehicle_decommissioned_not_enrolled",
+                    ),
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="ReportedAttribute",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "vehicle",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="reported_attributes",
+                        to="fleet.vehicle",
+                    ),
+                ),
+                ("name", models.CharField(max_length=128)),
+                ("text", models.TextField(blank=True)),
+                ("changed_at", models.DateTimeField()),
+            ],
+            options={
+                "ordering": ["name"],
+                "constraints": [
+                    models.UniqueConstraint(
+                        models.F("vehicle"), models.F("name"), name="reported_attribute_once_per_vehicle"
+                    )
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="ProvisioningPermit",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "vehicle",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="provisioning_permit",
+                        to="fleet.vehicle",
+                    ),
+                ),
+                ("reason", models.TextField()),
+                ("created_by", models.CharField(max_length=200)),
+                ("created_at", models.DateTimeField()),
+                ("expires_at", models.DateTimeField()),
+            ],
+            options={
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("reason", ""), _negated=True), name="provisioning_permit_has_reason"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("expires_at__gt", models.F("created_at"))),
+                        name="provisioning_permit_ends_later",
+                    ),
                 ],
             },
         ),
@@ -238,6 +511,36 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="EcuSwap",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "vehicle",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="ecu_swaps", to="fleet.vehicle"
+                    ),
+                ),
+                ("old_serial", models.CharField(max_length=64)),
+                ("new_serial", models.CharField(blank=True, max_length=64)),
+                ("hardware_id", models.CharField(max_length=64)),
+                ("reason", models.TextField()),
+                ("announced_by", models.CharField(max_length=200)),
+                ("announced_at", models.DateTimeField()),
+                ("expires_at", models.DateTimeField()),
+                ("done_at", models.DateTimeField(blank=True, null=True)),
+            ],
+            options={
+                "constraints": [
+                    models.UniqueConstraint(
+                        models.F("vehicle"),
+                        models.F("old_serial"),
+                        condition=models.Q(("done_at", None)),
+                        name="ecu_swap_one_open_per_ecu",
+                    )
+                ],
+            },
+        ),
+        migrations.CreateModel(
             name="Ecu",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
@@ -253,13 +556,14 @@ class Migration(migrations.Migration):
                 ("serial", models.CharField(max_length=64)),
                 ("hardware_id", models.CharField(max_length=64)),
                 ("is_primary", models.BooleanField(default=False)),
-                ("keyid", models.CharField(max_length=64)),
-                ("public_key", models.JSONField()),
+                ("keyid", models.CharField(blank=True, max_length=64)),
+                ("public_key", models.JSONField(blank=True, default=dict)),
                 ("report_counter", models.BigIntegerField(default=0)),
                 ("installed_target", models.CharField(blank=True, max_length=255)),
                 ("installed_sha256", models.CharField(blank=True, max_length=64)),
                 ("installed_length", models.BigIntegerField(blank=True, null=True)),
                 ("installed_at", models.DateTimeField(blank=True, null=True)),
+                ("is_asserted", models.BooleanField(default=False)),
                 ("installed_name", models.CharField(blank=True, max_length=80)),
                 ("installed_version", models.CharField(blank=True, max_length=60)),
             ],
@@ -286,7 +590,12 @@ class Migration(migrations.Migration):
                         condition=models.Q(("is_primary", True)),
                         name="ecu_one_primary_per_vehicle",
                     ),
-                    models.UniqueConstraint(models.F("vehicle"), models.F("keyid"), name="ecu_key_once_per_vehicle"),
+                    models.UniqueConstraint(
+                        models.F("vehicle"),
+                        models.F("keyid"),
+                        condition=models.Q(("keyid", ""), _negated=True),
+                        name="ecu_key_once_per_vehicle",
+                    ),
                 ],
             },
         ),
@@ -300,7 +609,18 @@ class Migration(migrations.Migration):
                         on_delete=django.db.models.deletion.CASCADE, related_name="credentials", to="fleet.vehicle"
                     ),
                 ),
-                ("kind", models.CharField(choices=[("token", "Token"), ("certificate", "Certificate")], max_length=12)),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("token", "Token"),
+                            ("pre_shared", "Pre Shared"),
+                            ("certificate", "Certificate"),
+                            ("session", "Session"),
+                        ],
+                        max_length=12,
+                    ),
+                ),
                 ("fingerprint", models.CharField(max_length=64)),
                 ("generation", models.PositiveIntegerField(default=1)),
                 ("created_at", models.DateTimeField()),
@@ -313,6 +633,83 @@ class Migration(migrations.Migration):
                     models.UniqueConstraint(
                         models.F("kind"), models.F("fingerprint"), name="credential_fingerprint_once"
                     )
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="AuthenticationSet",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="authentication_sets",
+                        to="tenants.tenant",
+                    ),
+                ),
+                ("identity", models.JSONField()),
+                ("identity_sha256", models.CharField(max_length=64)),
+                ("public_key", models.TextField()),
+                ("key_sha256", models.CharField(max_length=64)),
+                ("claimed_vehicle_id", models.CharField(blank=True, max_length=64)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("pending", "Pending"),
+                            ("preauthorised", "Preauthorised"),
+                            ("accepted", "Accepted"),
+                            ("rejected", "Rejected"),
+                        ],
+                        db_index=True,
+                        default="pending",
+                        max_length=20,
+                    ),
+                ),
+                (
+                    "vehicle",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="authentication_sets",
+                        to="fleet.vehicle",
+                    ),
+                ),
+                ("created_at", models.DateTimeField()),
+                ("address", models.CharField(blank=True, max_length=45)),
+                ("requested_at", models.DateTimeField(blank=True, null=True)),
+                ("decided_by", models.CharField(blank=True, max_length=200)),
+                ("decided_at", models.DateTimeField(blank=True, null=True)),
+                ("reason", models.TextField(blank=True)),
+            ],
+            options={
+                "indexes": [
+                    models.Index(
+                        models.F("tenant"), models.F("state"), models.F("address"), name="authentication_set_waiting"
+                    ),
+                    models.Index(models.F("tenant"), models.F("claimed_vehicle_id"), name="authentication_set_claimed"),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(
+                        models.F("tenant"),
+                        models.F("identity_sha256"),
+                        models.F("key_sha256"),
+                        name="authentication_set_once",
+                    ),
+                    models.UniqueConstraint(
+                        models.F("vehicle"),
+                        condition=models.Q(("state", "accepted")),
+                        name="authentication_set_one_accepted_per_vehicle",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("state", "accepted"), _negated=True), ("vehicle__isnull", False), _connector="OR"
+                        ),
+                        name="authentication_set_accepted_has_vehicle",
+                    ),
                 ],
             },
         ),

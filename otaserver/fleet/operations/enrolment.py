@@ -98,7 +98,7 @@ def register_ecus(
         EcuSerialTakenError: another vehicle of the tenant has an ECU with one of these serials.
     """
     rules.check_ecus(ecus)
-    keyids = _keyids(ecus)
+    keyids = keyids_of(ecus)
     # As in `enrol`.
     Tenant.objects.select_for_update(no_key=True).get(pk=vehicle.tenant_id)
     locked = locked_vehicle(vehicle.tenant, vehicle.vehicle_id, at=at)
@@ -107,9 +107,9 @@ def register_ecus(
         return Registration(is_first=False, is_changed=False)
     _refuse_taken_serials(locked, ecus)
     before = dict(locked.ecus.values_list("serial", "keyid"))
-    _replace_ecus(locked, ecus, keyids)
+    replace_ecus(locked, ecus, keyids)
     refresh_configuration(locked)
-    _mark_enrolled(locked, protocol, at=at)
+    mark_enrolled(locked, protocol, at=at)
     if not is_first:
         audit.record(
             "vehicle.ecus_replaced",

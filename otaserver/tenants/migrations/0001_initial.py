@@ -113,9 +113,13 @@ class Migration(migrations.Migration):
                 ("stopped_reason", models.TextField(blank=True)),
                 ("required_approvals", models.PositiveSmallIntegerField(default=1)),
                 ("rollbacks_need_approval", models.BooleanField(default=False)),
+                ("late_renewal_days", models.PositiveIntegerField(default=1095)),
             ],
             options={
                 "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("late_renewal_days__lte", 3650)), name="tenant_late_renewal_in_range"
+                    ),
                     models.CheckConstraint(
                         condition=models.Q(("required_approvals__lte", 10)), name="tenant_required_approvals_in_range"
                     ),

@@ -1,4 +1,4 @@
-"""A vehicle's life with the unmodified reference client against the real server, on a virtual clock: years, in seconds."""
+"""A vehicle's life with the unmodified reference client against the real server: years, in seconds."""
 
 import json
 from dataclasses import replace
