@@ -86,6 +86,7 @@ def test_a_package_that_was_never_read_counts_as_plain():
         (ContentsHardwareError, swu(), {"hardware_ids": ["gateway:3.0"]}),
         (ContentsHardwareError, mender(), {"filename": "x.mender", "hardware_ids": ["brake"]}),
     ],
+    ids=["no archive", "another payload", "another version", "hardware revision", "device type"],
 )
 def test_what_its_client_would_refuse_is_not_published(ceremony, error, content, fields):
     refused(error, ceremony, content, **fields)
