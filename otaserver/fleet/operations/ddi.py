@@ -33,7 +33,6 @@ def change_ddi_settings(tenant: Tenant, changes: Mapping[str, Any], *, by: str, 
     return row
 
 
-@transaction.atomic
 def register_controller(tenant: Tenant, vehicle_id: str, *, at: datetime) -> Vehicle:
     """Return the DDI vehicle of this id, made known now if it was not (hawkBit's plug and play).
 

@@ -62,13 +62,14 @@ def identify_pre_shared(tenant: Tenant, vehicle_id: str, token: str, *, at: date
     found = Credential.objects.select_related("vehicle__tenant").filter(
         kind=CredentialKind.PRE_SHARED,
         vehicle__tenant=tenant,
-        vehicle__vehicle_id=vehicle_id[:64],
+        vehicle__vehicle_id=vehicle_id,
         revoked_at=None,
         expires_at__gt=at,
     )
     for credential in found:
         if hmac.compare_digest(credential.fingerprint, _salted(credential.vehicle, token)):
-            Credential.objects.filter(pk=credential.pk, used_at=None).update(used_at=at)
+            if credential.used_at is None:
+                Credential.objects.filter(pk=credential.pk, used_at=None).update(used_at=at)
             return credential.vehicle
     raise CredentialInvalidError("The token is unknown or revoked.")
 
