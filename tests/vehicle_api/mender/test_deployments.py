@@ -13,7 +13,7 @@ from otaserver.campaigns.models import LogTail, Report
 from otaserver.campaigns.operations import workshop
 from otaserver.campaigns.rules.windows import Window
 from otaserver.fleet import operations as fleet
-from otaserver.fleet.models import Credential, Vehicle
+from otaserver.fleet.models import Credential, Ecu, Vehicle
 from otaserver.wsgi import application
 from tests.factories import NOON, make_tenant
 from tests.vehicle_api.mender.conftest import ask, let_in
@@ -452,6 +452,16 @@ def test_other_hardware_is_another_ecu_and_what_it_ran_is_forgotten(device):
     ecu = Vehicle.objects.get().ecus.get()
     assert (ecu.serial, ecu.hardware_id, ecu.installed_target) == (device.vehicle_id, "raspberrypi4", "app-1.0")
     assert ecu.installed_at == NOON
+
+
+def test_an_ecu_that_is_known_by_another_serial_stays_it(device):
+    Ecu.objects.update(serial="from-the-factory")
+
+    ask(device, "app-0.9")
+    ask(device, "app-0.9", device_type="raspberrypi4")
+
+    ecu = Ecu.objects.get()
+    assert (ecu.serial, ecu.hardware_id, ecu.installed_target) == ("from-the-factory", "raspberrypi4", "app-0.9")
 
 
 @pytest.mark.parametrize(
