@@ -26,6 +26,7 @@ case "$1" in
         cat "$2"/files/* > "$data/running"
         test ! -e "$data/fail" ;;
     ArtifactRollback) test ! -e "$data/before" || cp "$data/before" "$data/running" ;;
+    ArtifactCommit) rm -f "$data/before" ;;
 esac
 """
 

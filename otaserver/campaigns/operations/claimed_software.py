@@ -11,7 +11,7 @@ from otaserver.campaigns.models import Assignment, Attempt
 from otaserver.campaigns.operations import evidence, reports
 from otaserver.campaigns.rules import artifacts
 from otaserver.campaigns.rules.failures import REVERT_FAILED
-from otaserver.campaigns.states import AssignmentState, ReportOutcome, ReportPhase
+from otaserver.campaigns.states import IN_FLIGHT_STATES, AssignmentState, ReportOutcome, ReportPhase
 from otaserver.director import operations as director
 from otaserver.fleet.models import Ecu, Vehicle
 
@@ -32,11 +32,11 @@ def record_claimed_artifact(vehicle: Vehicle, artifact: str, *, is_broken: bool 
     ecu = vehicle.ecus.order_by("-is_primary", "pk").first()
     if ecu is None or not artifact:
         return
-    ordered = _ordered(vehicle, ecu, artifact)
-    if ordered is None and _says(ecu) == artifact[:MAX_NAME_LENGTH]:
+    if _says(ecu) == artifact[:MAX_NAME_LENGTH] and _ordered(vehicle, ecu, artifact) is None:
         _confirm_again(vehicle, at=at)
         return
-    package = ordered or _package(vehicle, ecu, artifact)
+    _lock_assignments(vehicle)
+    package = _ordered(vehicle, ecu, artifact) or _package(vehicle, ecu, artifact)
     if package is not None:
         director.assert_installed(vehicle, {ecu.serial: package}, at=at)
     else:
@@ -44,6 +44,12 @@ def record_claimed_artifact(vehicle: Vehicle, artifact: str, *, is_broken: bool 
     evidence.record_evidence(vehicle, proved=frozenset({ecu.serial}), report=None, at=at)
     if is_broken:
         _fail_for_good(vehicle, artifact, at=at)
+
+
+def _lock_assignments(vehicle: Vehicle) -> None:
+    # Before the vehicle's own row, which what follows locks: the order in which offers lock.
+    concerned = Assignment.objects.filter(vehicle=vehicle, state__in=IN_FLIGHT_STATES)
+    list(concerned.select_for_update(no_key=True).order_by("pk").values_list("pk"))
 
 
 def _says(ecu: Ecu) -> str:

@@ -83,6 +83,7 @@ def accept_authentication(found: AuthenticationSet, *, by: str, at: datetime, ve
     rules.check_vehicle_id(name)
     vehicle = _locked_vehicle(found.tenant, name, at=at)
     replaced = _reject_others(vehicle, found, by=by, at=at)
+    identity.end_credentials(vehicle, at=at)
     found.move_to(
         AuthenticationState.ACCEPTED,
         vehicle=vehicle,
@@ -91,7 +92,6 @@ def accept_authentication(found: AuthenticationSet, *, by: str, at: datetime, ve
         decided_at=at,
         reason="",
     )
-    identity.end_credentials(vehicle, at=at)
     _enrol(vehicle, at=at)
     audit.record(
         "device.accepted",

@@ -8,11 +8,12 @@ from django.db import transaction
 from django.db.models import Max, Q
 
 from otaserver.audit import operations as audit
+from otaserver.fleet.authentication_models import AuthenticationSet
 from otaserver.fleet.credentials import certificates
 from otaserver.fleet.errors import CertificateRequestRefusedError, CredentialInvalidError
 from otaserver.fleet.models import Credential, Vehicle
 from otaserver.fleet.operations.authority import load_authority
-from otaserver.fleet.states import CredentialKind
+from otaserver.fleet.states import AuthenticationState, CredentialKind
 from otaserver.tenants.models import Tenant
 
 TOKEN_LIFETIME = timedelta(days=365)
@@ -174,6 +175,14 @@ def end_credentials(vehicle: Vehicle, *, at: datetime) -> int:
     live = held.filter(expires_at__gt=at).count()
     held.update(revoked_at=at)
     return live
+    """End every live credential of a vehicle in the caller's transaction; return how many that were.
+
+    A key that was accepted is rejected: with it the vehicle could get itself another.
+    """
+    AuthenticationSet.objects.filter(vehicle=vehicle, state=AuthenticationState.ACCEPTED).update(
+        state=AuthenticationState.REJECTED, decided_at=at, reason="The vehicle's credentials were ended."
+    )
+    return Credential.objects.filter(vehicle=vehicle, revoked_at=None, expires_at__gt=at).update(revoked_at=at)
 
 
 def unanswered_since(vehicle: Vehicle, *, at: datetime) -> datetime | None:

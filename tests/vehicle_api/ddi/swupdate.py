@@ -87,6 +87,7 @@ class Board:
     token: list[str]
     certificate: Path
     speed: str = ""
+    tenant: str = "acme"
     folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="swu-")))
     process: "subprocess.Popen[bytes] | None" = None
 
@@ -101,7 +102,21 @@ class Board:
     def start(self, *, confirm: int | None = None) -> None:
         """Start it; `confirm` as after a restart: 2 says that the new software runs, 3 that it does not."""
         shutil.copy(self.certificate, self.folder / "cert.pem")
-        suricatta = ["-t", "acme", "-i", self.controller, "-u", self.url, *self.token, "-p", "1", "-w", "1", "-r", "5"]
+        suricatta = [
+            "-t",
+            self.tenant,
+            "-i",
+            self.controller,
+            "-u",
+            self.url,
+            *self.token,
+            "-p",
+            "1",
+            "-w",
+            "1",
+            "-r",
+            "5",
+        ]
         suricatta += ["-n", self.speed] if self.speed else []
         suricatta += ["-c", str(confirm)] if confirm else []
         command = ["swupdate", "-v", "-B", "none", "-H", f"{BOARD}:1.0", "-k", "cert.pem", "-u", " ".join(suricatta)]

@@ -14,6 +14,7 @@ from otaserver.fleet.models import Credential, Vehicle
 from otaserver.fleet.operations import authentication
 from otaserver.fleet.states import AuthenticationState, CredentialKind, Protocol
 from tests.factories import NOON, make_tenant
+from tests.fleet.enrolments import enrol
 from tests.vehicle_api.mender.devices import KINDS, Device, make_key, pem_of, signature_of
 
 
@@ -120,6 +121,28 @@ def test_who_is_rejected_is_out_at_once_and_waits_no_more(device):
     check_refused(device.authenticate(), 401, "credential.invalid")
     assert Credential.objects.filter(revoked_at=None).count() == 0
     assert AuthenticationSet.objects.get().state == AuthenticationState.REJECTED
+
+
+def test_whose_credentials_are_revoked_does_not_get_itself_another(device):
+    device.authenticate()
+    accept(device)
+
+    fleet.revoke_credentials(Vehicle.objects.select_related("tenant").get(), by="mia", at=NOON)
+
+    check_refused(device.authenticate(), 401, "credential.invalid")
+    assert AuthenticationSet.objects.get().state == AuthenticationState.REJECTED
+
+
+def test_a_vehicle_that_enrols_by_another_protocol_leaves_its_old_key_behind(device):
+    device.authenticate()
+    accept(device)
+    enrolled = enrol(Vehicle.objects.select_related("tenant").get().tenant, vehicle_id=device.vehicle_id)
+
+    check_refused(device.authenticate(), 401, "credential.invalid")
+    assert (enrolled.vehicle.protocol, AuthenticationSet.objects.get().state) == (
+        Protocol.UPTANE,
+        AuthenticationState.REJECTED,
+    )
 
 
 def test_a_new_token_ends_the_one_before(device):

@@ -5,14 +5,16 @@ import uuid
 from datetime import timedelta
 
 import pytest
-from django.test import Client
+from django.conf import settings
+from django.test import Client, RequestFactory
 
 from otaserver.campaigns import operations as campaigns
 from otaserver.campaigns.models import LogTail, Report
 from otaserver.campaigns.operations import workshop
 from otaserver.campaigns.rules.windows import Window
 from otaserver.fleet import operations as fleet
-from otaserver.fleet.models import Credential, Vehicle
+from otaserver.fleet.models import Credential, Ecu, Vehicle
+from otaserver.wsgi import application
 from tests.factories import NOON, make_tenant
 from tests.vehicle_api.mender.conftest import ask, let_in
 from tests.vehicle_api.mender.stage import DEPLOYMENT, DEVICE_TYPE, order_app
@@ -452,6 +454,16 @@ def test_other_hardware_is_another_ecu_and_what_it_ran_is_forgotten(device):
     assert ecu.installed_at == NOON
 
 
+def test_an_ecu_that_is_known_by_another_serial_stays_it(device):
+    Ecu.objects.update(serial="from-the-factory")
+
+    ask(device, "app-0.9")
+    ask(device, "app-0.9", device_type="raspberrypi4")
+
+    ecu = Ecu.objects.get()
+    assert (ecu.serial, ecu.hardware_id, ecu.installed_target) == ("from-the-factory", "raspberrypi4", "app-0.9")
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -495,3 +507,26 @@ def test_a_session_that_ended_sends_the_device_back_to_ask_to_be_let_in(device, 
     assert device.authenticate().status_code == 200
     assert ask(device).status_code == 204
     assert Vehicle.objects.get().last_contact_at == NOON + timedelta(days=7)
+
+
+class Endless:
+    """A body in chunks that never ends."""
+
+    def __init__(self):
+        self.sent = 0
+
+    def read(self, size=-1):
+        assert size > 0, "asked for all of it"
+        self.sent += size
+        return b" " * size
+
+
+def test_an_endless_log_is_given_up_before_anybody_looks_at_it():
+    body, answered = Endless(), []
+    environ = RequestFactory().generic("PUT", f"/api/devices/v1/{BASE}/{DEPLOYMENT}/log").environ
+    environ |= {"CONTENT_LENGTH": "", "wsgi.input": body, "wsgi.input_terminated": True}
+
+    b"".join(application(environ, lambda status, headers: answered.extend([status, dict(headers)["Connection"]])))
+
+    assert answered == ["413 Request Entity Too Large", "close"]
+    assert body.sent <= settings.MAX_BODY_BYTES + 1
