@@ -1,4 +1,5 @@
 from otaserver.campaigns.queries.approvals import ApprovalView, approval_view, required_approvals
+from otaserver.campaigns.queries.awaited_consents import AwaitedConsent, awaited_consents
 from otaserver.campaigns.queries.bundles import ReleaseView, VehicleView, release_view, vehicle_views
 from otaserver.campaigns.queries.counts import Progress, decisions, failures_by_code, progress, wave_counts
 from otaserver.campaigns.queries.explanations import explain, explain_all
@@ -19,6 +20,7 @@ from otaserver.campaigns.queries.vehicle_orders import (
 __all__ = [
     "Answer",
     "ApprovalView",
+    "AwaitedConsent",
     "ComparisonView",
     "GateView",
     "PackageForEcus",
@@ -32,6 +34,7 @@ __all__ = [
     "VehicleOrder",
     "VehicleView",
     "approval_view",
+    "awaited_consents",
     "build_order",
     "current_order",
     "decisions",
