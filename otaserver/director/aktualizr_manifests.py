@@ -73,7 +73,7 @@ def read_aktualizr(body: bytes) -> VehicleManifest:
 def signed_bytes(value: Any) -> bytes:
     """Return what aktualizr signs: jsoncpp's compact writer, which escapes control characters and all beyond ASCII."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    # The one character that Python escapes and jsoncpp does not. Escapes are read whole: a backslash may stand before one.
+    # The one character that Python escapes and jsoncpp does not; escapes are read whole, also that of a backslash.
     return _ESCAPE.sub(lambda found: "\x7f" if found[1] == "u007f" else found[0], text).encode("ascii")
 
 
