@@ -41,6 +41,10 @@ class ConsentRefusedError(RefusedError):
     code = "consent.refused"
 
 
+class ConsentNotAwaitedError(NotFoundError):
+    code = "consent.not_awaited"
+
+
 class TooManyConsentsError(RefusedError):
     code = "consent.too_many"
 

@@ -34,6 +34,7 @@ _METHODS = frozenset({"ed25519", "rsassa-pss", "rsassa-pss-sha256"})
 _NO_IMAGE = frozenset({"unknown", "noimage"})
 _SHA256 = re.compile(r"[0-9A-Fa-f]{64}\Z")
 _COUNTER = re.compile(r"[0-9]{1,18}\Z")
+_ESCAPE = re.compile(r"\\(u007f|.)")
 _WORD = re.compile(r"[!-~]{1,64}\Z")
 
 
@@ -70,10 +71,10 @@ def read_aktualizr(body: bytes) -> VehicleManifest:
 
 
 def signed_bytes(value: Any) -> bytes:
-    """Return what aktualizr signs: jsoncpp's compact writer, which escapes all that is not printable ASCII."""
+    """Return what aktualizr signs: jsoncpp's compact writer, which escapes control characters and all beyond ASCII."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    # The one character that Python leaves bare.
-    return text.replace("\x7f", "\\u007f").encode("ascii")
+    # The one character that Python escapes and jsoncpp does not; escapes are read whole, also that of a backslash.
+    return _ESCAPE.sub(lambda found: "\x7f" if found[1] == "u007f" else found[0], text).encode("ascii")
 
 
 def own_keyids(public_key: Mapping[str, Any]) -> frozenset[str]:

@@ -67,8 +67,10 @@ def test_a_key_id_is_the_hash_of_the_quoted_value():
     assert expected in own_keyids(KEY | {"keyval": {"public": public.lower()}})
 
 
-def test_all_that_is_not_printable_ascii_is_escaped_before_it_is_signed():
-    assert signed_bytes({"b": "Grüße\n\x7f", "a": 1}) == b'{"a":1,"b":"Gr\\u00fc\\u00dfe\\n\\u007f"}'
+def test_what_is_signed_is_escaped_as_the_client_does():
+    assert signed_bytes({"b": "Grüße\n", "a": 1}) == b'{"a":1,"b":"Gr\\u00fc\\u00dfe\\n"}'
+    # Where jsoncpp and Python differ.
+    assert signed_bytes(["\x7f\x7f", "\\u007f", "\\\x7f"]) == b'["\x7f\x7f","\\\\u007f","\\\\\x7f"]'
 
 
 def changed(client, change):

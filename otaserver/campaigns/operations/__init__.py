@@ -22,6 +22,7 @@ from otaserver.campaigns.operations.confirmations import (
 from otaserver.campaigns.operations.consents import ConsentAnswer, record_consent, record_consent_on_behalf
 from otaserver.campaigns.operations.deliveries import record_delivered
 from otaserver.campaigns.operations.direct import order_now
+from otaserver.campaigns.operations.early_consents import record_early_consent
 from otaserver.campaigns.operations.engine import advance_campaign
 from otaserver.campaigns.operations.evidence import EvidenceReport, record_evidence
 from otaserver.campaigns.operations.forecasts import Forecast, forecast_campaign
@@ -85,6 +86,7 @@ __all__ = [
     "record_consent",
     "record_consent_on_behalf",
     "record_delivered",
+    "record_early_consent",
     "record_evidence",
     "record_health",
     "record_installed_release",

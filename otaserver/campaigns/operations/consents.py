@@ -102,6 +102,34 @@ def record_consent_on_behalf(
     return record
 
 
+def store_answer(
+    assignment: Assignment,
+    answer: ConsentAnswer,
+    *,
+    record_id: str,
+    vehicle: Vehicle,
+    device_time: datetime | None,
+    at: datetime,
+) -> ConsentRecord:
+    """Store an answer that a vehicle brought without an order for it; in the caller's transaction.
+
+    Raises:
+        ConsentRefusedError: it is no record of an answer.
+        TooManyConsentsError: of this assignment as many are stored as the server keeps.
+    """
+    _check(answer)
+    return _store(
+        answer,
+        assignment.pk,
+        None,
+        assignment.campaign.release,
+        record_id=record_id,
+        device_time=device_time,
+        at=at,
+        recorded_by=f"vehicle:{vehicle}",
+    )
+
+
 def _check(answer: ConsentAnswer) -> None:
     problem = rules.record_problem(
         decision=answer.decision, by=answer.by, language=answer.language, text_sha256=answer.text_sha256

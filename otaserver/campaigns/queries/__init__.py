@@ -1,5 +1,6 @@
 from otaserver.campaigns.queries.approvals import ApprovalView, approval_view, required_approvals
 from otaserver.campaigns.queries.artifacts import artifact_of
+from otaserver.campaigns.queries.awaited_consents import AwaitedConsent, awaited_consents
 from otaserver.campaigns.queries.bundles import ReleaseView, VehicleView, release_view, vehicle_views
 from otaserver.campaigns.queries.counts import Progress, decisions, failures_by_code, progress, wave_counts
 from otaserver.campaigns.queries.explanations import explain, explain_all
@@ -25,6 +26,7 @@ from otaserver.campaigns.rules.delivery import Delivery
 __all__ = [
     "Answer",
     "ApprovalView",
+    "AwaitedConsent",
     "ComparisonView",
     "Delivery",
     "GateView",
@@ -41,6 +43,7 @@ __all__ = [
     "VehicleView",
     "approval_view",
     "artifact_of",
+    "awaited_consents",
     "build_order",
     "current_order",
     "decisions",

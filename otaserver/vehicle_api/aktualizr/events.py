@@ -13,6 +13,7 @@ from otaserver.director import correlations
 from otaserver.errors import OtaError
 from otaserver.fleet.models import Vehicle
 from otaserver.vehicle_api import bodies, identity, problems
+from otaserver.vehicle_api.aktualizr import consents
 from otaserver.vehicle_api.errors import FieldsInvalidError
 
 MAX_BYTES = 512 * 1024
@@ -51,6 +52,9 @@ def events(request: HttpRequest, *, tenant: str, at: datetime) -> HttpResponseBa
 def _record(vehicle: Vehicle, event: Any, *, at: datetime) -> None:
     bodies.require_storable(event)
     kind = bodies.text(bodies.member(event, "eventType", dict), "id", 80)
+    if kind in consents.DECISIONS:
+        consents.record_answer(vehicle, event, kind, at=at)
+        return
     told = bodies.member(event, "event", dict)
     phase, code = _phase(kind, told.get("success", True) is True)
     attempt = correlations.attempt_of(bodies.text(told, "correlationId", 255))

@@ -1,6 +1,6 @@
 from django.urls import re_path
 
-from otaserver.vehicle_api.aktualizr import director, events, images, inventory, provisioning
+from otaserver.vehicle_api.aktualizr import consents, director, events, images, inventory, provisioning
 
 _TENANT = r"^(?P<tenant>[A-Za-z0-9-]{1,63})/"
 _DIRECTOR = _TENANT + r"director/"
@@ -14,6 +14,7 @@ _DELEGATED = r"delegations/(?!(?:root|targets|snapshot|timestamp)\.json)(?P<role
 urlpatterns = [
     re_path(_TENANT + r"devices\Z", provisioning.devices),
     re_path(_TENANT + r"events\Z", events.events),
+    re_path(_TENANT + r"campaigner/campaigns\Z", consents.questions),
     re_path(_TENANT + r"system_info\Z", inventory.hardware),
     re_path(_TENANT + r"system_info/network\Z", inventory.network),
     re_path(_TENANT + r"system_info/config\Z", inventory.configuration),

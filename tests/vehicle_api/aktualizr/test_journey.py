@@ -5,8 +5,9 @@ from datetime import timedelta
 import pytest
 from django.test import Client
 
+from firmware_store.models import Release
 from otaserver.campaigns import operations as campaigns
-from otaserver.campaigns.models import Assignment, Attempt, Campaign, Report
+from otaserver.campaigns.models import Assignment, Attempt, Campaign, ConsentRecord, Report
 from otaserver.campaigns.rules.windows import EVERY_DAY, Window
 from otaserver.campaigns.states import AssignmentState
 from otaserver.fleet import operations as fleet
@@ -15,7 +16,7 @@ from otaserver.fleet.models import Vehicle
 from otaserver.tenants.models import Tenant
 from tests.campaigns.campaign_factories import tick
 from tests.vehicle_api.aktualizr.conftest import NEW, OLD
-from tests.vehicle_api.aktualizr.simulated import RSA_KEYS, Ecu
+from tests.vehicle_api.aktualizr.simulated import RSA_KEYS, Ecu, event
 from tests.vehicle_api.conftest import check_problem
 
 
@@ -232,6 +233,52 @@ def test_consent_and_preconditions_are_waited_for_on_the_server(yard, software):
     tick(campaign, yard.now)
 
     assert client.cycle(yard.now) == ["supplier/gateway-2.0"]
+
+
+def test_the_owner_is_asked_by_the_client_itself_before_anything_is_ordered(yard, software):
+    client = software.vehicle()
+    other = software.vehicle("VIN2")
+    Release.objects.filter(pk=software.after.pk).update(notes={"de": "Sanfter anfahren.", "fr": "Mieux."})
+    campaign = running(yard, software, client, consent="ask")
+
+    (asked,) = client.call("GET", "campaigner/campaigns").json()["campaigns"]
+    answer = event("campaign_accepted", {"campaignId": asked["id"]}, yard.now)
+    foreign = other.call("POST", "events", [answer]).json()
+    odd = client.call("POST", "events", [answer | {"event": {"campaignId": "x"}}]).json()
+    assert not ConsentRecord.objects.exists()
+    twice = [client.call("POST", "events", [answer]).json() for _ in range(2)]
+
+    assert asked == {
+        "id": str(Assignment.objects.get().pk),
+        "name": "spring",
+        "size": software.new.length,
+        "autoAccept": False,
+        "metadata": [{"type": "DESCRIPTION", "value": "Sanfter anfahren."}],
+    }
+    assert [one["rejected"][0]["code"] for one in (foreign, odd)] == ["consent.not_awaited", "request.fields_invalid"]
+    assert twice == [{"accepted": 1, "rejected": []}] * 2
+    record = ConsentRecord.objects.get()
+    assert (record.decision, record.recorded_by, record.language, record.is_text_known) == (
+        "yes",
+        "vehicle:VIN1",
+        "de",
+        True,
+    )
+    tick(campaign, yard.now)
+    assert client.cycle(yard.now) == ["supplier/gateway-2.0"]
+    assert client.call("GET", "campaigner/campaigns").json() == {"campaigns": []}
+
+
+@pytest.mark.parametrize("kind", ["campaign_declined", "campaign_postponed"])
+def test_an_owner_who_does_not_agree_gets_nothing(yard, software, kind):
+    client = software.vehicle()
+    campaign = running(yard, software, client, consent="ask")
+    (asked,) = client.call("GET", "campaigner/campaigns").json()["campaigns"]
+
+    client.call("POST", "events", [event(kind, {"campaignId": asked["id"]}, yard.now)])
+    tick(campaign, yard.now)
+
+    assert (asked["metadata"], client.cycle(yard.now), state_of()) == ([], [], AssignmentState.WAITING)
 
 
 # Aborting is withdrawing what the Director lists.
