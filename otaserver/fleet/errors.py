@@ -185,3 +185,11 @@ class AuthorityMissingError(ConflictError):
 
 class AuthorityInUseError(ConflictError):
     code = "fleet_authority.in_use"
+
+
+class WatchRefusedError(RefusedError):
+    code = "watch.refused"
+
+
+class AddressRefusedError(RefusedError):
+    code = "watch.address_refused"

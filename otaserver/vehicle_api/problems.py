@@ -18,6 +18,7 @@ from django.views.decorators.csrf import csrf_exempt
 from otaserver import clock
 from otaserver.errors import OtaError
 from otaserver.outages import outage
+from otaserver.vehicle_api import seen
 from otaserver.vehicle_api.errors import (
     BodyIncompleteError,
     BodyTooLargeError,
@@ -35,15 +36,19 @@ def endpoint(*methods: str) -> Callable[[View], View]:
     def wrap(view: View) -> View:
         @functools.wraps(view)
         def answer(request: HttpRequest, **arguments: Any) -> HttpResponseBase:
+            at, refused = clock.now(), None
             try:
                 if request.method not in methods:
                     raise MethodError(f"{request.method} is not {' or '.join(methods)}.", allow=list(methods))
-                return view(request, at=clock.now(), **arguments)
+                response = view(request, at=at, **arguments)
             except OtaError as refusal:
-                return problem(refusal)
+                refused, response = refusal, problem(refusal)
             # The last edge: whatever escapes here would reach a vehicle as a page of HTML, or as a traceback.
             except Exception as error:
-                return problem(_understood(error, request))
+                refused = _understood(error, request)
+                response = problem(refused)
+            seen.note(request, response, refused, tenant=arguments.get("tenant"), at=at)
+            return response
 
         return csrf_exempt(answer)
 

@@ -2,6 +2,7 @@ from otaserver.console.admin.blackouts import BlackoutAdmin
 from otaserver.console.admin.campaigns import AssignmentAdmin, CampaignAdmin
 from otaserver.console.admin.incidents import SoftwareChangeAdmin, WorkshopCaseAdmin
 from otaserver.console.admin.records import EntryAdmin
+from otaserver.console.admin.requests import SeenRequestAdmin
 from otaserver.console.admin.software import PackageAdmin, ReleaseAdmin
 from otaserver.console.admin.vehicles import VehicleAdmin
 
@@ -12,6 +13,7 @@ __all__ = [
     "EntryAdmin",
     "PackageAdmin",
     "ReleaseAdmin",
+    "SeenRequestAdmin",
     "SoftwareChangeAdmin",
     "VehicleAdmin",
     "WorkshopCaseAdmin",

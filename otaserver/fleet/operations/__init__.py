@@ -48,6 +48,14 @@ from otaserver.fleet.operations.vehicles import (
     set_time_zone,
     unblock_vehicle,
 )
+from otaserver.fleet.operations.watches import (
+    RequestFacts,
+    expire_watches,
+    note_refusal,
+    note_request,
+    watch_address,
+    watch_vehicle,
+)
 from otaserver.fleet.rules import EcuDeclaration, EnrolmentRequest
 from otaserver.fleet.states import InventoryMode
 
@@ -58,6 +66,7 @@ __all__ = [
     "EnrolmentRequest",
     "InventoryMode",
     "KeylessEcu",
+    "RequestFacts",
     "add_to_group",
     "announce_ecu_swap",
     "block_vehicle",
@@ -75,6 +84,7 @@ __all__ = [
     "end_retired_authority",
     "enrol",
     "expire_claims",
+    "expire_watches",
     "give_token",
     "identify_certificate",
     "identify_pre_shared",
@@ -85,6 +95,8 @@ __all__ = [
     "mark_decommissioned",
     "mark_personal",
     "mark_test_bench",
+    "note_refusal",
+    "note_request",
     "recommission_vehicle",
     "record_client",
     "record_contact",
@@ -101,4 +113,6 @@ __all__ = [
     "set_fleet_attributes",
     "set_time_zone",
     "unblock_vehicle",
+    "watch_address",
+    "watch_vehicle",
 ]
