@@ -234,8 +234,12 @@ CELERY_BEAT_SCHEDULE = {
     "metadata": _every(60, "firmware_store.tasks.refresh_metadata"),
     "expiry": _every(3600, "firmware_store.tasks.watch_expiry"),
     "claims": _every(3600, "otaserver.fleet.tasks.expire_claims"),
+<<<<<<< HEAD
     "wishes": _every(3600, "otaserver.fleet.tasks.forget_wishes"),
     "imports": _every(10, "otaserver.fleet.tasks.run_imports"),
+=======
+    "watches": _every(3600, "otaserver.fleet.tasks.expire_watches"),
+>>>>>>> nginx
 }
 if AUTHORITIES_FILE:
     CELERY_BEAT_SCHEDULE["authorities"] = _every(10, "otaserver.embedded.tasks.write_authorities")
@@ -286,6 +290,7 @@ UNFOLD = {
                     {"title": "Assignments", "icon": "checklist", "link": _list_of("campaigns_assignment")},
                     {"title": "Blackouts", "icon": "ac_unit", "link": _list_of("campaigns_blackout")},
                     {"title": "Vehicles", "icon": "directions_car", "link": _list_of("fleet_vehicle")},
+                    {"title": "Requests", "icon": "troubleshoot", "link": _list_of("fleet_seenrequest")},
                     {"title": "Releases", "icon": "inventory", "link": _list_of("firmware_store_release")},
                     {"title": "Packages", "icon": "package_2", "link": _list_of("firmware_store_package")},
                     {

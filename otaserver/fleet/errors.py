@@ -253,3 +253,11 @@ class DdiSettingsRefusedError(RefusedError):
 
 class ImportRefusedError(RefusedError):
     code = "import.refused"
+
+
+class WatchRefusedError(RefusedError):
+    code = "watch.refused"
+
+
+class AddressRefusedError(RefusedError):
+    code = "watch.address_refused"

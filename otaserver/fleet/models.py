@@ -3,6 +3,7 @@
 from django.db import models
 from django.db.models import Q
 
+<<<<<<< HEAD
 from otaserver.fleet import (  # noqa: F401 - their models belong to this app too
     arrival_models,
     authentication_models,
@@ -10,6 +11,9 @@ from otaserver.fleet import (  # noqa: F401 - their models belong to this app to
     protocol_models,
     provisioning_models,
 )
+=======
+from otaserver.fleet import lifecycle_models, protocol_models, watch_models  # noqa: F401 - models of this app too
+>>>>>>> nginx
 from otaserver.fleet.states import AttributeType, CredentialKind, GroupKind, Protocol
 from otaserver.tenants.models import Tenant
 
@@ -65,6 +69,8 @@ class Vehicle(models.Model):
     )
     # On a test bench: a release may be ordered for it alone, without a campaign's gate, waves and approval.
     is_test_bench = models.BooleanField(default=False)
+    # Until then its requests are kept, for somebody who looks why it does not get through.
+    watched_until = models.DateTimeField(null=True, blank=True)
     # The server asks this vehicle to send a manifest at its next contact.
     is_manifest_wanted = models.BooleanField(default=False)
     # A hint, so that a poll that has nothing to ask for looks nowhere else.

@@ -17,7 +17,11 @@ from otaserver.operator_api.views import (
     tenant,
     timing,
     trust,
+<<<<<<< HEAD
     verification_keys,
+=======
+    watches,
+>>>>>>> nginx
 )
 from otaserver.operator_api.views.actions import CAMPAIGN_ACTIONS
 
@@ -60,6 +64,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("vehicles/<str:vehicle_id>/sale", lifecycle.VehicleSale.as_view()),
     path("vehicles/<str:vehicle_id>/decommission", lifecycle.VehicleDecommission.as_view()),
     path("vehicles/<str:vehicle_id>/recommission", lifecycle.VehicleRecommission.as_view()),
+    path("vehicles/<str:vehicle_id>/watch", watches.VehicleWatch.as_view()),
+    path("vehicles/<str:vehicle_id>/requests", watches.VehicleRequests.as_view()),
+    path("watched-addresses", watches.WatchedAddresses.as_view()),
+    path("refused-requests", watches.RefusedRequests.as_view()),
     path("credentials/expiring", lifecycle.ExpiringVehicles.as_view()),
     path("fleet-authorities", lifecycle.FleetAuthorities.as_view()),
     path("fleet-authorities/rotate", lifecycle.FleetAuthorityRotation.as_view()),

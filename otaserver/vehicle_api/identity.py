@@ -28,17 +28,56 @@ from otaserver.vehicle_api.errors import TenantNotFoundError
 VERIFY_HEADER = "X-Client-Verify"
 SERIAL_HEADER = "X-Client-Serial"
 SUBJECT_HEADER = "X-Client-Subject"
+_NOTED = "otaserver.vehicle"
 _BEARER = re.compile(r"[Bb]earer ([A-Za-z0-9._~+/=-]{1,200})\Z")
 # One attribute of a distinguished name as RFC 2253 writes it: punctuation is escaped, hex escapes are not ASCII.
 _ATTRIBUTE = re.compile(r'([A-Za-z0-9.]+)=((?:[^,+"\\<>;]|\\[,+"\\<>;=# ])*)(,|\Z)')
 
 
 @dataclass(frozen=True)
+<<<<<<< HEAD
 class ShownCertificate:
     """What a proxy says of a certificate that it has verified: the serial number in hex, and the common name."""
 
     serial: str
     common_name: str
+=======
+class Shown:
+    """What a request shows to prove who it is: in words, and what a look-up goes by."""
+
+    sentence: str
+    token: str = ""
+    serial: str = ""
+
+
+def note(request: HttpRequest, vehicle: Vehicle) -> Vehicle:
+    """Note on the request whose it is, for what is done after the answer; return the vehicle."""
+    request.META[_NOTED] = vehicle
+    return vehicle
+
+
+def noted(request: HttpRequest) -> Vehicle | None:
+    """Return the vehicle that was found to be calling, if any was."""
+    found: Vehicle | None = request.META.get(_NOTED)
+    return found
+
+
+def shown(request: HttpRequest) -> Shown:
+    """Return what the request shows, without a secret in its sentence."""
+    header = request.headers.get("Authorization", "")
+    token = _BEARER.match(header)
+    if token is not None:
+        return Shown(f"a token that begins with {token[1][:8]}", token=token[1])
+    if header:
+        return Shown(f"Authorization: {header.partition(' ')[0][:20]} …")
+    verified = request.headers.get(VERIFY_HEADER, "")
+    if verified in ("", "NONE"):
+        return Shown("nothing")
+    if not is_from_trusted_proxy(request):
+        return Shown("headers about a certificate, from an address that is no trusted proxy")
+    serial, subject = request.headers.get(SERIAL_HEADER, ""), request.headers.get(SUBJECT_HEADER, "")
+    return Shown(f"a certificate: {verified}, {subject[:150]}, serial {serial[:64]}", serial=serial)
+>>>>>>> nginx
 
 
 def find_tenant(name: str) -> Tenant:
@@ -63,6 +102,7 @@ def identify(request: HttpRequest, tenant: Tenant, *, at: datetime) -> Vehicle:
     """
     token = _BEARER.match(request.headers.get("Authorization", ""))
     if token is not None:
+<<<<<<< HEAD
         return fleet.identify_token(tenant, token[1], at=at)
     shown = certificate_of(request)
     return fleet.identify_certificate(tenant, serial=shown.serial, common_name=shown.common_name, at=at)
@@ -74,12 +114,20 @@ def certificate_of(request: HttpRequest) -> ShownCertificate:
     Raises:
         CredentialInvalidError: there is none, or its subject is odd.
     """
+=======
+        return note(request, fleet.identify_token(tenant, token[1], at=at))
+>>>>>>> nginx
     if not is_from_trusted_proxy(request) or request.headers.get(VERIFY_HEADER) != "SUCCESS":
         raise CredentialInvalidError("Send the vehicle's token: Authorization: Bearer …")
     name = common_name(request.headers.get(SUBJECT_HEADER, ""))
     if name is None:
         raise CredentialInvalidError("The certificate's subject has no single, plain common name.")
+<<<<<<< HEAD
     return ShownCertificate(request.headers.get(SERIAL_HEADER, ""), name)
+=======
+    serial = request.headers.get(SERIAL_HEADER, "")
+    return note(request, fleet.identify_certificate(tenant, serial=serial, common_name=name, at=at))
+>>>>>>> nginx
 
 
 def identify_to_renew(request: HttpRequest, tenant: Tenant, *, at: datetime) -> Vehicle:
@@ -90,7 +138,7 @@ def identify_to_renew(request: HttpRequest, tenant: Tenant, *, at: datetime) -> 
     """
     token = _BEARER.match(request.headers.get("Authorization", ""))
     if token is not None:
-        return fleet.identify_to_renew(tenant, token[1], at=at)
+        return note(request, fleet.identify_to_renew(tenant, token[1], at=at))
     return identify(request, tenant, at=at)
 
 

@@ -85,8 +85,17 @@ class Trust:
         bodies = self.root(repository, version, [old, self.root_key], at)
         operations.publish_root(self.tenant, repository, bodies, by="test", at=at)
 
-    def publish_images(self, *packages: Package, at: datetime = NOON) -> None:
-        """Publish the first targets: a delegation to the supplier, whose targets are these packages."""
+    def rotate_both(self, *, at: datetime) -> None:
+        """Publish the next root of both repositories, which share a root key, with a new one and new online keys."""
+        operations.create_online_keys(self.tenant, at=at, rotate=True)
+        old, self.root_key = self.root_key, EcuKey()
+        for repository in Repository:
+            version = queries.latest_version(self.tenant, repository, "root") + 1
+            bodies = self.root(repository, version, [old, self.root_key], at)
+            operations.publish_root(self.tenant, repository, bodies, by="test", at=at)
+
+    def publish_images(self, *packages: Package, at: datetime = NOON, version: int = 1) -> None:
+        """Publish targets: a delegation to the supplier, whose targets are these packages."""
         role = {
             "name": SUPPLIER,
             "keyids": [self.supplier_key.keyid],
@@ -99,15 +108,15 @@ class Trust:
         for profile in Profile:
             keys = {self.supplier_key.keyid: key_object(self.supplier_key.public, profile)}
             delegations = {"keys": keys, "roles": [role]}
-            signed = body("targets", 1, expires_at, profile, targets={}, delegations=delegations)
+            signed = body("targets", version, expires_at, profile, targets={}, delegations=delegations)
             top[profile] = envelope(signed, [self.targets_key], profile)
             targets = {package.target_name: target(package) for package in packages}
             own[profile] = envelope(
-                body("targets", 1, expires_at, profile, targets=targets), [self.supplier_key], profile
+                body("targets", version, expires_at, profile, targets=targets), [self.supplier_key], profile
             )
-        operations.publish_targets(self.tenant, "targets", top, expected_version=0, by="test", at=at)
+        operations.publish_targets(self.tenant, "targets", top, expected_version=version - 1, by="test", at=at)
         operations.publish_delegated(
-            self.tenant, SUPPLIER, own, expected_version=0, check=lambda before, after: None, at=at
+            self.tenant, SUPPLIER, own, expected_version=version - 1, check=lambda before, after: None, at=at
         )
 
 

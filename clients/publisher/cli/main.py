@@ -21,6 +21,7 @@ from clients.publisher.cli import (
     trust,
     vehicles,
     verification_keys,
+    watches,
     workshop,
 )
 from clients.publisher.cli.context import Seams
@@ -47,6 +48,7 @@ app.add_typer(timing.app, name="blackout")
 app.command()(timing.freeze)
 app.add_typer(tenants.app, name="tenant")
 vehicles.app.add_typer(credentials.app)
+vehicles.app.add_typer(watches.app)
 app.add_typer(vehicles.app, name="vehicle")
 app.add_typer(credentials.authority_app, name="authority")
 app.add_typer(credentials.attribute_app, name="attribute")

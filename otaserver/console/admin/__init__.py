@@ -3,6 +3,7 @@ from otaserver.console.admin.campaigns import AssignmentAdmin, CampaignAdmin
 from otaserver.console.admin.devices import AuthenticationSetAdmin
 from otaserver.console.admin.incidents import SoftwareChangeAdmin, WorkshopCaseAdmin
 from otaserver.console.admin.records import EntryAdmin
+from otaserver.console.admin.requests import SeenRequestAdmin
 from otaserver.console.admin.software import PackageAdmin, ReleaseAdmin
 from otaserver.console.admin.vehicles import VehicleAdmin
 
@@ -14,6 +15,7 @@ __all__ = [
     "EntryAdmin",
     "PackageAdmin",
     "ReleaseAdmin",
+    "SeenRequestAdmin",
     "SoftwareChangeAdmin",
     "VehicleAdmin",
     "WorkshopCaseAdmin",

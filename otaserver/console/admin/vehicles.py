@@ -11,10 +11,12 @@ from otaserver.console.admin.base import ReadOnlyAdmin
 from otaserver.console.site import site
 from otaserver.console.tables import NOTHING, Table, badge, lines, link_to, moment
 from otaserver.director.models import Manifest
+from otaserver.fleet import queries as fleet
 from otaserver.fleet.models import Vehicle
 
 ATTEMPTS_SHOWN = 20
 MANIFESTS_SHOWN = 10
+REQUESTS_SHOWN = 50
 
 
 @admin.register(Vehicle, site=site)
@@ -27,13 +29,15 @@ class VehicleAdmin(ReadOnlyAdmin):
     fields = [
         ("vehicle_id", "condition", "time_zone"),
         ("protocol", "client", "is_test_bench", "configuration"),
-        ("created_at", "enrolled_at"),
+        ("created_at", "enrolled_at", "decommissioned_at"),
         ("last_contact_at", "confirmed_at", "is_manifest_wanted"),
         "blocked_reason",
     ]
 
     @admin.display(description="condition")
     def condition(self, vehicle: Vehicle) -> SafeString:
+        if vehicle.decommissioned_at is not None:
+            return badge("decommissioned")
         if vehicle.blocked_at is not None:
             return badge("blocked")
         return badge("enrolled" if vehicle.enrolled_at else "expected")
@@ -62,6 +66,9 @@ class VehicleAdmin(ReadOnlyAdmin):
             ),
             Table("Reports", queries.REPORT_HEADERS, queries.reports_of(attempts)),
             _manifests(row),
+            _requests(row),
+            _credentials(row),
+            _swaps(row),
             _attributes(row),
         ]
 
@@ -98,6 +105,44 @@ def _manifests(vehicle: Vehicle) -> Table:
         for manifest in found
     ]
     return Table("Manifests", ["received", "", "refused because", "findings", "SHA-256 begins"], rows)
+
+
+def _requests(vehicle: Vehicle) -> Table:
+    rows = [
+        [moment(one.at), one.method, one.path, one.status, one.code or NOTHING, one.identity, one.reason or NOTHING]
+        for one in vehicle.seen_requests.order_by("-pk")[:REQUESTS_SHOWN]
+    ]
+    is_on = vehicle.watched_until is not None and vehicle.watched_until > clock.now()
+    note = f"Kept until {moment(vehicle.watched_until)}." if is_on else "Nobody watches this vehicle."
+    headers = ["at", "method", "path", "answer", "code", "showed", "why"]
+    return Table("Last requests", headers, rows, note=note)
+
+
+def _credentials(vehicle: Vehicle) -> Table:
+    rows = [
+        [
+            one.get_kind_display(),
+            one.generation,
+            *map(moment, (one.created_at, one.used_at, one.expires_at, one.revoked_at)),
+        ]
+        for one in fleet.credentials_of(vehicle)
+    ]
+    return Table("Credentials", ["kind", "generation", "issued", "first used", "ends", "revoked"], rows)
+
+
+def _swaps(vehicle: Vehicle) -> Table:
+    rows = [
+        [
+            swap.old_serial,
+            swap.new_serial or "any",
+            swap.hardware_id,
+            swap.reason,
+            moment(swap.expires_at),
+            moment(swap.done_at),
+        ]
+        for swap in vehicle.ecu_swaps.order_by("-announced_at")
+    ]
+    return Table("Announced ECUs", ["goes", "comes", "hardware", "why", "until", "done"], rows)
 
 
 def _attributes(vehicle: Vehicle) -> Table:

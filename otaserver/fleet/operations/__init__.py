@@ -69,6 +69,14 @@ from otaserver.fleet.operations.vehicles import (
     set_time_zone,
     unblock_vehicle,
 )
+from otaserver.fleet.operations.watches import (
+    RequestFacts,
+    expire_watches,
+    note_refusal,
+    note_request,
+    watch_address,
+    watch_vehicle,
+)
 from otaserver.fleet.rules import EcuDeclaration, EnrolmentRequest
 from otaserver.fleet.states import InventoryMode
 
@@ -82,9 +90,13 @@ __all__ = [
     "InventoryMode",
     "IssuedProvisioning",
     "KeylessEcu",
+<<<<<<< HEAD
     "ProvisionedVehicle",
     "Registration",
     "accept_authentication",
+=======
+    "RequestFacts",
+>>>>>>> nginx
     "add_to_group",
     "announce_ecu_swap",
     "authenticate",
@@ -108,7 +120,11 @@ __all__ = [
     "end_retired_authority",
     "enrol",
     "expire_claims",
+<<<<<<< HEAD
     "forget_wishes",
+=======
+    "expire_watches",
+>>>>>>> nginx
     "give_token",
     "identify_certificate",
     "identify_pre_shared",
@@ -123,9 +139,14 @@ __all__ = [
     "mark_decommissioned",
     "mark_personal",
     "mark_test_bench",
+<<<<<<< HEAD
     "permit_provisioning",
     "preauthorise",
     "provision",
+=======
+    "note_refusal",
+    "note_request",
+>>>>>>> nginx
     "recommission_vehicle",
     "record_client",
     "record_config_data",
@@ -150,4 +171,6 @@ __all__ = [
     "set_time_zone",
     "tenant_of_token",
     "unblock_vehicle",
+    "watch_address",
+    "watch_vehicle",
 ]

@@ -53,7 +53,7 @@ def issue_credentials(vehicle: Vehicle, *, certificate_request: str | None, at: 
     last = Credential.objects.filter(vehicle=vehicle).aggregate(last=Max("generation"))["last"] or 0
     store = partial(Credential.objects.create, vehicle=vehicle, generation=last + 1, created_at=at)
     token, token_expires_at = TOKEN_PREFIX + secrets.token_urlsafe(32), at + TOKEN_LIFETIME
-    store(kind=CredentialKind.TOKEN, fingerprint=_token_fingerprint(token), expires_at=token_expires_at)
+    store(kind=CredentialKind.TOKEN, fingerprint=token_fingerprint(token), expires_at=token_expires_at)
     authority = load_authority(vehicle.tenant) if certificate_request is not None else None
     issued = None
     if authority is not None and certificate_request is not None:
@@ -108,7 +108,7 @@ def identify_token(tenant: Tenant, token: str, *, at: datetime) -> Vehicle:
     Raises:
         CredentialInvalidError: unknown, expired, revoked, or another tenant's; the message does not tell which.
     """
-    return _identified(tenant, CredentialKind.TOKEN, _token_fingerprint(token), at=at)
+    return _identified(tenant, CredentialKind.TOKEN, token_fingerprint(token), at=at)
 
 
 def identify_to_renew(tenant: Tenant, token: str, *, at: datetime) -> Vehicle:
@@ -121,7 +121,7 @@ def identify_to_renew(tenant: Tenant, token: str, *, at: datetime) -> Vehicle:
         CredentialInvalidError: as `identify_token`.
     """
     rows = Credential.objects.select_related("vehicle__tenant").filter(vehicle__tenant=tenant)
-    found = rows.filter(kind=CredentialKind.TOKEN, fingerprint=_token_fingerprint(token)).first()
+    found = rows.filter(kind=CredentialKind.TOKEN, fingerprint=token_fingerprint(token)).first()
     if found is None or found.expires_at > at:
         return identify_token(tenant, token, at=at)
     newer = Credential.objects.filter(vehicle=found.vehicle, generation__gt=found.generation, used_at__isnull=False)
@@ -229,5 +229,6 @@ def _invalid() -> CredentialInvalidError:
     return CredentialInvalidError("The credential is unknown, expired or revoked.")
 
 
-def _token_fingerprint(token: str) -> str:
+def token_fingerprint(token: str) -> str:
+    """Return the form in which a token is stored."""
     return hashlib.sha256(token.encode(errors="replace")).hexdigest()

@@ -41,6 +41,7 @@ class VehicleSerializer(serializers.ModelSerializer[Vehicle]):
             "blocked_at",
             "blocked_reason",
             "decommissioned_at",
+            "watched_until",
             "time_zone",
             "protocol",
             "client",
