@@ -227,7 +227,7 @@ CELERY_BEAT_SCHEDULE = {
     "metadata": _every(60, "firmware_store.tasks.refresh_metadata"),
     "expiry": _every(3600, "firmware_store.tasks.watch_expiry"),
     "claims": _every(3600, "otaserver.fleet.tasks.expire_claims"),
-    "imports": _every(10, "otaserver.fleet.tasks.run_imports"),
+    "imports": _every(5, "otaserver.fleet.tasks.run_imports"),
 }
 
 USE_TZ = True
