@@ -237,9 +237,10 @@ CELERY_BEAT_SCHEDULE = {
 <<<<<<< HEAD
     "wishes": _every(3600, "otaserver.fleet.tasks.forget_wishes"),
     "imports": _every(10, "otaserver.fleet.tasks.run_imports"),
-=======
     "watches": _every(3600, "otaserver.fleet.tasks.expire_watches"),
->>>>>>> nginx
+=======
+    "imports": _every(5, "otaserver.fleet.tasks.run_imports"),
+>>>>>>> formats
 }
 if AUTHORITIES_FILE:
     CELERY_BEAT_SCHEDULE["authorities"] = _every(10, "otaserver.embedded.tasks.write_authorities")

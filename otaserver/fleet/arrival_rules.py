@@ -19,6 +19,7 @@ MIN_CODE_LENGTH = 16
 _FIELDS = ("vehicle_id", "protocol", "time_zone", "ecus", "token", "claim_code", "attributes", "groups")
 _COLUMNS = (*_FIELDS[:3], "serial", "hardware_id", "ecus", "token", "claim_code", "groups")
 _ATTRIBUTE = "attribute."
+_PROTOCOLS = {str(one): one for one in Protocol}
 
 
 @dataclass(frozen=True)
@@ -184,9 +185,9 @@ def _arrival(number: int, found: dict[str, Any], attributes: Mapping[str, str], 
 
 def _protocol(found: Mapping[str, Any]) -> Protocol:
     name = _text(found, "protocol") or str(Protocol.UPTANE)
-    if name not in Protocol.values:
-        raise _BadError("vehicle.protocol_unknown", name, f"The protocol is one of {', '.join(Protocol.values)}.")
-    return Protocol(name)
+    if name not in _PROTOCOLS:
+        raise _BadError("vehicle.protocol_unknown", name, f"The protocol is one of {', '.join(_PROTOCOLS)}.")
+    return _PROTOCOLS[name]
 
 
 def _ecus(found: Mapping[str, Any]) -> tuple[EcuDeclaration, ...]:

@@ -1,4 +1,3 @@
-from django.db import transaction
 from django.db.models import QuerySet
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -9,7 +8,6 @@ from otaserver import clock
 from otaserver.fleet import operations
 from otaserver.fleet.arrival_models import FleetImport
 from otaserver.fleet.states import ImportKind
-from otaserver.fleet.tasks import run_import
 from otaserver.operator_api.bodies import BytesParser, raw_body
 from otaserver.operator_api.errors import FieldsInvalidError
 from otaserver.operator_api.serializers.imports import ImportOptions, ImportProblemSerializer, ImportSerializer
@@ -61,8 +59,6 @@ class ImportList(ImportView):
             by=self.caller.actor,
             at=clock.now(),
         )
-        # Only for speed: the tick would find it.
-        transaction.on_commit(lambda: run_import.delay(import_id=row.pk), robust=True)
         return Response(ImportSerializer(row).data, status=201)
 
 
