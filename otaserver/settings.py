@@ -234,13 +234,9 @@ CELERY_BEAT_SCHEDULE = {
     "metadata": _every(60, "firmware_store.tasks.refresh_metadata"),
     "expiry": _every(3600, "firmware_store.tasks.watch_expiry"),
     "claims": _every(3600, "otaserver.fleet.tasks.expire_claims"),
-<<<<<<< HEAD
     "wishes": _every(3600, "otaserver.fleet.tasks.forget_wishes"),
-    "imports": _every(10, "otaserver.fleet.tasks.run_imports"),
     "watches": _every(3600, "otaserver.fleet.tasks.expire_watches"),
-=======
     "imports": _every(5, "otaserver.fleet.tasks.run_imports"),
->>>>>>> formats
 }
 if AUTHORITIES_FILE:
     CELERY_BEAT_SCHEDULE["authorities"] = _every(10, "otaserver.embedded.tasks.write_authorities")

@@ -3,17 +3,14 @@
 from django.db import models
 from django.db.models import Q
 
-<<<<<<< HEAD
 from otaserver.fleet import (  # noqa: F401 - their models belong to this app too
     arrival_models,
     authentication_models,
     lifecycle_models,
     protocol_models,
     provisioning_models,
+    watch_models,
 )
-=======
-from otaserver.fleet import lifecycle_models, protocol_models, watch_models  # noqa: F401 - models of this app too
->>>>>>> nginx
 from otaserver.fleet.states import AttributeType, CredentialKind, GroupKind, Protocol
 from otaserver.tenants.models import Tenant
 

@@ -17,7 +17,6 @@ def expire_claims() -> None:
 
 
 @shared_task(ignore_result=True)
-<<<<<<< HEAD
 def forget_wishes() -> None:
     """Tick, from beat. Delete wishes to be let in that were not repeated; repeating finds nothing."""
     operations.forget_wishes(at=clock.now())
@@ -39,8 +38,9 @@ def run_import(*, import_id: int) -> None:
         running = FleetImport.objects.filter(pk=import_id, state=ImportState.RUNNING).first()
         if running is not None:
             operations.end_import(running, f"The server failed: {type(error).__name__}.", at=clock.now())
-=======
+
+
+@shared_task(ignore_result=True)
 def expire_watches() -> None:
     """Tick, from beat. Delete what was kept of watched devices and is old; repeating finds nothing."""
     operations.expire_watches(at=clock.now())
->>>>>>> nginx

@@ -17,11 +17,8 @@ from otaserver.operator_api.views import (
     tenant,
     timing,
     trust,
-<<<<<<< HEAD
     verification_keys,
-=======
     watches,
->>>>>>> nginx
 )
 from otaserver.operator_api.views.actions import CAMPAIGN_ACTIONS
 

@@ -35,13 +35,14 @@ _ATTRIBUTE = re.compile(r'([A-Za-z0-9.]+)=((?:[^,+"\\<>;]|\\[,+"\\<>;=# ])*)(,|\
 
 
 @dataclass(frozen=True)
-<<<<<<< HEAD
 class ShownCertificate:
     """What a proxy says of a certificate that it has verified: the serial number in hex, and the common name."""
 
     serial: str
     common_name: str
-=======
+
+
+@dataclass(frozen=True)
 class Shown:
     """What a request shows to prove who it is: in words, and what a look-up goes by."""
 
@@ -77,7 +78,6 @@ def shown(request: HttpRequest) -> Shown:
         return Shown("headers about a certificate, from an address that is no trusted proxy")
     serial, subject = request.headers.get(SERIAL_HEADER, ""), request.headers.get(SUBJECT_HEADER, "")
     return Shown(f"a certificate: {verified}, {subject[:150]}, serial {serial[:64]}", serial=serial)
->>>>>>> nginx
 
 
 def find_tenant(name: str) -> Tenant:
@@ -102,10 +102,10 @@ def identify(request: HttpRequest, tenant: Tenant, *, at: datetime) -> Vehicle:
     """
     token = _BEARER.match(request.headers.get("Authorization", ""))
     if token is not None:
-<<<<<<< HEAD
-        return fleet.identify_token(tenant, token[1], at=at)
+        return note(request, fleet.identify_token(tenant, token[1], at=at))
     shown = certificate_of(request)
-    return fleet.identify_certificate(tenant, serial=shown.serial, common_name=shown.common_name, at=at)
+    found = fleet.identify_certificate(tenant, serial=shown.serial, common_name=shown.common_name, at=at)
+    return note(request, found)
 
 
 def certificate_of(request: HttpRequest) -> ShownCertificate:
@@ -114,20 +114,12 @@ def certificate_of(request: HttpRequest) -> ShownCertificate:
     Raises:
         CredentialInvalidError: there is none, or its subject is odd.
     """
-=======
-        return note(request, fleet.identify_token(tenant, token[1], at=at))
->>>>>>> nginx
     if not is_from_trusted_proxy(request) or request.headers.get(VERIFY_HEADER) != "SUCCESS":
         raise CredentialInvalidError("Send the vehicle's token: Authorization: Bearer …")
     name = common_name(request.headers.get(SUBJECT_HEADER, ""))
     if name is None:
         raise CredentialInvalidError("The certificate's subject has no single, plain common name.")
-<<<<<<< HEAD
     return ShownCertificate(request.headers.get(SERIAL_HEADER, ""), name)
-=======
-    serial = request.headers.get(SERIAL_HEADER, "")
-    return note(request, fleet.identify_certificate(tenant, serial=serial, common_name=name, at=at))
->>>>>>> nginx
 
 
 def identify_to_renew(request: HttpRequest, tenant: Tenant, *, at: datetime) -> Vehicle:

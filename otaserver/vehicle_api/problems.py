@@ -41,28 +41,21 @@ def endpoint(*methods: str, refusal: Refusal | None = None) -> Callable[[View], 
     def wrap(view: View) -> View:
         @functools.wraps(view)
         def answer(request: HttpRequest, **arguments: Any) -> HttpResponseBase:
-            at, refused = clock.now(), None
+            at = clock.now()
+            refused: OtaError | None = None
+            response: HttpResponseBase
             try:
                 if request.method not in methods:
                     raise MethodError(f"{request.method} is not {' or '.join(methods)}.", allow=list(methods))
-<<<<<<< HEAD
-                return view(request, at=clock.now(), **arguments)
-            except OtaError as refused:
-                return answer_refusal(refused)
-            # The last edge: whatever escapes here would reach a vehicle as a page of HTML, or as a traceback.
-            except Exception as error:
-                return answer_refusal(_understood(error, request))
-=======
                 response = view(request, at=at, **arguments)
-            except OtaError as refusal:
-                refused, response = refusal, problem(refusal)
+            except OtaError as error:
+                refused, response = error, answer_refusal(error)
             # The last edge: whatever escapes here would reach a vehicle as a page of HTML, or as a traceback.
             except Exception as error:
                 refused = _understood(error, request)
-                response = problem(refused)
+                response = answer_refusal(refused)
             seen.note(request, response, refused, tenant=arguments.get("tenant"), at=at)
             return response
->>>>>>> nginx
 
         return csrf_exempt(answer)
 

@@ -401,6 +401,7 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("is_test_bench", models.BooleanField(default=False)),
+                ("watched_until", models.DateTimeField(blank=True, null=True)),
                 ("is_manifest_wanted", models.BooleanField(default=False)),
                 ("is_health_wanted", models.BooleanField(default=False)),
                 ("last_attempt_number", models.PositiveIntegerField(default=0)),
@@ -426,6 +427,52 @@ class Migration(migrations.Migration):
                         condition=models.Q(("decommissioned_at", None), ("enrolled_at", None), _connector="OR"),
                         name="vehicle_decommissioned_not_enrolled",
                     ),
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="SeenRequest",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="seen_requests", to="tenants.tenant"
+                    ),
+                ),
+                (
+                    "vehicle",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="seen_requests",
+                        to="fleet.vehicle",
+                    ),
+                ),
+                ("address", models.CharField(max_length=45)),
+                ("at", models.DateTimeField()),
+                ("method", models.CharField(max_length=10)),
+                ("path", models.CharField(max_length=500)),
+                ("client", models.CharField(blank=True, max_length=100)),
+                ("identity", models.CharField(max_length=300)),
+                ("status", models.PositiveSmallIntegerField()),
+                ("code", models.CharField(blank=True, max_length=80)),
+                ("reason", models.CharField(blank=True, max_length=500)),
+            ],
+            options={
+                "indexes": [
+                    models.Index(models.F("vehicle"), models.F("id"), name="seen_request_of_vehicle"),
+                    models.Index(
+                        models.F("tenant"), models.F("address"), models.F("id"), name="seen_request_from_address"
+                    ),
+                    models.Index(models.F("at"), name="seen_request_by_time"),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("vehicle__isnull", False), ("status__gte", 400), _connector="OR"),
+                        name="seen_request_of_a_vehicle_or_refused",
+                    )
                 ],
             },
         ),
@@ -782,6 +829,29 @@ class Migration(migrations.Migration):
                         ),
                         name="attribute_value_exactly_one_type",
                     ),
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="AddressWatch",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="address_watches", to="tenants.tenant"
+                    ),
+                ),
+                ("address", models.CharField(max_length=45)),
+                ("until", models.DateTimeField()),
+                ("by", models.CharField(max_length=200)),
+            ],
+            options={
+                "verbose_name_plural": "address watches",
+                "constraints": [
+                    models.UniqueConstraint(
+                        models.F("tenant"), models.F("address"), name="address_watch_once_per_tenant"
+                    )
                 ],
             },
         ),

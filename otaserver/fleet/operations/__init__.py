@@ -90,13 +90,10 @@ __all__ = [
     "InventoryMode",
     "IssuedProvisioning",
     "KeylessEcu",
-<<<<<<< HEAD
     "ProvisionedVehicle",
     "Registration",
-    "accept_authentication",
-=======
     "RequestFacts",
->>>>>>> nginx
+    "accept_authentication",
     "add_to_group",
     "announce_ecu_swap",
     "authenticate",
@@ -120,11 +117,8 @@ __all__ = [
     "end_retired_authority",
     "enrol",
     "expire_claims",
-<<<<<<< HEAD
-    "forget_wishes",
-=======
     "expire_watches",
->>>>>>> nginx
+    "forget_wishes",
     "give_token",
     "identify_certificate",
     "identify_pre_shared",
@@ -139,14 +133,11 @@ __all__ = [
     "mark_decommissioned",
     "mark_personal",
     "mark_test_bench",
-<<<<<<< HEAD
+    "note_refusal",
+    "note_request",
     "permit_provisioning",
     "preauthorise",
     "provision",
-=======
-    "note_refusal",
-    "note_request",
->>>>>>> nginx
     "recommission_vehicle",
     "record_client",
     "record_config_data",

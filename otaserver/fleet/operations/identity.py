@@ -169,20 +169,16 @@ def revoke_credentials(vehicle: Vehicle, *, by: str, at: datetime, reason: str =
 def end_credentials(vehicle: Vehicle, *, at: datetime) -> int:
     """End every credential of a vehicle in the caller's transaction; return how many of them were good until now.
 
-    Expired ones are revoked as well: they could renew themselves late.
-    """
-    held = Credential.objects.filter(vehicle=vehicle, revoked_at=None)
-    live = held.filter(expires_at__gt=at).count()
-    held.update(revoked_at=at)
-    return live
-    """End every live credential of a vehicle in the caller's transaction; return how many that were.
-
-    A key that was accepted is rejected: with it the vehicle could get itself another.
+    Expired ones are revoked as well: they could renew themselves late. A key that was accepted is rejected: with it the
+    vehicle could get itself another.
     """
     AuthenticationSet.objects.filter(vehicle=vehicle, state=AuthenticationState.ACCEPTED).update(
         state=AuthenticationState.REJECTED, decided_at=at, reason="The vehicle's credentials were ended."
     )
-    return Credential.objects.filter(vehicle=vehicle, revoked_at=None, expires_at__gt=at).update(revoked_at=at)
+    held = Credential.objects.filter(vehicle=vehicle, revoked_at=None)
+    live = held.filter(expires_at__gt=at).count()
+    held.update(revoked_at=at)
+    return live
 
 
 def unanswered_since(vehicle: Vehicle, *, at: datetime) -> datetime | None:

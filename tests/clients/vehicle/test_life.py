@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-"""A vehicle's life with the unmodified reference client against the real server: years, in seconds."""
-=======
 """A vehicle's life with the reference client against the real server, on a virtual clock: years, in seconds."""
->>>>>>> nginx
 
 import json
 from dataclasses import replace
