@@ -44,9 +44,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
-    """Where everything must be there (CI=true) a test that skips itself for lack of something has failed."""
+    """Where everything must be there (CI=true) a test that skips itself for lack of something has failed.
+
+    What a kernel forbids nobody can install: a reason that begins with "this kernel" is left as it is.
+    """
     report: Any = yield
-    if IS_CI and report.skipped and not hasattr(report, "wasxfail"):
+    is_missing = report.skipped and not hasattr(report, "wasxfail")
+    if IS_CI and is_missing and not report.longrepr[2].startswith("Skipped: this kernel"):
         report.outcome = "failed"
         report.longrepr = f"skipped, and with CI=true nothing may be: {report.longrepr[2]}"
     return report

@@ -36,7 +36,7 @@ def skip_without_mender():
     if missing:
         pytest.skip(f"needs {', '.join(missing)}")
     if subprocess.run(["unshare", "-rm", "true"], check=False, capture_output=True).returncode != 0:
-        pytest.skip("needs user namespaces")
+        pytest.skip("this kernel forbids user namespaces")
 
 
 def private_pem(key):
