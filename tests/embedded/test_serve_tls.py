@@ -101,7 +101,11 @@ def serving(var):
     tls_port = free_port()
     server = Server(var, "--tls", OTA_TLS_PORT=tls_port)
     server.tls_url = f"https://localhost:{tls_port}"
-    return begin(server)
+    try:
+        return begin(server)
+    except AssertionError:
+        server.end()
+        raise
 
 
 def begin(server):
