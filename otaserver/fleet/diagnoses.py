@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from otaserver.fleet.models import Credential, Vehicle
-from otaserver.fleet.operations.identity import plain_serial, token_fingerprint
+from otaserver.fleet.operations.identity import token_fingerprint
+from otaserver.fleet.rules import plain_serial
 from otaserver.fleet.states import CredentialKind
 from otaserver.tenants.models import Tenant
 

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from django.db.models import Exists, Max, OuterRef, Q, QuerySet
 
-from otaserver.fleet import filters
+from otaserver.fleet import filters, rules
 from otaserver.fleet.authentication_models import AuthenticationSet
 from otaserver.fleet.errors import VehicleNotFoundError
 from otaserver.fleet.lifecycle_models import RetiredAuthority
@@ -112,6 +112,12 @@ def certificates_of(authority: RetiredAuthority, *, at: datetime) -> QuerySet[Cr
 def credentials_of(vehicle: Vehicle) -> QuerySet[Credential]:
     """Return a vehicle's credentials, the newest first."""
     return Credential.objects.filter(vehicle=vehicle).order_by("-generation", "kind")
+
+
+def is_certificate_revoked(tenant: Tenant, serial: str) -> bool:
+    """Return whether this is the serial number of a certificate of the tenant's own CA that was revoked."""
+    rows = Credential.objects.filter(kind=CredentialKind.CERTIFICATE, fingerprint=rules.plain_serial(serial))
+    return rows.filter(vehicle__tenant=tenant, revoked_at__isnull=False).exists()
 
 
 def expiring_vehicles(tenant: Tenant, *, within: timedelta, at: datetime) -> VehicleQuerySet:

@@ -254,3 +254,8 @@ def value_in_text(type_: str, text: str) -> Value | None:
     if type_ == AttributeType.BOOLEAN:
         return {"true": True, "false": False}.get(text.lower())
     return typed_value(type_, text)
+
+
+def plain_serial(serial: str) -> str:
+    """Return the serial number of a certificate as it is stored, however a proxy writes it."""
+    return serial.replace(":", "").lower().lstrip("0")[:64]

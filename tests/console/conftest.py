@@ -31,6 +31,7 @@ from otaserver.campaigns.states import (
 )
 from otaserver.director.models import Direction, Manifest
 from otaserver.fleet.authentication_models import AuthenticationSet
+from otaserver.fleet.watch_models import SeenRequest
 from otaserver.tenants.models import Member, User
 from otaserver.tenants.states import Role
 from tests.factories import NOON, make_group, make_package, make_release, make_tenant, make_vehicle
@@ -107,6 +108,9 @@ def make_campaign(tenant, *, name="autumn rollout", vehicles=4, state=CampaignSt
     WorkshopCase.objects.create(vehicle=cars[0], code="silent", reason="Nothing was heard.", opened_at=NOON)
     SoftwareChange.objects.create(
         vehicle=cars[0], ecu_serial="a", to_target="b", to_sha256="c", at=NOON, cause="foreign", policy="flag"
+    )
+    SeenRequest.objects.create(
+        tenant=tenant, vehicle=cars[0], at=NOON, address="192.0.2.1", method="GET", path="/x", identity="", status=200
     )
     audit.record("campaign.started", campaign, tenant=tenant, by="mia", at=NOON)
     return campaign

@@ -62,7 +62,11 @@ class Front:
         text = (ROOT / "deploy" / "nginx.conf").read_text()
         (folder / "nginx.conf").write_text(configure_nginx(text, host="127.0.0.1", port=port, web_port=web_port))
         self._process = subprocess.Popen(front.program(NGINX, folder).command)
-        wait_for(lambda: httpx.get(f"{self.url}/healthz", verify=trusting(self.ca_file)), what="nginx")
+        try:
+            wait_for(lambda: httpx.get(f"{self.url}/healthz", verify=trusting(self.ca_file)), what="nginx")
+        except AssertionError:
+            self.end()
+            raise
 
     def client(self, certificate=None, **settings):
         return httpx.Client(base_url=self.url, verify=trusting(self.ca_file, certificate), timeout=20, **settings)

@@ -52,14 +52,16 @@ def nginx(tmp_path_factory, authority):
         cwd=ROOT,
         env=environment(tmp_path_factory.mktemp("said")),
     )
-    wait_for(lambda: httpx.get(f"http://127.0.0.1:{web_port}/").status_code == 200)
-    folder = tmp_path_factory.mktemp("nginx")
-    other = certificates.make_authority("south", at=now())
-    found = Front(folder, port=free_port(), web_port=web_port, authorities=[authority, other])
-    yield found
-    found.end()
-    server.terminate()
-    server.wait()
+    try:
+        wait_for(lambda: httpx.get(f"http://127.0.0.1:{web_port}/").status_code == 200)
+        folder = tmp_path_factory.mktemp("nginx")
+        other = certificates.make_authority("south", at=now())
+        found = Front(folder, port=free_port(), web_port=web_port, authorities=[authority, other])
+        yield found
+        found.end()
+    finally:
+        server.terminate()
+        server.wait()
 
 
 def said(nginx, certificate=None, **settings):

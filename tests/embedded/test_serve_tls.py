@@ -8,6 +8,8 @@ import socket
 import subprocess
 import sys
 from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
 
 import httpx
 import pytest
@@ -20,7 +22,8 @@ from otaserver.demo.fleet_plan import ROLE
 from otaserver.demo.scenario import Operator
 from otaserver.embedded import front
 from otaserver.embedded.errors import CannotServeError
-from tests.embedded.fronts import needs_nginx, trusting
+from otaserver.fleet.credentials.certificates import Authority
+from tests.embedded.fronts import make_client_certificate, needs_nginx, now, trusting
 from tests.embedded.test_downloads import CASES, CONTENT, SHA256
 from tests.processes import ROOT, Server, descendants, environment, free_port, is_running, wait_for
 
@@ -41,16 +44,21 @@ class Stage:
     def client(self, certificate=None, **settings):
         return httpx.Client(base_url=self.url, verify=trusting(self.ca_file, certificate), timeout=20, **settings)
 
-    def api(self, method, path, body=None):
-        answer = self.operator.publisher.api
-        return getattr(answer, method)(path, body) if body is not None else getattr(answer, method)(path)
+    def claim_code(self, name):
+        answer = self.operator.publisher.api.post("/claim-codes", {"vehicle_ids": [name]})
+        return answer["claim_codes"][0]["claim_code"]
+
+    def fleet_authority(self):
+        """The CA of the vehicles, with the key that only the server holds."""
+        (key,) = (self.server.var / "online-keys").glob("fleet-ca-default-*")
+        certificate = (self.server.var / "nginx" / "authorities.pem").read_text()
+        return Authority(certificate, key.read_bytes())
 
     @contextmanager
     def vehicle(self):
         """A vehicle that has enrolled through nginx."""
         self._count += 1
         name = f"CAR{self._count}"
-        answer = self.operator.publisher.api.post("/claim-codes", {"vehicle_ids": [name]})
         config = VehicleConfig(
             state_dir=self.folder / name,
             server_url=self.url,
@@ -59,7 +67,7 @@ class Stage:
             ecus=(EcuConfig(f"{name}-GATE", "gateway", is_primary=True),),
             director_root=self.operator.roots / "director-root.tuf-1.0.json",
             image_root=self.operator.roots / "image-root.tuf-1.0.json",
-            claim_code=answer["claim_codes"][0]["claim_code"],
+            claim_code=self.claim_code(name),
             ca_file=self.ca_file,
         )
         vehicle = RunningVehicle(config)
@@ -93,7 +101,11 @@ def serving(var):
     tls_port = free_port()
     server = Server(var, "--tls", OTA_TLS_PORT=tls_port)
     server.tls_url = f"https://localhost:{tls_port}"
-    return begin(server)
+    try:
+        return begin(server)
+    except AssertionError:
+        server.end()
+        raise
 
 
 def begin(server):
@@ -282,6 +294,51 @@ def test_people_sign_in_to_the_console_through_nginx(stage):
     assert (signed_in.status_code, "sessionid" in signed_in.cookies) == (302, True)
 
 
+def test_a_revoked_certificate_is_refused_at_once(stage):
+    with stage.vehicle() as vehicle, stage.client(vehicle.certificate) as client:
+        before = client.get(TIMESTAMP).status_code
+        stage.operator.publisher.api.post(f"/vehicles/{vehicle.name}/credentials/revoke", {"reason": "Stolen."})
+        after = client.get(TIMESTAMP)
+
+    assert (before, after.status_code, after.json()["code"]) == (200, 401, "credential.invalid")
+
+
+def test_a_vehicle_whose_certificate_has_expired_enrols_again_by_a_claim_code(stage):
+    """nginx makes it nobody, which is enough to enrol; the new certificate then does alone."""
+    with stage.vehicle() as vehicle:
+        authority = stage.fleet_authority()
+        expired = make_client_certificate(
+            authority, stage.folder, vehicle.name, tenant="default", at=now() - timedelta(days=826)
+        )
+        for path, other in zip(vehicle.certificate, expired, strict=True):
+            path.write_bytes(other.read_bytes())
+        stage.operator.publisher.api.post(f"/vehicles/{vehicle.name}/credentials/revoke", {"reason": "Old."})
+        refused = vehicle.run()
+        vehicle.config = replace(vehicle.config, claim_code=stage.claim_code(vehicle.name))
+        enrolled = vehicle.run()
+        vehicle.forget_token()
+        by_certificate = vehicle.run()
+
+    assert (refused.status, refused.detail.partition(":")[0]) == ("not_now", "credential.invalid")
+    assert (enrolled.status, by_certificate.status) == ("idle", "idle")
+
+
+def test_certificates_of_an_old_and_of_a_new_ca_are_good_together(stage):
+    known = stage.server.var / "nginx" / "authorities.pem"
+    before = known.read_text()
+    with stage.vehicle() as old:
+        stage.operator.publisher.api.post("/fleet-authorities/rotate", {"reason": "Age."})
+        wait_for(lambda: known.read_text() != before, seconds=60, what="another bundle")
+        with stage.vehicle() as new:
+            for vehicle in (old, new):
+                vehicle.forget_token()
+            # nginx loads what it was told of a moment ago.
+            wait_for(lambda: new.run().status == "idle", seconds=20, what="the new CA in nginx")
+
+            assert old.run().status == "idle"
+    assert known.read_text().count("BEGIN CERTIFICATE") == before.count("BEGIN CERTIFICATE") + 1
+
+
 def test_the_authority_of_a_new_tenant_is_known_to_nginx_soon(stage):
     known = stage.server.var / "nginx" / "authorities.pem"
     before = known.read_text()
@@ -297,7 +354,7 @@ def test_the_authority_of_a_new_tenant_is_known_to_nginx_soon(stage):
     assert made.returncode == 0, made.stderr
     wait_for(lambda: known.read_text() != before, seconds=40, what="another bundle")
     assert known.read_text().startswith(before)
-    assert known.read_text().count("BEGIN CERTIFICATE") == 2
+    assert known.read_text().count("BEGIN CERTIFICATE") == before.count("BEGIN CERTIFICATE") + 1
 
 
 def test_the_files_of_nginx_are_for_their_owner_alone(stage):

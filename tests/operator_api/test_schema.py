@@ -17,7 +17,9 @@ def test_the_schema_is_valid_and_describes_every_address_and_method():
         (method, path.replace("{id}", "1").replace("{vehicle_id}", "VIN1").replace("{repository}", "image"))
         for method, path in described
     }
-    assert {(method, path.replace("{role}", "supplier")) for method, path in filled} == set(NEEDS)
+    assert {(method, path.replace("{role}", "supplier").replace("{name}", "owner")) for method, path in filled} == set(
+        NEEDS
+    )
 
 
 def test_the_schema_and_its_page_need_no_token_and_no_other_server(db):

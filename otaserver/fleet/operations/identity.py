@@ -13,6 +13,7 @@ from otaserver.fleet.credentials import certificates
 from otaserver.fleet.errors import CertificateRequestRefusedError, CredentialInvalidError
 from otaserver.fleet.models import Credential, Vehicle
 from otaserver.fleet.operations.authority import load_authority
+from otaserver.fleet.rules import plain_serial
 from otaserver.fleet.states import AuthenticationState, CredentialKind
 from otaserver.tenants.models import Tenant
 
@@ -148,11 +149,6 @@ def identify_certificate(tenant: Tenant, *, serial: str, common_name: str, at: d
     if vehicle.vehicle_id.lower() != common_name.lower():
         raise _invalid()
     return vehicle
-
-
-def plain_serial(serial: str) -> str:
-    """Return the serial number of a certificate as it is stored, however a proxy writes it."""
-    return serial.replace(":", "").lower().lstrip("0")[:64]
 
 
 @transaction.atomic

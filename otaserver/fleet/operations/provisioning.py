@@ -113,7 +113,7 @@ def identify_provisioner(tenant: Tenant, *, serial: str, common_name: str, at: d
         CredentialInvalidError: unknown, expired, revoked, another tenant's, or a vehicle's own.
     """
     found = ProvisioningCredential.objects.filter(
-        tenant=tenant, fingerprint=identity.plain_serial(serial), revoked_at=None, expires_at__gt=at
+        tenant=tenant, fingerprint=rules.plain_serial(serial), revoked_at=None, expires_at__gt=at
     ).first()
     if found is None or common_name != f"provisioning {found.name}":
         raise CredentialInvalidError("The provisioning credential is unknown, expired or revoked.")

@@ -39,8 +39,8 @@ def identify(
     if len(controller) > MAX_CONTROLLER_ID:
         raise VehicleIdRefusedError(f"A controller id has at most {MAX_CONTROLLER_ID} characters.")
     if is_new_welcome:
-        return fleet.register_controller(owner, controller, at=at)
-    return queries.vehicle_of_protocol(owner, controller, Protocol.DDI)
+        return identity.note(request, fleet.register_controller(owner, controller, at=at))
+    return identity.note(request, queries.vehicle_of_protocol(owner, controller, Protocol.DDI))
 
 
 def _authenticate(request: HttpRequest, tenant: Tenant, controller: str, *, at: datetime) -> None:
@@ -57,6 +57,10 @@ def _authenticate(request: HttpRequest, tenant: Tenant, controller: str, *, at: 
 def _is_vouched_for(request: HttpRequest, tenant: Tenant, controller: str) -> bool:
     # From anybody else these headers could be anybody's.
     if not identity.is_from_trusted_proxy(request):
+        return False
+    # Of another CA's certificates the proxy knows whether they are revoked; of this server's own, it alone.
+    serial = request.headers.get(identity.SERIAL_HEADER, "")
+    if serial and queries.is_certificate_revoked(tenant, serial):
         return False
     trusted = {name.lower() for name in queries.ddi_settings(tenant).authorities}
     return any(

@@ -11,7 +11,7 @@ from otaserver.errors import OtaError
 from otaserver.fleet import operations as fleet
 from otaserver.fleet.errors import CredentialInvalidError
 from otaserver.fleet.models import Vehicle
-from otaserver.vehicle_api import problems
+from otaserver.vehicle_api import identity, problems
 
 _BEARER = re.compile(r"[Bb]earer ([A-Za-z0-9._~+/=-]{1,200})\Z")
 
@@ -42,4 +42,4 @@ def caller(request: HttpRequest, *, at: datetime) -> Vehicle:
     token = _BEARER.match(request.headers.get("Authorization", ""))
     if token is None:
         raise CredentialInvalidError("Send the token of an authentication request: Authorization: Bearer …")
-    return fleet.identify_session(token[1], at=at)
+    return identity.note(request, fleet.identify_session(token[1], at=at))
