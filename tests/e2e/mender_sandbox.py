@@ -67,6 +67,8 @@ class Sandbox:
             "UpdatePollIntervalSeconds": 1,
             "InventoryPollIntervalSeconds": 2,
             "RetryPollIntervalSeconds": 1,
+            # Asked for again after half of it; a busy machine may take seconds to answer, and then the client gives up.
+            "UpdateControlMapExpirationTimeSeconds": 10,
             "DBus": {"Enabled": False},
             "UpdateLogPath": str(self.data),
             "Security": {"AuthPrivateKey": str(self.data / "identity.pem")},

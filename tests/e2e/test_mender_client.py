@@ -160,7 +160,7 @@ def test_an_install_is_held_at_the_gate_and_released(world, signed):
     campaign = world.roll_out(device, "1.1", consent="ask")
     held = world.wait_until(campaign, device, "held")
     # Longer than a map lasts: the client asks again and again, and waits on.
-    time.sleep(4)
+    time.sleep(11)
     assert (held["code"], world.assignment(campaign)["state"], device.running) == ("consent", "held", "factory")
 
     answer = {"decision": "yes", "by": "owner", "language": "en", "text_sha256": "0" * 64}
