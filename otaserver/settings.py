@@ -76,14 +76,14 @@ PORT = env.int("OTA_PORT", default=8000)
 DOWNLOAD_URL = env.str("OTA_DOWNLOAD_URL", default="")
 DOWNLOAD_URL_SECONDS = env.int("OTA_DOWNLOAD_URL_SECONDS", default=3600)
 TRUSTED_PROXIES = env.list("OTA_TRUSTED_PROXIES", default=[])
-# A PEM file with the CA of the server's own certificate, given to vehicles that are provisioned; empty: none are.
-SERVER_CA = env.str("OTA_SERVER_CA", default="")
 TICK_SECONDS = env.float("OTA_TICK_SECONDS", default=1.0)
 # Bodies are read whole, except packages; signed metadata of a large supplier is the longest.
 MAX_BODY_BYTES = 24 * 1024**2
 # How many bodies may arrive at a time in one web process.
 BODY_SLOTS = env.int("OTA_BODY_SLOTS", default=4)
 MAX_PACKAGE_BYTES = env.int("OTA_MAX_PACKAGE_BYTES", default=16 * 1024**3)
+# A PEM file with the CA of the server's own certificate, given to vehicles that are provisioned; empty: none are.
+SERVER_CA = env.str("OTA_SERVER_CA", default="")
 
 INSTALLED_APPS = [
     "unfold",

@@ -6,7 +6,7 @@ themselves. The answers are the same.
 
 import os
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import IO
 
 from django.conf import settings
@@ -41,17 +41,6 @@ def download(request: HttpRequest, *, sha256: str, at: datetime) -> HttpResponse
         response["Content-Range"] = f"bytes */{length}"
         return _described(response, sha256)
     return _described(_content(request, file, wanted, length), sha256)
-
-
-def redirect(request: HttpRequest, sha256: str, *, at: datetime) -> HttpResponseBase:
-    """Send whoever may have these bytes to an address where they are, good for `settings.DOWNLOAD_URL_SECONDS`."""
-    expires = int((at + timedelta(seconds=settings.DOWNLOAD_URL_SECONDS)).timestamp())
-    path = f"/downloads/{sha256}?{signed_urls.sign(sha256, expires=expires, secret=settings.URL_SECRET)}"
-    base = settings.DOWNLOAD_URL.rstrip("/")
-    response = HttpResponseRedirect(base + path if base else request.build_absolute_uri(path))
-    # The address is a credential, and ends.
-    response["Cache-Control"] = "no-store"
-    return response
 
 
 def _storage_url(sha256: str) -> str | None:
