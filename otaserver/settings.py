@@ -89,6 +89,8 @@ MAX_BODY_BYTES = 24 * 1024**2
 # How many bodies may arrive at a time in one web process.
 BODY_SLOTS = env.int("OTA_BODY_SLOTS", default=4)
 MAX_PACKAGE_BYTES = env.int("OTA_MAX_PACKAGE_BYTES", default=16 * 1024**3)
+# A PEM file with the CA of the server's own certificate, given to vehicles that are provisioned; empty: none are.
+SERVER_CA = env.str("OTA_SERVER_CA", default="")
 
 INSTALLED_APPS = [
     "unfold",

@@ -6,7 +6,7 @@ told to by X-Accel-Redirect, and buckets serve themselves. The answers are the s
 
 import os
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import IO
 
 from django.conf import settings
@@ -77,6 +77,9 @@ def _handed_over(sha256: str) -> HttpResponseBase:
 
 
 def storage_url(sha256: str) -> str | None:
+
+
+def _storage_url(sha256: str) -> str | None:
     """Return where the storage itself serves the file, if it is one that does: local disks do not."""
     path = blobs.blob_path(sha256)
     try:

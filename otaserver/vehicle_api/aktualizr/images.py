@@ -9,7 +9,7 @@ from firmware_store import queries as store_queries
 from firmware_store.states import Profile, Repository
 from firmware_store.trust import queries as trust_queries
 from otaserver.director import queries as director_queries
-from otaserver.vehicle_api import answers, downloads, identity, problems
+from otaserver.vehicle_api import answers, identity, problems, redirects
 from otaserver.vehicle_api.errors import DownloadForbiddenError
 
 
@@ -32,4 +32,4 @@ def target(request: HttpRequest, *, tenant: str, name: str, at: datetime) -> Htt
     # It installs what it has downloaded, and asks nobody in between: this is the last moment to stop it.
     if not director_queries.is_stated(vehicle, name, profile=Profile.AKTUALIZR, at=at):
         raise DownloadForbiddenError(f"{vehicle} is not told to install {name} now.", target=name)
-    return downloads.redirect(request, package.sha256, at=at)
+    return redirects.to_download(request, package.sha256, at=at)

@@ -12,7 +12,7 @@ from firmware_store.models import Package
 from firmware_store.states import Profile, Repository
 from firmware_store.trust import queries as trust_queries
 from otaserver.tenants.models import Tenant
-from otaserver.vehicle_api import answers, downloads, identity, problems
+from otaserver.vehicle_api import answers, identity, problems, redirects
 from otaserver.vehicle_api.errors import TargetNotFoundError
 
 _PREFIXED = re.compile(r"([0-9a-f]{64}|[0-9a-f]{128})\.(.+)\Z")
@@ -34,7 +34,7 @@ def target(request: HttpRequest, *, tenant: str, role: str, name: str, at: datet
     owner = identity.find_tenant(tenant)
     if not owner.has_public_targets:
         identity.identify(request, owner, at=at)
-    return downloads.redirect(request, _package(owner, role, name).sha256, at=at)
+    return redirects.to_download(request, _package(owner, role, name).sha256, at=at)
 
 
 def _package(tenant: Tenant, role: str, name: str) -> Package:
