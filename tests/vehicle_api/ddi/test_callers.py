@@ -60,6 +60,14 @@ def test_each_credential_is_good_for_its_own(car, tenant):
     assert status(foreign, f"GatewayToken {GATEWAY}") == 401
 
 
+def test_a_target_token_is_no_bearer_token_of_uptane(car):
+    answer = car.client.get(
+        "/uptane/acme/director/metadata/timestamp.json", headers={"Authorization": f"Bearer {TOKEN}"}
+    )
+
+    assert answer.status_code == 401
+
+
 def test_a_revoked_token_is_none(car, tenant):
     fleet.revoke_credentials(Vehicle.objects.get(), by="alice", at=NOON)
 
