@@ -11,6 +11,7 @@ import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 
 from firmware_store.formats import verity
 from firmware_store.formats.errors import (
@@ -63,7 +64,8 @@ def read(file: Seekable, length: int) -> tuple[Contents, Signed]:
         squashfs = Squashfs(file, size, budget)
         manifest = _parsed(b"".join(_limited(squashfs)))
         form = _bundle_form(manifest, {"plain"})
-        signed = Signed(signature, lambda name: _digest(file, size, name))
+        # All of a large file: read once, however many signers and keys there are.
+        signed = Signed(signature, cache(lambda name: _digest(file, size, name)))
     else:
         content = message.content
         manifest = _parsed(content)

@@ -25,6 +25,8 @@ BLOCK_BYTES = 256 * 1024
 INFLATED_RATIO = 200
 INFLATED_FLOOR = 256 * 1024**2
 INFLATED_CEILING = 32 * 1024**3
+# Tools that work in parallel write several parts, of some megabytes; very many small ones only take time.
+MAX_PARTS = 16_384
 # What the largest preset of xz and long distance zstd need; the device has to find as much.
 _MAX_WINDOW_LOG = 27
 _MAX_XZ_BYTES = 160 * 1024**2
@@ -113,7 +115,7 @@ class Inflated:
     def __init__(self, source: Source, make: Callable[[], Decompressor], budget: Budget) -> None:
         self._source, self._make, self._budget = source, make, budget
         self._inner = make()
-        self._is_fresh = True
+        self._parts = 1
 
     def read(self, size: int) -> bytes:
         try:
@@ -127,6 +129,11 @@ class Inflated:
                 rest = self._inner.unused_data or self._source.read(BLOCK_BYTES)
                 if not rest:
                     return b""
+                self._parts += 1
+                if self._parts > MAX_PARTS:
+                    raise FormatUnsupportedError(
+                        f"What is compressed has more than {MAX_PARTS} parts.", limit=MAX_PARTS
+                    )
                 self._inner, data = self._make(), rest
             else:
                 data = self._source.read(BLOCK_BYTES) if self._inner.needs_input else b""

@@ -2,10 +2,12 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from firmware_store.models import VerificationKey
 from otaserver.campaigns.models import Assignment, Attempt, Campaign, Decision, SoftwareChange, Wave, WorkshopCase
 from otaserver.campaigns.states import AssignmentState
 from otaserver.fleet import operations as fleet
 from otaserver.fleet.authentication_models import AuthenticationSet, TenantToken
+from otaserver.fleet.arrival_models import FleetImport, FleetImportProblem
 from tests.factories import NOON, make_group, make_package, make_release, make_vehicle
 
 
@@ -20,6 +22,7 @@ class Fleet:
         self.dynamic = fleet.create_group(tenant, name="all", filter='ecu.hardware_id = "gateway"', by="test", at=NOON)
         self.campaign = self._campaign("campaign")
         self.wave = Wave.objects.create(campaign=self.campaign, number=1, percent=1, state="open")
+        self.arrival = self._arrival("first")
         self.count = 0
 
     def _campaign(self, name):
@@ -34,8 +37,18 @@ class Fleet:
             state="running",
         )
 
+    def _arrival(self, name):
+        return FleetImport.objects.create(
+            tenant=self.tenant, kind="csv", filename=name, length=1, created_by="test", created_at=NOON
+        )
+
     def grow(self):
         self.count += 1
+        self._arrival(f"file {self.count}")
+        FleetImportProblem.objects.create(fleet_import=self.arrival, line=self.count, code="line.malformed", rule="x")
+        VerificationKey.objects.create(
+            tenant=self.tenant, name=f"key {self.count}", format="swu", pem="x", created_by="test", created_at=NOON
+        )
         vehicle = make_vehicle(self.tenant, hardware=("gateway", "brake"))
         fleet.add_to_group(self.group, [vehicle], by="test", at=NOON)
         package = make_package(self.tenant, f"part-{self.count}", hardware_ids=(f"hw-{self.count}",))
@@ -93,6 +106,9 @@ LISTS = [
     "/devices?state=pending&vehicle=VIN1",
     "/tenant-tokens",
     "/workshop-cases?open=true",
+    "/verification-keys",
+    "/imports",
+    "/imports/{arrival}/problems",
     "/software-changes?policy=flag",
     "/audit",
 ]
@@ -101,7 +117,7 @@ LISTS = [
 @pytest.mark.parametrize("path", LISTS)
 def test_a_list_asks_the_database_as_often_for_three_rows_as_for_one(tenant, caller, path):
     rows = Fleet(tenant)
-    path = path.format(group=rows.group.pk, dynamic=rows.dynamic.pk, campaign=rows.campaign.pk)
+    path = path.format(group=rows.group.pk, dynamic=rows.dynamic.pk, campaign=rows.campaign.pk, arrival=rows.arrival.pk)
     rows.grow()
     caller.get(path)
     with CaptureQueriesContext(connection) as one:

@@ -24,7 +24,8 @@ from otaserver.fleet.arrival_models import FleetImport, FleetImportProblem
 from otaserver.fleet.arrival_rules import Arrival, Problem
 from otaserver.fleet.errors import ImportRefusedError
 from otaserver.fleet.models import Attribute
-from otaserver.fleet.operations.arrivals import Counts, take_in
+from otaserver.fleet.operations.arrival_batches import Counts
+from otaserver.fleet.operations.arrivals import take_in
 from otaserver.fleet.states import ImportKind, ImportState
 from otaserver.tenants.models import Tenant
 

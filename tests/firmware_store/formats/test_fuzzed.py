@@ -14,7 +14,7 @@ from tests.firmware_store.formats.builders import Identity, mender, read, read_v
 from tests.firmware_store.formats.tools import make_raucb, needs
 
 SIGNER = Identity()
-COUNT = settings(max_examples=150, deadline=None)
+COUNT = settings(max_examples=100, deadline=None)
 CHANGES = st.lists(st.tuples(st.integers(0, 2**20), st.integers(0, 255)), min_size=1, max_size=3)
 
 

@@ -216,6 +216,19 @@ def test_zeros_that_no_tar_ends_with_are_counted_too(monkeypatch):
         read(tar_archive(*parts.items()), "x.mender")
 
 
+@pytest.mark.parametrize("suffix", [".gz", ".xz", ".zst"])
+def test_several_compressed_parts_are_read_as_one_and_very_many_refused(suffix):
+    parts = mender_parts(suffix=suffix)
+    name, archive = f"data/0000.tar{suffix}", tar_archive(("rootfs.img", IMAGE))
+    compress = COMPRESS[suffix]
+    parts[name] = b"".join(compress(archive[at : at + 700]) for at in range(0, len(archive), 700))
+    assert [one.name for one in read(tar_archive(*parts.items())).payloads] == ["rootfs.img"]
+
+    parts[name] = compress(archive) + compress(b"") * streams.MAX_PARTS
+    with pytest.raises(FormatUnsupportedError):
+        read(tar_archive(*parts.items()))
+
+
 @pytest.mark.parametrize("part", ["header.tar.gz", "data/0000.tar.gz"])
 @pytest.mark.parametrize("cut", [1, 9, 20, -1])
 def test_a_compressed_part_that_ends_in_the_middle_is_refused(part, cut):

@@ -268,7 +268,7 @@ def test_keys_that_prove_nothing_are_refused(tenant, code, line):
 
 
 def test_a_file_makes_so_many_groups_and_no_more(tenant, monkeypatch):
-    monkeypatch.setattr("otaserver.fleet.operations.arrivals.MAX_NEW_GROUPS", 2)
+    monkeypatch.setattr("otaserver.fleet.operations.arrival_batches.MAX_NEW_GROUPS", 2)
 
     row = run(tenant, *[vehicle(number, groups=[f"group {number}"]) for number in range(3)])
 
