@@ -49,17 +49,6 @@ def download(request: HttpRequest, *, sha256: str, at: datetime) -> HttpResponse
     return _described(_content(request, file, wanted, length), sha256)
 
 
-def redirect(request: HttpRequest, sha256: str, *, at: datetime) -> HttpResponseBase:
-    """Send whoever may have these bytes to an address where they are, good for `settings.DOWNLOAD_URL_SECONDS`."""
-    expires = int((at + timedelta(seconds=settings.DOWNLOAD_URL_SECONDS)).timestamp())
-    path = f"/downloads/{sha256}?{signed_urls.sign(sha256, expires=expires, secret=settings.URL_SECRET)}"
-    base = settings.DOWNLOAD_URL.rstrip("/")
-    response = HttpResponseRedirect(base + path if base else request.build_absolute_uri(path))
-    # The address is a credential, and ends.
-    response["Cache-Control"] = "no-store"
-    return response
-
-
 def _may_hand_over(request: HttpRequest, wanted: slice | None) -> bool:
     """Return whether nginx, if it is nginx that asks, would answer this request as it is answered here."""
     if not settings.ACCEL_PREFIX or not identity.is_from_trusted_proxy(request):
@@ -77,9 +66,6 @@ def _handed_over(sha256: str) -> HttpResponseBase:
 
 
 def storage_url(sha256: str) -> str | None:
-
-
-def _storage_url(sha256: str) -> str | None:
     """Return where the storage itself serves the file, if it is one that does: local disks do not."""
     path = blobs.blob_path(sha256)
     try:

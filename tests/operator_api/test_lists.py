@@ -6,8 +6,8 @@ from firmware_store.models import VerificationKey
 from otaserver.campaigns.models import Assignment, Attempt, Campaign, Decision, SoftwareChange, Wave, WorkshopCase
 from otaserver.campaigns.states import AssignmentState
 from otaserver.fleet import operations as fleet
-from otaserver.fleet.authentication_models import AuthenticationSet, TenantToken
 from otaserver.fleet.arrival_models import FleetImport, FleetImportProblem
+from otaserver.fleet.authentication_models import AuthenticationSet, TenantToken
 from tests.factories import NOON, make_group, make_package, make_release, make_vehicle
 
 

@@ -26,6 +26,7 @@ from otaserver.fleet.errors import (
 from otaserver.fleet.models import Credential, Vehicle
 from otaserver.fleet.operations import identity
 from otaserver.fleet.operations.authority import load_authority
+from otaserver.fleet.operations.vehicles import refuse_decommissioned
 from otaserver.fleet.provisioning_models import ProvisioningCredential, ProvisioningPermit
 from otaserver.fleet.states import CredentialKind, Protocol
 from otaserver.tenants.models import Tenant
@@ -141,6 +142,7 @@ def provision(
     Vehicle.objects.get_or_create(tenant=tenant, vehicle_id=vehicle_id, defaults={"created_at": at})
     locked = Vehicle.objects.select_for_update(no_key=True, of=("self",)).select_related("tenant")
     vehicle = locked.get(tenant=tenant, vehicle_id=vehicle_id)
+    refuse_decommissioned(vehicle)
     is_permitted = _use_permit(vehicle, at=at)
     if not (is_permitted or _is_new(vehicle) or _is_unanswered(vehicle, at=at)):
         raise ProvisioningRefusedError(
