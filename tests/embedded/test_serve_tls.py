@@ -221,7 +221,9 @@ def test_package_bytes_do_not_pass_through_the_server(stage, address):
 
 
 @pytest.mark.parametrize(
-    "path", [f"/_packages/{SHA256[:2]}/{SHA256[2:4]}/{SHA256}", "/_packages/", f"/downloads/{SHA256}"]
+    "path",
+    [f"/_packages/{SHA256[:2]}/{SHA256[2:4]}/{SHA256}", "/_packages/", f"/downloads/{SHA256}"],
+    ids=["file", "folder", "address"],
 )
 def test_packages_are_sent_to_nobody_without_a_signed_address(stage, path):
     with stage.client() as client:
