@@ -9,6 +9,7 @@ from firmware_store.models import Package
 from firmware_store.states import PackageState
 from otaserver.campaigns.models import Assignment, Attempt
 from otaserver.campaigns.operations import evidence, reports
+from otaserver.campaigns.queries.artifacts import artifact_of
 from otaserver.campaigns.rules import artifacts
 from otaserver.campaigns.rules.failures import REVERT_FAILED
 from otaserver.campaigns.states import IN_FLIGHT_STATES, AssignmentState, ReportOutcome, ReportPhase
@@ -32,7 +33,7 @@ def record_claimed_artifact(vehicle: Vehicle, artifact: str, *, is_broken: bool 
     ecu = vehicle.ecus.order_by("-is_primary", "pk").first()
     if ecu is None or not artifact:
         return
-    if _says(ecu) == artifact[:MAX_NAME_LENGTH] and _ordered(vehicle, ecu, artifact) is None:
+    if _says(vehicle, ecu) == artifact[:MAX_NAME_LENGTH] and _ordered(vehicle, ecu, artifact) is None:
         _confirm_again(vehicle, at=at)
         return
     _lock_assignments(vehicle)
@@ -52,28 +53,30 @@ def _lock_assignments(vehicle: Vehicle) -> None:
     list(concerned.select_for_update(no_key=True).order_by("pk").values_list("pk"))
 
 
-def _says(ecu: Ecu) -> str:
+def _says(vehicle: Vehicle, ecu: Ecu) -> str:
     """Return the name of the artifact that the ECU was last said to run."""
     if not ecu.installed_name:
         return ecu.installed_target
-    return artifacts.artifact_name(ecu.installed_name, ecu.installed_version)
+    package = Package.objects.filter(tenant=vehicle.tenant_id, target_name=ecu.installed_target).order_by("-pk").first()
+    return artifact_of(package) if package else artifacts.artifact_name(ecu.installed_name, ecu.installed_version)
 
 
 def _ordered(vehicle: Vehicle, ecu: Ecu, artifact: str) -> Package | None:
     """Return the package of the order that stands at the vehicle, if it is this artifact."""
     attempt = Attempt.objects.filter(vehicle=vehicle, number=F("vehicle__last_attempt_number"), closed_at=None).first()
     found = attempt and Package.objects.filter(pk=attempt.packages.get(ecu.serial)).first()
-    return found if found and artifacts.artifact_name(found.name, found.version) == artifact else None
+    return found if found and artifact_of(found) == artifact else None
 
 
 def _package(vehicle: Vehicle, ecu: Ecu, artifact: str) -> Package | None:
-    named = Q(pk=None)
+    named = Q(contents__details__artifact_name=artifact)
     for name, version in artifacts.possible_packages(artifact):
         named |= Q(name=name, version=version)
     rows = Package.objects.filter(named, tenant=vehicle.tenant_id).exclude(
         state__in=[PackageState.UPLOADING, PackageState.VERIFYING, PackageState.REFUSED]
     )
-    return next((one for one in rows.order_by("-pk") if ecu.hardware_id in one.hardware_ids), None)
+    found = (one for one in rows.order_by("-pk") if artifact_of(one) == artifact)
+    return next((one for one in found if ecu.hardware_id in one.hardware_ids), None)
 
 
 def _fail_for_good(vehicle: Vehicle, artifact: str, *, at: datetime) -> None:

@@ -1,5 +1,4 @@
 from otaserver.campaigns.queries.approvals import ApprovalView, approval_view, required_approvals
-from otaserver.campaigns.queries.artifacts import artifact_of
 from otaserver.campaigns.queries.awaited_consents import AwaitedConsent, awaited_consents
 from otaserver.campaigns.queries.bundles import ReleaseView, VehicleView, release_view, vehicle_views
 from otaserver.campaigns.queries.counts import Progress, decisions, failures_by_code, progress, wave_counts
@@ -42,7 +41,6 @@ __all__ = [
     "VehicleOrder",
     "VehicleView",
     "approval_view",
-    "artifact_of",
     "awaited_consents",
     "build_order",
     "current_order",

@@ -11,6 +11,7 @@ from firmware_store.models import Package
 from firmware_store.states import PackageState
 from otaserver.campaigns.errors import AttemptNotFoundError
 from otaserver.campaigns.models import Attempt, Campaign, ConsentRecord, Report
+from otaserver.campaigns.queries.artifacts import artifact_of
 from otaserver.campaigns.queries.orders import consent_terms, directed_windows
 from otaserver.campaigns.records import StandingConsent
 from otaserver.campaigns.rules import capabilities, delivery
@@ -36,6 +37,7 @@ class PackageForEcus:
     sha1: str
     md5: str
     published_at: datetime
+    artifact: str  # its name, to a client of one artifact at a time
     ecus: Sequence[tuple[str, str]]  # serial and hardware id
 
 
@@ -183,6 +185,7 @@ def _for_ecus(package: Package, ecus: Sequence[tuple[str, str]]) -> PackageForEc
         sha1=package.sha1,
         md5=package.md5,
         published_at=package.published_at or package.created_at,
+        artifact=artifact_of(package),
         ecus=ecus,
     )
 

@@ -7,7 +7,7 @@ from django.conf import settings
 from django.http import HttpRequest
 
 from firmware_store import signed_urls
-from otaserver.campaigns.queries import InstallGate, VehicleOrder, artifact_of
+from otaserver.campaigns.queries import InstallGate, VehicleOrder
 
 _GATE = "ArtifactInstall_Enter"
 # A client cannot ask for another address while it downloads, and goes on with one for hours after each cut.
@@ -24,7 +24,7 @@ def instructions(request: HttpRequest, order: VehicleOrder, *, reads_maps: bool,
     answer: dict[str, Any] = {
         "id": str(order.attempt_id),
         "artifact": {
-            "artifact_name": artifact_of(order),
+            "artifact_name": order.packages[0].artifact,
             "device_types_compatible": sorted({hardware_id for _, hardware_id in package.ecus}),
             "source": {
                 "uri": _address(request, package.sha256, expires),

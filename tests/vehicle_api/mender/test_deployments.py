@@ -8,6 +8,8 @@ import pytest
 from django.conf import settings
 from django.test import Client, RequestFactory
 
+from firmware_store.formats.facts import Contents, Format
+from firmware_store.models import Package
 from otaserver.campaigns import operations as campaigns
 from otaserver.campaigns.models import LogTail, Report
 from otaserver.campaigns.operations import workshop
@@ -530,3 +532,20 @@ def test_an_endless_log_is_given_up_before_anybody_looks_at_it():
 
     assert answered == ["413 Request Entity Too Large", "close"]
     assert body.sent <= settings.MAX_BODY_BYTES + 1
+
+
+def test_an_artifact_goes_by_the_name_in_its_file_whatever_its_package_is_called(device, server_clock):
+    stage = order(device, server_clock)
+    package = Package.objects.get(name="app", version="1.1")
+    package.contents = Contents(Format.MENDER, name="spring", details={"artifact_name": "spring"}).stored()
+    package.save()
+
+    asked = ask(device)
+    say(device, "success")
+    server_clock.now += timedelta(minutes=1)
+    again = ask(device, "spring")
+
+    assert asked.json()["artifact"]["artifact_name"] == "spring"
+    assert again.status_code == 204
+    assert stage.installed == package.target_name
+    assert stage.outcome() == ("soaking", "")
