@@ -18,8 +18,9 @@ TIMEOUT = httpx.Timeout(60.0, connect=10.0)
 
 def connect(url: str, token: str, *, transport: httpx.BaseTransport | None = None) -> httpx.Client:
     """Return a client for the server at `url` that shows the service token with every request."""
+    # A token read from a file ends with its line; in a header that is an error which would print it.
     return httpx.Client(
-        base_url=url, headers={"Authorization": f"Bearer {token}"}, transport=transport, timeout=TIMEOUT
+        base_url=url, headers={"Authorization": f"Bearer {token.strip()}"}, transport=transport, timeout=TIMEOUT
     )
 
 

@@ -27,6 +27,12 @@ PublicKey = RSAPublicKey | EllipticCurvePublicKey
 RSA_MIN_BITS = 2048
 MAX_PEM_BYTES = 64 * 1024
 _SHA256 = Prehashed(hashes.SHA256())
+_SIGNED_DATA = bytes.fromhex("06092a864886f70d010702")  # its object identifier, 1.2.840.113549.1.7.2, in DER
+
+
+def _is_bare_length(length: int) -> bool:
+    """Return whether a signature by ECDSA on P-256 (r and s) or by RSA of a usual size is that long."""
+    return length in (64, 256, 384, 512, 1024)
 
 
 @dataclass(frozen=True)
@@ -38,7 +44,9 @@ class Signed:
 
     @property
     def is_cms(self) -> bool:
-        return self.signature[:1] == b"\x30"
+        # One bare signature in 256 begins like a DER sequence too; none of them names PKCS#7 signed data.
+        is_named = _SIGNED_DATA in self.signature[:32]
+        return is_named or (self.signature[:1] == b"\x30" and not _is_bare_length(len(self.signature)))
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from otaserver.fleet import diagnoses
 from otaserver.fleet import operations as fleet
 from otaserver.tenants.models import Tenant
 from otaserver.vehicle_api import identity
+from otaserver.vehicle_api.errors import TenantNotFoundError
 
 logger = logging.getLogger(__name__)
 
@@ -42,8 +43,9 @@ def note(
 def _note_refusal(
     request: HttpRequest, response: HttpResponseBase, refusal: OtaError, tenant: str, *, at: datetime
 ) -> None:
-    owner = Tenant.objects.filter(name=tenant.lower()).first()
-    if owner is None:
+    try:
+        owner = identity.find_tenant(tenant)
+    except TenantNotFoundError:
         return
     found = _diagnosed(request, owner, at=at)
     sentence = f"{refusal.message} {found.sentence}" if found else refusal.message

@@ -70,7 +70,9 @@ class Mixed:
         content = f"board {version} ".encode() * 1000
         # The board writes into its own folder.
         image.write_bytes(
-            make_image(self.signer, self.folder / f"swu-{version}", content=content, target="installed.bin")
+            make_image(
+                self.signer, self.folder / f"swu-{version}", content=content, target="installed.bin", version=version
+            )
         )
         files = {GATEWAY: gateway, BOARD: image, DEVICE_TYPE: write_artifact(self.folder, version)}
         names = {GATEWAY: "gateway", BOARD: "board", DEVICE_TYPE: "app"}

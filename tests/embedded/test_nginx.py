@@ -33,9 +33,10 @@ FORGED = {
     "X_Controller_Id": "CAR1",
     "X-Client_Verify": "SUCCESS",
     "X-Forwarded-Proto": "http",
+    "X-Forwarded-Host": "elsewhere.example",
 }
 # What nginx says itself, whoever calls.
-ALWAYS = {"HOST", "X_FORWARDED_FOR", "X_FORWARDED_PROTO", "X_CLIENT_VERIFY", "ACCEPT", "USER_AGENT"}
+ALWAYS = {"HOST", "X_FORWARDED_FOR", "X_FORWARDED_HOST", "X_FORWARDED_PROTO", "X_CLIENT_VERIFY", "ACCEPT", "USER_AGENT"}
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +88,7 @@ def test_a25_none_of_a_clients_own_identity_headers_gets_through(nginx):
 
     assert set(headers) == ALWAYS
     assert (headers["X_CLIENT_VERIFY"], headers["X_FORWARDED_PROTO"]) == ("NONE", "https")
+    assert headers["X_FORWARDED_HOST"] == headers["HOST"]
 
 
 def test_a25_a_certificate_of_ones_own_adds_no_weight_to_forged_headers(nginx, authority, tmp_path):

@@ -29,7 +29,7 @@ def test_the_page_leads_from_nothing_to_a_board_that_was_updated(tmp_path):
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     try:
         server.start()
-        token = (server.var / "operator-token").read_text()
+        token = (server.var / "operator-token").read_text().strip()
         typed = subprocess.run(
             ["bash", "-e", "-u", "-o", "pipefail", "-c", script],
             cwd=ROOT,

@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, pkcs7
 
 from firmware_store.trust import cms, payload_signatures
@@ -131,6 +132,23 @@ def test_a_bare_signature_holds_against_its_key_alone(key):
     refused(signer.raw(CONTENT), signer.key_pem, content=b"other")
     refused(signer.raw(CONTENT), signer.pem)
     refused(signer.cms(CONTENT), signer.key_pem)
+
+
+def test_a_bare_signature_that_begins_like_cms_is_taken_for_what_it_is():
+    # 0x30 is how each CMS message begins, and one bare signature in 256.
+    key, content = ec.generate_private_key(ec.SECP256R1()), CONTENT
+    while (signature := bare(key, content))[:1] != b"\x30":
+        content += b"."
+
+    assert signed_by(over(content, signature)) == ("raw", ())
+    pem = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    assert holds(signature, pem, content=content) == 0
+
+
+def bare(key, content):
+    """Return the ECDSA signature of a content as two numbers of 32 bytes, as mender-artifact writes it."""
+    r, s = decode_dss_signature(key.sign(content, ec.ECDSA(hashes.SHA256())))
+    return r.to_bytes(32, "big") + s.to_bytes(32, "big")
 
 
 def test_a_bare_rsa_signature_may_be_padded_as_pss():
