@@ -45,23 +45,23 @@ def make_large_fleet(tenant: Tenant, count: int) -> None:
         cursor.execute(
             f"INSERT INTO {Vehicle._meta.db_table} (tenant_id, vehicle_id, created_at, enrolled_at, last_contact_at,"
             " confirmed_at, blocked_at, blocked_reason, time_zone, is_manifest_wanted, last_attempt_number, protocol,"
-            " is_test_bench, is_health_wanted)"
+            " is_test_bench, is_health_wanted, client)"
             " SELECT %s, 'V' || lpad(n::text, 7, '0'), now(),"
             " CASE WHEN n %% 1000 = 1 THEN timestamptz '2026-01-01' ELSE timestamptz '2026-03-01' END,"
             " CASE WHEN n %% 1000 = 2 THEN NULL WHEN n %% 1000 = 3 THEN timestamptz '2026-12-31'"
             "   ELSE timestamptz '2026-06-01' + n * interval '1 second' END,"
             " CASE WHEN n %% 1000 = 2 THEN NULL ELSE timestamptz '2026-06-01' + n * interval '1 second' END,"
             " CASE WHEN n %% 1000 = 4 THEN now() END, '', 'Zone/' || (n %% 1000), false, 0, 'uptane',"
-            " false, false"
+            " false, false, ''"
             " FROM generate_series(1, %s) n",
             [tenant.pk, count],
         )
         cursor.execute(
             f"INSERT INTO {Ecu._meta.db_table} (vehicle_id, serial, hardware_id, is_primary, keyid, public_key,"
-            " report_counter, installed_target, installed_sha256, installed_name, installed_version)"
+            " report_counter, installed_target, installed_sha256, installed_name, installed_version, is_asserted)"
             " SELECT v.id, 'S' || substr(v.vehicle_id, 2) || '-' || e, 'hw-' || (v.id %% 1000 + e * 1000), e = 0,"
             " v.id || '-' || e, '{}', 0, 'supplier/app-' || (v.id %% 1000 + e * 1000), '', 'app',"
-            " (v.id %% 1000 + e * 1000)::text"
+            " (v.id %% 1000 + e * 1000)::text, false"
             f" FROM {Vehicle._meta.db_table} v, generate_series(0, 1) e WHERE v.tenant_id = %s",
             [tenant.pk],
         )
