@@ -79,8 +79,9 @@ def _write_ecus(tenant: Tenant, packages: Sequence[Package]) -> None:
     """Give the vehicles that have none one ECU for each package."""
     statement = (
         f"INSERT INTO {Ecu._meta.db_table} (vehicle_id, serial, hardware_id, is_primary, keyid, public_key,"
-        " report_counter, installed_target, installed_sha256, installed_length)"
-        " SELECT v.id, 'E' || v.id || '-' || %s, %s, %s, 'K' || v.id || '-' || %s, '{}', 0, %s, %s, %s"
+        " report_counter, installed_target, installed_sha256, installed_length, installed_name, installed_version,"
+        " is_asserted)"
+        " SELECT v.id, 'E' || v.id || '-' || %s, %s, %s, 'K' || v.id || '-' || %s, '{}', 0, %s, %s, %s, %s, %s, false"
         f" FROM {Vehicle._meta.db_table} v WHERE v.tenant_id = %s AND NOT EXISTS"
         f" (SELECT 1 FROM {Ecu._meta.db_table} e WHERE e.vehicle_id = v.id AND e.hardware_id = %s)"
     )
@@ -88,7 +89,7 @@ def _write_ecus(tenant: Tenant, packages: Sequence[Package]) -> None:
         for index, package in enumerate(packages):
             hardware = package.hardware_ids[0]
             shown = [str(index), hardware, index == 0, str(index), package.target_name, package.sha256, package.length]
-            cursor.execute(statement, [*shown, tenant.pk, hardware])
+            cursor.execute(statement, [*shown, package.name, package.version, tenant.pk, hardware])
 
 
 def spread(vehicles: Sequence[Vehicle], count: int) -> list[Vehicle]:
