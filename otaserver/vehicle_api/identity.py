@@ -65,10 +65,9 @@ def noted(request: HttpRequest) -> Vehicle | None:
 
 def shown(request: HttpRequest) -> Shown:
     """Return what the request shows, without a secret in its sentence."""
-    header = request.headers.get("Authorization", "")
-    token = _BEARER.match(header)
+    header, token = request.headers.get("Authorization", ""), bearer_token(request)
     if token is not None:
-        return Shown(f"a token that begins with {token[1][:8]}", token=token[1])
+        return Shown(f"a token that begins with {token[:8]}", token=token)
     if header:
         return Shown(f"Authorization: {header.partition(' ')[0][:20]} …")
     verified = request.headers.get(VERIFY_HEADER, "")
@@ -78,6 +77,12 @@ def shown(request: HttpRequest) -> Shown:
         return Shown("headers about a certificate, from an address that is no trusted proxy")
     serial, subject = request.headers.get(SERIAL_HEADER, ""), request.headers.get(SUBJECT_HEADER, "")
     return Shown(f"a certificate: {verified}, {subject[:150]}, serial {serial[:64]}", serial=serial)
+
+
+def bearer_token(request: HttpRequest) -> str | None:
+    """Return the bearer token that the request carries, or None: it carries none that could be one."""
+    found = _BEARER.match(request.headers.get("Authorization", ""))
+    return found[1] if found else None
 
 
 def find_tenant(name: str) -> Tenant:
@@ -100,9 +105,9 @@ def identify(request: HttpRequest, tenant: Tenant, *, at: datetime) -> Vehicle:
     Raises:
         CredentialInvalidError: no credential, or none that is good here.
     """
-    token = _BEARER.match(request.headers.get("Authorization", ""))
+    token = bearer_token(request)
     if token is not None:
-        return note(request, fleet.identify_token(tenant, token[1], at=at))
+        return note(request, fleet.identify_token(tenant, token, at=at))
     shown = certificate_of(request)
     found = fleet.identify_certificate(tenant, serial=shown.serial, common_name=shown.common_name, at=at)
     return note(request, found)
@@ -128,9 +133,9 @@ def identify_to_renew(request: HttpRequest, tenant: Tenant, *, at: datetime) -> 
     Raises:
         CredentialInvalidError: as `identify`.
     """
-    token = _BEARER.match(request.headers.get("Authorization", ""))
+    token = bearer_token(request)
     if token is not None:
-        return note(request, fleet.identify_to_renew(tenant, token[1], at=at))
+        return note(request, fleet.identify_to_renew(tenant, token, at=at))
     return identify(request, tenant, at=at)
 
 

@@ -29,14 +29,21 @@ from otaserver.vehicle_api.errors import (
 logger = logging.getLogger(__name__)
 View = Callable[..., HttpResponseBase]
 Refusal = Callable[[OtaError], HttpResponse]
+Understanding = Callable[[Exception, HttpRequest], OtaError]
 
 
-def endpoint(*methods: str, refusal: Refusal | None = None) -> Callable[[View], View]:
+def endpoint(
+    *methods: str,
+    refusal: Refusal | None = None,
+    check: Callable[[HttpRequest], None] | None = None,
+    understanding: Understanding | None = None,
+) -> Callable[[View], View]:
     """Make a vehicle-facing view: these methods only, `at` read once, every refusal and failure a problem.
 
-    `refusal` makes answers in the form of another protocol out of them.
+    `refusal` makes answers in the form of another protocol out of them, and `understanding` a refusal out of a failure;
+    `check` may refuse a request before anything else is looked at.
     """
-    answer_refusal = refusal or problem
+    answer_refusal, understand = refusal or problem, understanding or understood
 
     def wrap(view: View) -> View:
         @functools.wraps(view)
@@ -45,6 +52,8 @@ def endpoint(*methods: str, refusal: Refusal | None = None) -> Callable[[View], 
             refused: OtaError | None = None
             response: HttpResponseBase
             try:
+                if check is not None:
+                    check(request)
                 if request.method not in methods:
                     raise MethodError(f"{request.method} is not {' or '.join(methods)}.", allow=list(methods))
                 response = view(request, at=at, **arguments)
@@ -52,7 +61,7 @@ def endpoint(*methods: str, refusal: Refusal | None = None) -> Callable[[View], 
                 refused, response = error, answer_refusal(error)
             # The last edge: whatever escapes here would reach a vehicle as a page of HTML, or as a traceback.
             except Exception as error:
-                refused = _understood(error, request)
+                refused = understand(error, request)
                 response = answer_refusal(refused)
             seen.note(request, response, refused, tenant=arguments.get("tenant"), at=at)
             return response
@@ -83,7 +92,8 @@ def problem(error: OtaError) -> HttpResponse:
     return response
 
 
-def _understood(error: Exception, request: HttpRequest) -> OtaError:
+def understood(error: Exception, request: HttpRequest) -> OtaError:
+    """Return what a failure is to whoever called; what nobody expected goes to the log."""
     if isinstance(error, UnreadablePostError):
         return BodyIncompleteError("The connection ended before the body did.")
     if isinstance(error, RequestDataTooBig):

@@ -3,48 +3,19 @@
 import functools
 import hashlib
 import json
-import logging
-from collections.abc import Callable
 from typing import Any
 
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.http import HttpRequest, HttpResponse, UnreadablePostError
 from django.http.response import HttpResponseBase
 from django.utils.cache import get_conditional_response
-from django.views.decorators.csrf import csrf_exempt
 
-from otaserver import clock
 from otaserver.errors import OtaError
-from otaserver.outages import outage
+from otaserver.vehicle_api import problems
 from otaserver.vehicle_api.ddi import limits
-from otaserver.vehicle_api.ddi.errors import UNREADABLE, Answer, MethodNotAllowedError, NotAcceptableError, answer_for
-from otaserver.vehicle_api.errors import ServerError
+from otaserver.vehicle_api.ddi.errors import Answer, DdiError, NotAcceptableError, UnreadableError, answer_for
 
-logger = logging.getLogger(__name__)
-View = Callable[..., HttpResponseBase]
 _JSON_TYPES = ("application/hal+json", "application/json")
-
-
-def endpoint(*methods: str) -> Callable[[View], View]:
-    """Make a DDI view: these methods only, `at` read once, and every refusal and failure in hawkBit's form."""
-
-    def wrap(view: View) -> View:
-        @functools.wraps(view)
-        def answer(request: HttpRequest, **arguments: Any) -> HttpResponseBase:
-            try:
-                limits.check(request)
-                if request.method not in methods:
-                    raise MethodNotAllowedError(f"{request.method} is not {' or '.join(methods)}.", allow=methods)
-                return view(request, at=clock.now(), **arguments)
-            except OtaError as refusal:
-                return refused(refusal)
-            # The last edge: whatever escapes here would reach a vehicle as a page of HTML.
-            except Exception as error:
-                return _failed(error, request)
-
-        return csrf_exempt(answer)
-
-    return wrap
 
 
 def resource(request: HttpRequest, content: Any) -> HttpResponseBase:
@@ -88,13 +59,12 @@ def _body(found: Answer, message: str) -> HttpResponse:
     return HttpResponse(json.dumps(content).encode(), status=found.status, content_type="application/json")
 
 
-def _failed(error: Exception, request: HttpRequest) -> HttpResponse:
+def _understood(error: Exception, request: HttpRequest) -> OtaError:
     if isinstance(error, UnreadablePostError | RequestDataTooBig):
-        return _body(UNREADABLE, "The body could not be read whole.")
+        return UnreadableError("The body could not be read whole.")
     if isinstance(error, SuspiciousOperation):
-        return done(400)
-    logger.error("request failed method=%s path=%s", request.method, request.path, exc_info=error)
-    return refused(outage(error) or ServerError("The server failed. What happened is in its log."))
+        return DdiError("The request is malformed.")
+    return problems.understood(error, request)
 
 
 def _media_type(accept: str) -> str:
@@ -106,3 +76,6 @@ def _media_type(accept: str) -> str:
     if not wanted or {"*/*", "application/*"} & set(wanted):
         return _JSON_TYPES[0]
     raise NotAcceptableError(f"{accept} is none of {', '.join(_JSON_TYPES)}.")
+
+
+endpoint = functools.partial(problems.endpoint, refusal=refused, check=limits.check, understanding=_understood)

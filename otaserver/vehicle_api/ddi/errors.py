@@ -77,16 +77,16 @@ class NotThereError(DdiError):
     answer = Answer(404)
 
 
+class UnreadableError(DdiError):
+    answer = UNREADABLE
+
+
 class GoneError(DdiError):
     answer = Answer(410)
 
 
 class NotCancelableError(DdiError):
     answer = NOT_CANCELABLE
-
-
-class MethodNotAllowedError(DdiError):
-    answer = Answer(405)
 
 
 class NotAcceptableError(DdiError):

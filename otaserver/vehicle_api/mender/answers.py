@@ -1,7 +1,6 @@
 """What all of Mender's addresses have in common: who calls, and how it is told that something is refused."""
 
 import functools
-import re
 import uuid
 from datetime import datetime
 
@@ -12,8 +11,6 @@ from otaserver.fleet import operations as fleet
 from otaserver.fleet.errors import CredentialInvalidError
 from otaserver.fleet.models import Vehicle
 from otaserver.vehicle_api import identity, problems
-
-_BEARER = re.compile(r"[Bb]earer ([A-Za-z0-9._~+/=-]{1,200})\Z")
 
 
 def refused(error: OtaError) -> HttpResponse:
@@ -39,7 +36,7 @@ def caller(request: HttpRequest, *, at: datetime) -> Vehicle:
     Raises:
         CredentialInvalidError: none, or one that is not good: the client asks to be let in again.
     """
-    token = _BEARER.match(request.headers.get("Authorization", ""))
+    token = identity.bearer_token(request)
     if token is None:
         raise CredentialInvalidError("Send the token of an authentication request: Authorization: Bearer …")
-    return identity.note(request, fleet.identify_session(token[1], at=at))
+    return identity.note(request, fleet.identify_session(token, at=at))

@@ -4,6 +4,7 @@ import pytest
 
 from otaserver.fleet import operations as fleet
 from otaserver.fleet.models import Vehicle
+from otaserver.fleet.watch_models import SeenRequest
 from tests.factories import NOON, make_tenant, make_vehicle
 from tests.vehicle_api.ddi.conftest import GATEWAY, TOKEN, Device, make_device
 
@@ -157,3 +158,13 @@ def test_behind_a_trusted_proxy_links_are_as_the_request_was_sent(proxied, setti
 def test_a_host_that_is_not_answered_to_is_refused(proxied):
     assert proxied.get(**{"X-Forwarded-Host": "evil.example"}).status_code == 400
     assert proxied.get(Host="evil.example").status_code == 400
+
+
+def test_requests_of_a_watched_vehicle_and_refusals_of_a_watched_address_are_kept(car, tenant):
+    fleet.watch_vehicle(Vehicle.objects.get(tenant=tenant), hours=1, by="ann", at=NOON)
+    fleet.watch_address(tenant, "127.0.0.1", hours=1, by="ann", at=NOON)
+
+    assert (status(car, f"TargetToken {TOKEN}"), status(car, "TargetToken wrong")) == (200, 401)
+
+    kept = SeenRequest.objects.order_by("pk").values_list("status", "vehicle__vehicle_id", "code")
+    assert list(kept) == [(200, car.controller, ""), (401, None, "credential.invalid")]
