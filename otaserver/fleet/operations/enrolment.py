@@ -64,7 +64,6 @@ def enrol(tenant: Tenant, request: EnrolmentRequest, *, address: str, at: dateti
         is_same = _declares_what_it_has(vehicle, request.ecus, keyids)
         claims.use_claim(claim, unanswered=identity.unanswered_since(vehicle, at=at) if is_same else None, at=at)
         was_enrolled = vehicle.enrolled_at is not None
-        _refuse_taken_serials(vehicle, request.ecus)
         replace_ecus(vehicle, request.ecus, keyids)
         revoked = identity.end_credentials(vehicle, at=at)
         refresh_configuration(vehicle)
@@ -105,7 +104,6 @@ def register_ecus(
     is_first = locked.enrolled_at is None
     if not is_first and locked.protocol == protocol and _declares_what_it_has(locked, ecus, keyids):
         return Registration(is_first=False, is_changed=False)
-    _refuse_taken_serials(locked, ecus)
     before = dict(locked.ecus.values_list("serial", "keyid"))
     replace_ecus(locked, ecus, keyids)
     refresh_configuration(locked)
