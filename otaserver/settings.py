@@ -156,6 +156,8 @@ def _database() -> dict[str, Any]:
     return {
         "ENGINE": "django.db.backends.sqlite3",
         "NAME": str(VAR_DIR / "db.sqlite3"),
+        # Opened once a thread: with the last connection that closes, SQLite writes back its log and removes it.
+        "CONN_MAX_AGE": None,
         "OPTIONS": {
             "timeout": 30,
             # A transaction that reads first and then writes cannot wait for a lock; one that begins IMMEDIATE can.

@@ -31,15 +31,31 @@ def uses_database(item: pytest.Item) -> bool:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """On PostgreSQL keep what touches the database and may see which: the rest would only run a second time."""
+    """On PostgreSQL keep what touches the database and may see which: the rest would only run a second time.
+
+    The cases of one test send the same statements with other values: the first one stands for them, unless the values
+    are what a database may take differently (`every_case`).
+    """
     if django_settings.USES_POSTGRESQL:
-        kept = [item for item in items if uses_database(item) and not item.get_closest_marker("any_database")]
+        kept = first_cases(
+            [item for item in items if uses_database(item) and not item.get_closest_marker("any_database")]
+        )
     else:
         kept = [item for item in items if not item.get_closest_marker("postgresql")]
     dropped = set(items) - set(kept)
     if dropped:
         config.hook.pytest_deselected(items=list(dropped))
         items[:] = kept
+
+
+def first_cases(items: list[pytest.Item]) -> list[pytest.Item]:
+    """Return the first case of each test, and all cases of those marked so or with transactions of their own."""
+    kept: dict[str, pytest.Item] = {}
+    for item in items:
+        has_transactions = "transactional_db" in getattr(item, "fixturenames", ())
+        needs_all = has_transactions or item.get_closest_marker("every_case")
+        kept.setdefault(item.nodeid if needs_all else item.nodeid.partition("[")[0], item)
+    return list(kept.values())
 
 
 @pytest.hookimpl(wrapper=True)

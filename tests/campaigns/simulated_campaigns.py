@@ -8,6 +8,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from math import log
 
 from otaserver.campaigns.rules import gate, limits, waves
 from otaserver.campaigns.rules.gate import GatePlan, Outcome, Standing
@@ -40,7 +41,7 @@ class Setting:
     is_fed_as_they_arrive: bool = False  # what the gate must not do
 
 
-@dataclass
+@dataclass(slots=True)
 class Vehicle:
     """One vehicle's part: when it begins to install, when its outcome is known, and what that is."""
 
@@ -115,17 +116,17 @@ class _Campaign:
         return sorted(begun, key=lambda each: each.begins)
 
     def _draw(self, offered: float) -> Vehicle:
-        begins = offered + self.rng.expovariate(1 / self.setting.begins_within_hours)
-        stratum = self._stratum()
-        if self.rng.random() < self.rate(stratum, self.standings[""].has_passed):
-            silent = self.rng.random() < SILENT
+        drawn = self.rng.random  # millions of times
+        begins = offered - log(1.0 - drawn()) * self.setting.begins_within_hours
+        stratum = self._stratum(drawn())
+        if drawn() < self.rate(stratum, self.standings[""].has_passed):
+            silent = drawn() < SILENT
             known = begins + (INSTALL_TIMEOUT if silent else self.rng.uniform(0.05, 1.0))
             return Vehicle(begins, known, Outcome.FAILURE, stratum)
-        late = self.rng.uniform(0.0, INSTALL_TIMEOUT) if self.rng.random() < LATE else 0.0
+        late = INSTALL_TIMEOUT * drawn() if drawn() < LATE else 0.0
         return Vehicle(begins, begins + SOAK + late, Outcome.SUCCESS, stratum)
 
-    def _stratum(self) -> str:
-        drawn = self.rng.random()
+    def _stratum(self, drawn: float) -> str:
         for name, share in self.setting.strata:
             drawn -= share
             if drawn < 0:

@@ -210,6 +210,7 @@ def compare(treated, control, *, vehicles=40):
     return campaign
 
 
+@pytest.mark.any_database
 def test_a_difference_to_those_held_out_halts():
     campaign = start_with_signals(60, limits={"boots": 3}, control=50)
     # Its own test is out of the way: almost any rate is acceptable to it.
@@ -232,6 +233,7 @@ def test_a_difference_to_those_held_out_halts():
     assert f"({view.treated_bad} of {view.treated}) than those held out (0 of {view.control})" in halt.sentence
 
 
+@pytest.mark.any_database
 def test_where_both_are_as_bad_the_comparison_does_not_halt():
     campaign = compare(9, 9)
 

@@ -57,7 +57,7 @@ def test_the_demo_refuses_a_fleet_too_small_for_its_gate(tmp_path):
 
 
 def test_a_simulated_bad_release_leaves_nobody_on_it_who_failed(tmp_path):
-    bad = run("manage.py", "simulate", "--vehicles", "12", "--waves", "100", "--health-failure", "0.9", var=tmp_path)
+    bad = run("manage.py", "simulate", "--vehicles", "8", "--waves", "100", "--health-failure", "0.9", var=tmp_path)
 
     assert bad.returncode == 0, bad.stderr
     assert "Campaign completed" not in bad.stdout
@@ -75,7 +75,7 @@ TROUBLED = [
 
 
 def test_the_server_knows_why_each_vehicle_of_a_troubled_fleet_was_not_updated(tmp_path):
-    troubled = run("manage.py", "simulate", "--vehicles", "20", *TROUBLED, var=tmp_path)
+    troubled = run("manage.py", "simulate", "--vehicles", "12", *TROUBLED, var=tmp_path)
 
     assert troubled.returncode == 0, troubled.stdout + troubled.stderr
     assert "Campaign completed" in troubled.stdout

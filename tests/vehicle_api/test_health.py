@@ -36,6 +36,7 @@ def test_signals_are_stored_and_what_nobody_asked_for_is_ignored(soaking):
 
 
 @pytest.mark.django_db
+@pytest.mark.every_case
 @pytest.mark.parametrize("poison", POISON)
 def test_a_number_that_is_not_finite_is_refused_and_nothing_is_stored(soaking, poison):
     _, caller = soaking

@@ -94,6 +94,7 @@ POISON = {
 
 
 @pytest.mark.django_db
+@pytest.mark.every_case
 @pytest.mark.parametrize("kind", POISON)
 def test_an_event_that_no_database_stores_is_rejected_and_the_good_ones_beside_it_count(running, kind):
     assignment, caller = running

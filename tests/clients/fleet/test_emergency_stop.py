@@ -1,5 +1,6 @@
 """What vehicles have downloaded and not installed when an operator stops everything is not installed afterwards."""
 
+import os
 from collections import Counter
 from datetime import timedelta
 
@@ -26,6 +27,9 @@ from tests.operator_api.conftest import make_caller
 from tests.vehicle_api.conftest import Clock, make_stored_package
 
 pytestmark = pytest.mark.any_database
+
+# Half for each zone, a third offline, a third restarted. It was seen with 200; more say nothing that these do not.
+VEHICLES = int(os.environ.get("OTA_TEST_STOPPED_VEHICLES", "36"))
 
 # At noon in UTC it is open in Tokyo, where an owner is asked, and shut in Europe/Berlin.
 EVENING = Window(EVERY_DAY, 20 * 60, 180)
@@ -136,15 +140,15 @@ def server_clock(db):
 
 
 def test_no_downloaded_release_is_installed_after_an_emergency_stop(server_clock, tmp_path):
-    stopped = Fleet(tmp_path, server_clock, 200)
+    stopped = Fleet(tmp_path, server_clock, VEHICLES)
 
     answer = make_caller(stopped.tenant).post("/tenant/stop", {"reason": "Smoke."})
     stopped.live_on()
 
     assert answer.status_code == 200
-    assert Counter(car.runs for car in stopped.cars) == {OLD: 200}
+    assert Counter(car.runs for car in stopped.cars) == {OLD: VEHICLES}
     assert sum(car.owner.installed for car in stopped.cars) == 0
-    assert Counter(Assignment.objects.values_list("state", flat=True)) == {"withdrawn": 200}
+    assert Counter(Assignment.objects.values_list("state", flat=True)) == {"withdrawn": VEHICLES}
 
 
 def test_without_the_stop_the_same_vehicles_install_it(server_clock, tmp_path):

@@ -7,7 +7,7 @@ from otaserver.fleet.errors import FilterUnknownFieldError, FilterUnknownGroupEr
 from otaserver.fleet.models import Ecu
 from tests.factories import NOON, make_group, make_tenant, make_vehicle
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.every_case]
 
 
 @pytest.fixture

@@ -23,6 +23,8 @@ from tests.vehicle_api.aktualizr.simulated import RSA_KEYS, Ecu
 from tests.vehicle_api.aktualizr.strict_reader import LARGE, SMALL, Rejected, canonical
 from tests.vehicle_api.conftest import check_problem
 
+pytestmark = pytest.mark.any_database
+
 SIGNATURE = {"keyid", "method", "sig"}
 
 

@@ -8,6 +8,8 @@ from otaserver.campaigns.rules.windows import Window
 from tests.factories import NOON
 from tests.vehicle_api.ddi.conftest import CONTENT, RAUC, make_world
 
+pytestmark = pytest.mark.any_database
+
 LENGTH = len(CONTENT)
 
 

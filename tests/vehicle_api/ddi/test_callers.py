@@ -8,7 +8,7 @@ from otaserver.fleet.watch_models import SeenRequest
 from tests.factories import NOON, make_tenant, make_vehicle
 from tests.vehicle_api.ddi.conftest import GATEWAY, TOKEN, Device, make_device
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from tests.factories import NOON, make_group, make_release, make_tenant
 from tests.vehicle_api.conftest import make_stored_package
 from tests.vehicle_api.ddi.conftest import CONTENT, GATEWAY, TOKEN, World, make_device
 
-pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True), pytest.mark.any_database]
 LENGTH = len(CONTENT)
 
 

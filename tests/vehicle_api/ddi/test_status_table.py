@@ -12,6 +12,8 @@ from tests.campaigns.campaign_factories import report
 from tests.factories import NOON
 from tests.vehicle_api.ddi.conftest import GATEWAY, Device, make_device, make_world
 
+pytestmark = pytest.mark.any_database
+
 GOOD = {"status": {"execution": "proceeding", "result": {"finished": "none"}}}
 NOT_READABLE = "hawkbit.server.error.rest.body.notReadable"
 QUOTA = "hawkbit.server.error.quota.tooManyEntries"

@@ -19,6 +19,7 @@ from tests.vehicle_api.ddi.conftest import GATEWAY, TOKEN, make_device
 from tests.vehicle_api.ddi.swupdate import Board, CuttingProxy, Signer, make_image
 
 pytestmark = [
+    pytest.mark.any_database,
     pytest.mark.e2e,
     pytest.mark.skipif(bool(swupdate.missing()), reason=swupdate.missing() or "it is here"),
     pytest.mark.django_db(transaction=True),

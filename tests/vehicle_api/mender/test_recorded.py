@@ -15,6 +15,8 @@ from tests.factories import NOON, make_tenant
 from tests.vehicle_api.mender.stage import DEPLOYMENT, DEVICE_TYPE, order_app
 from tests.vehicle_api.mender.wire import recording
 
+pytestmark = pytest.mark.any_database
+
 SHUT = {"action": "pause", "on_action_executed": "pause", "on_map_expire": "fail"}
 
 
