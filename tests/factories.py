@@ -37,9 +37,9 @@ def make_vehicle(
         enrolled_at=NOON,
         **fields,
     )
-    for index, hardware_id in enumerate(hardware):
-        public = f"{number:032x}{index:032x}"
-        Ecu.objects.create(
+    publics = [f"{number:032x}{index:032x}" for index in range(len(hardware))]
+    Ecu.objects.bulk_create(
+        Ecu(
             vehicle=vehicle,
             serial=f"{vehicle.vehicle_id}-{index}",
             hardware_id=hardware_id,
@@ -47,6 +47,8 @@ def make_vehicle(
             keyid=public,
             public_key={"keytype": "ed25519", "scheme": "ed25519", "keyval": {"public": public}},
         )
+        for index, (hardware_id, public) in enumerate(zip(hardware, publics, strict=True))
+    )
     refresh_configuration(vehicle)
     return vehicle
 

@@ -11,9 +11,7 @@ from django.conf import settings
 from otaserver.embedded.children import Program
 
 HOST = "127.0.0.1"
-# For two cores and SQLite: a second process gains polls where Python is the limit; more of them, or many threads,
-# only queue at the one writer that SQLite allows.
-WEB_WORKERS = 2
+# With SQLite many threads only queue at its one writer.
 WEB_THREADS = 8
 # Ticks are short and wait for the database. Threads, so that a killed worker leaves no process of its pool behind.
 TASK_THREADS = 2
@@ -38,7 +36,7 @@ def redis() -> Program:
 def web(*, port: int, download_url: str, behind: Mapping[str, str]) -> Program:
     command = [
         *("--interface", "wsgi", "--host", HOST, "--port", str(port), "--no-ws", "--log-level", "warning"),
-        *("--workers", str(WEB_WORKERS), "--blocking-threads", str(WEB_THREADS)),
+        *("--workers", str(settings.WEB_WORKERS), "--blocking-threads", str(WEB_THREADS)),
         *("--respawn-failed-workers", "--respawn-interval", "0.5"),
         *("--workers-kill-timeout", "3"),
         "otaserver.wsgi:application",

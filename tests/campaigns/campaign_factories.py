@@ -14,7 +14,7 @@ from otaserver.campaigns import operations
 from otaserver.campaigns.models import Assignment, Attempt, Campaign
 from otaserver.campaigns.operations import CampaignPlan, VehicleReport, WavePlan
 from otaserver.fleet.models import Ecu, Vehicle
-from otaserver.fleet.operations import refresh_configuration
+from otaserver.fleet.operations import refresh_configuration, refresh_configurations
 from otaserver.tenants.models import Tenant
 from tests.factories import NOON, make_group, make_package, make_release, make_tenant, make_vehicle
 
@@ -35,11 +35,11 @@ def make_versions(tenant: Tenant, version: str = "1.0", hardware: tuple[str, ...
 
 def install(vehicle: Vehicle, release: Release) -> None:
     """Let the vehicle's ECUs have proved that they run this release."""
-    for ecu in vehicle.ecus.all():
-        for item in release.items.select_related("package"):
-            if ecu.hardware_id in item.package.hardware_ids:
-                run(ecu, item.package)
+    for item in release.items.select_related("package"):
+        ecus = vehicle.ecus.filter(hardware_id__in=item.package.hardware_ids)
+        ecus.update(installed_target=item.package.target_name, installed_sha256=item.package.sha256)
     Vehicle.objects.filter(pk=vehicle.pk).update(confirmed_at=NOON)
+    refresh_configuration(vehicle)
     vehicle.refresh_from_db()
 
 
@@ -49,10 +49,14 @@ def run(ecu: Ecu, package: Package) -> None:
 
 
 def make_fleet(tenant: Tenant, count: int, release: Release, hardware: tuple[str, ...] = HARDWARE) -> list[Vehicle]:
-    vehicles = [make_vehicle(tenant, hardware=hardware) for _ in range(count)]
-    for vehicle in vehicles:
-        install(vehicle, release)
-    return vehicles
+    made = [make_vehicle(tenant, hardware=hardware).pk for _ in range(count)]
+    vehicles = Vehicle.objects.filter(pk__in=made)
+    for item in release.items.select_related("package"):
+        ecus = Ecu.objects.filter(vehicle__in=made, hardware_id__in=item.package.hardware_ids)
+        ecus.update(installed_target=item.package.target_name, installed_sha256=item.package.sha256)
+    vehicles.update(confirmed_at=NOON)
+    refresh_configurations(vehicles)
+    return list(vehicles.order_by("pk"))
 
 
 def make_campaign(

@@ -107,6 +107,22 @@ def stage(tmp_path, database_url, redis_socket):
         server.end()
 
 
+@pytest.fixture(scope="session")
+def shared_stage(tmp_path_factory):
+    """An embedded server with its trust made, whose targets are public: for tests that leave others' alone."""
+    folder = tmp_path_factory.mktemp("shared-stage")
+    server = Server(folder / "var")
+    try:
+        server.start()
+        token = (server.var / "operator-token").read_text().strip()
+        with Operator.at(server.url, token, folder) as operator, redis_of(server) as broker:
+            operator.establish_trust()
+            operator.publisher.api.patch("/tenant", {"has_public_targets": True})
+            yield Stage(server, operator, folder, broker)
+    finally:
+        server.end()
+
+
 def in_its_own_places(folder, database_url, redis_socket):
     """All that production asks for."""
     return {

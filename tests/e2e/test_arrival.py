@@ -10,7 +10,7 @@ from clients.publisher.packages import PackageSpec
 from otaserver.demo.fleet_plan import ROLE
 from tests.firmware_store.formats.builders import Identity, swu
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("heavy")]
+pytestmark = [pytest.mark.e2e, pytest.mark.any_database, pytest.mark.xdist_group("heavy")]
 
 
 def line(number):
@@ -25,8 +25,8 @@ def line(number):
     )
 
 
-def test_a_fleet_is_taken_in_by_the_worker_and_a_package_of_its_client_is_read(stage, tmp_path):
-    api = stage.operator.publisher.api
+def test_a_fleet_is_taken_in_by_the_worker_and_a_package_of_its_client_is_read(shared_stage, tmp_path):
+    api = shared_stage.operator.publisher.api
     path = tmp_path / "fleet.jsonl"
     path.write_text("\n".join([*(line(number) for number in range(3000)), "no json"]))
     arrivals = Arrivals(api, sleep=lambda seconds: time.sleep(0.2))
@@ -39,8 +39,7 @@ def test_a_fleet_is_taken_in_by_the_worker_and_a_package_of_its_client_is_read(s
     assert sum(again["counts"].values()) == 3001 + 1
     assert arrivals.save_problems(first["id"], tmp_path / "left-out.csv") == 1
 
-    stage.operator.establish_trust()
     (tmp_path / "gateway.swu").write_bytes(swu(signer=Identity()))
     spec = PackageSpec(ROLE, "gateway", "1.1", ["gateway"])
-    published = stage.operator.publisher.packages.publish(tmp_path / "gateway.swu", spec)
+    published = shared_stage.operator.publisher.packages.publish(tmp_path / "gateway.swu", spec)
     assert (published.contents["format"], published.contents["version"]) == ("swu", "1.1")

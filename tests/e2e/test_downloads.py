@@ -28,13 +28,11 @@ def slow_reader(stack, url):
     return connection
 
 
-def test_two_hundred_slow_downloads_delay_no_poll(stage, tmp_path):
-    stage.operator.establish_trust()
-    stage.operator.publisher.api.patch("/tenant", {"has_public_targets": True})
+def test_two_hundred_slow_downloads_delay_no_poll(shared_stage, tmp_path):
     image = tmp_path / "large"
     image.write_bytes(bytes(24 * 1024 * 1024))
-    package = stage.operator.publisher.packages.publish(image, PackageSpec(ROLE, "maps", "1", ["cluster"]))
-    base = f"{stage.server.url}/uptane/default/repo"
+    package = shared_stage.operator.publisher.packages.publish(image, PackageSpec(ROLE, "maps", "1", ["cluster"]))
+    base = f"{shared_stage.server.url}/uptane/default/repo"
     role, _, name = package.target_name.partition("/")
     signed = httpx.head(f"{base}/targets/{role}/{package.sha256}.{name}").headers["Location"]
 

@@ -42,32 +42,38 @@ def download(stage, folder, target_name):
     return Path(done.stdout).read_bytes()
 
 
-def test_python_tuf_verifies_a_published_package_from_the_first_root_alone_also_after_a_rotation(stage, tmp_path):
-    trust, packages = stage.operator.publisher.trust, stage.operator.publisher.packages
-    stage.operator.establish_trust()
-    stage.operator.publisher.api.patch("/tenant", {"has_public_targets": True})
+def test_python_tuf_verifies_a_published_package_from_the_first_root_alone_also_after_a_rotation(
+    shared_stage, tmp_path
+):
+    trust, packages = shared_stage.operator.publisher.trust, shared_stage.operator.publisher.packages
     image = tmp_path / "image"
     image.write_bytes(b"firmware " * 50_000)
     first = packages.publish(image, PackageSpec(ROLE, "engine", "1", ["engine"]))
 
-    assert download(stage, tmp_path / "before", first.target_name) == image.read_bytes()
+    assert download(shared_stage, tmp_path / "before", first.target_name) == image.read_bytes()
 
     trust.rotate_root("image", new_keys=True)
     trust.rotate_root("image", new_keys=True)
     second = packages.publish(image, PackageSpec(ROLE, "engine", "2", ["engine"]))
 
-    assert download(stage, tmp_path / "after", second.target_name) == image.read_bytes()
+    assert download(shared_stage, tmp_path / "after", second.target_name) == image.read_bytes()
 
 
-def test_targets_are_for_vehicles_alone_unless_the_tenant_says_otherwise(stage, tmp_path):
-    stage.operator.establish_trust()
+def test_targets_are_for_vehicles_alone_unless_the_tenant_says_otherwise(shared_stage, tmp_path):
+    publisher = shared_stage.operator.publisher
     image = tmp_path / "image"
     image.write_bytes(b"firmware")
-    package = stage.operator.publisher.packages.publish(image, PackageSpec(ROLE, "engine", "1", ["engine"]))
+    package = publisher.packages.publish(image, PackageSpec(ROLE, "brake", "1", ["brake"]))
     role, _, name = package.target_name.partition("/")
-    base = f"{stage.server.url}/uptane/default/repo"
+    base = f"{shared_stage.server.url}/uptane/default/repo"
+    target = f"{base}/targets/{role}/{package.sha256}.{name}"
 
-    refused = httpx.get(f"{base}/targets/{role}/{package.sha256}.{name}")
+    assert httpx.get(target).status_code == 302
+    publisher.api.patch("/tenant", {"has_public_targets": False})
+    try:
+        refused = httpx.get(target)
+    finally:
+        publisher.api.patch("/tenant", {"has_public_targets": True})
 
     assert (refused.status_code, refused.json()["code"]) == (401, "credential.invalid")
     assert httpx.get(f"{base}/metadata/timestamp.json").status_code == 200

@@ -23,7 +23,7 @@ def var(tmp_path):
 
 @pytest.fixture
 def server(var):
-    server = Server(var, migrates=True)
+    server = Server(var, migrates=True, OTA_WEB_WORKERS=2)
     yield server
     server.end()
 
@@ -31,7 +31,7 @@ def server(var):
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory):
     """A server that tests only look at."""
-    server = Server(tmp_path_factory.mktemp("shared") / "var").start()
+    server = Server(tmp_path_factory.mktemp("shared") / "var", OTA_WEB_WORKERS=2).start()
     yield server
     server.end()
 
@@ -83,7 +83,15 @@ def assert_stopped(stopped, processes):
     assert [pid for pid in processes if is_running(pid)] == []
 
 
-def test_when_it_is_killed_its_processes_end_and_a_new_one_starts_where_it_stopped(server):
+def test_when_it_is_killed_its_processes_end_and_a_new_one_starts_where_it_stopped(var):
+    server = Server(var)
+    try:
+        kill_and_start_again(server)
+    finally:
+        server.end()
+
+
+def kill_and_start_again(server):
     server.start()
     processes = descendants(server.process.pid)
     token = (server.var / "operator-token").read_text()
@@ -121,11 +129,11 @@ def test_a_killed_web_worker_is_replaced(shared):
     wait_for(shared.is_ready, what="an answer of the new worker")
 
 
-def refused_start(var, port):
+def refused_start(var, port, **more):
     return subprocess.run(
         [sys.executable, "manage.py", "serve"],
         cwd=ROOT,
-        env=environment(var, OTA_PORT=port),
+        env=environment(var, OTA_PORT=port, **more),
         capture_output=True,
         text=True,
         timeout=60,
@@ -142,6 +150,13 @@ def test_a_second_server_on_the_same_folder_is_refused_with_who_holds_it(shared)
         "Stop it first, or set OTA_VAR to another folder.\n"
     )
     wait_for(shared.is_ready, what="the first server, undisturbed")
+
+
+def test_a_server_without_web_processes_does_not_start(var):
+    refused = refused_start(var, free_port(), OTA_WEB_WORKERS=0)
+
+    assert (refused.returncode, refused.stderr) == (1, "CommandError: OTA_WEB_WORKERS is 0: at least 1.\n")
+    assert not var.exists()
 
 
 @pytest.mark.parametrize(("offset", "variable"), [(0, "OTA_PORT"), (1, "OTA_DOWNLOAD_PORT")])

@@ -1,5 +1,6 @@
 """A tenant whose metadata the real publisher has signed, a shared credential, and vehicles with aktualizr."""
 
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -7,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.core.signals import request_finished, request_started
 from django.db import close_old_connections
+from django.test import override_settings
 
 from clients.publisher.keystore import KeyStore
 from clients.publisher.packages import PackageSpec
@@ -26,6 +29,8 @@ from tests.clients.publisher.conftest import Bench, Wire
 from tests.factories import NOON, make_group, make_release, make_tenant
 from tests.fleet import provisioned
 from tests.vehicle_api.aktualizr.simulated import PROXY, RSA_KEYS, Aktualizr, Ecu
+
+OLD, NEW = b"old firmware " * 50, b"new firmware " * 5000
 
 
 @dataclass
@@ -91,27 +96,55 @@ class Yard:
         return make_running(tenant=self.tenant, old=old, release=new, group=group, **plan)
 
 
+def _let_connections_go() -> None:
+    for signal in (request_started, request_finished):
+        signal.connect(close_old_connections)
+
+
 def _keep_connections(*of_a_request: Any) -> None:
     """Keep the test's transaction open across a request of the publisher; Django's own client connects these anew."""
     for signal in (request_started, request_finished):
         signal.disconnect(close_old_connections)
 
 
+def _bench(tenant: Tenant, folder: Path) -> Bench:
+    keys = KeyStore(folder / "keys")
+    return Bench(tenant, keys, (folder / "token").read_text(), Wire(before=_keep_connections))
+
+
+@pytest.fixture(scope="module")
+def _laid_out(kept: Any) -> Path:
+    """The tenant with its metadata, two published versions and a shared credential, made once for all of a module."""
+
+    def make(folder: Path) -> None:
+        tenant = make_tenant("acme")
+        trust.create_online_keys(tenant, at=NOON)
+        token = tenants.issue_service_token(tenant, name="ci", role=Role.ADMINISTRATOR, by="test", at=NOON)
+        (folder / "token").write_text(token)
+        KeyStore.create(folder / "keys", tenant="acme", roles=["supplier", "chips"])
+        with clock.using(lambda: NOON), override_settings():
+            provisioned.write_server_ca(settings, folder)
+            _, shared = provisioned.unpacked(provisioned.issue(tenant).archive)
+            (folder / "shared.p12").write_bytes(shared)
+            bench = _bench(tenant, folder)
+            bench.publisher().trust.init()
+            yard = Yard(bench, folder, shared)
+            for version, content in (("1.0", OLD), ("2.0", NEW)):
+                yard.release(yard.publish("gateway", version, content))
+        _let_connections_go()
+
+    return Path(kept(make))
+
+
 @pytest.fixture
-def yard(db: None, settings: Any, tmp_path: Path) -> Iterator[Yard]:
+def yard(_laid_out: Path, db: None, settings: Any, tmp_path: Path) -> Iterator[Yard]:
+    shutil.copytree(_laid_out, tmp_path, dirs_exist_ok=True)
     settings.TRUSTED_PROXIES = [PROXY]
-    provisioned.write_server_ca(settings, tmp_path)
-    tenant = make_tenant("acme")
-    trust.create_online_keys(tenant, at=NOON)
-    token = tenants.issue_service_token(tenant, name="ci", role=Role.ADMINISTRATOR, by="test", at=NOON)
-    keys = KeyStore.create(tmp_path / "keys", tenant="acme", roles=["supplier", "chips"])
-    bench = Bench(tenant, keys, token, Wire(before=_keep_connections))
-    _, shared = provisioned.unpacked(provisioned.issue(tenant).archive)
+    settings.SERVER_CA = str(tmp_path / "server-ca.pem")
+    bench = _bench(Tenant.objects.get(name="acme"), tmp_path)
     with clock.using(lambda: bench.now):
-        bench.publisher().trust.init()
-        yield Yard(bench, tmp_path, shared)
-    for signal in (request_started, request_finished):
-        signal.connect(close_old_connections)
+        yield Yard(bench, tmp_path, (tmp_path / "shared.p12").read_bytes())
+    _let_connections_go()
 
 
 @dataclass
@@ -142,9 +175,6 @@ def factory(db: None, server_clock: Any, settings: Any, tmp_path: Path) -> Facto
     return Factory(tenant, issued.credential, provisioned.unpacked(issued.archive)[1])
 
 
-OLD, NEW = b"old firmware " * 50, b"new firmware " * 5000
-
-
 @dataclass
 class Software:
     """Two versions for the gateway, published, each with a release."""
@@ -162,5 +192,6 @@ class Software:
 
 @pytest.fixture
 def software(yard: Yard) -> Software:
-    old, new = yard.publish("gateway", "1.0", OLD), yard.publish("gateway", "2.0", NEW)
-    return Software(yard, old, new, yard.release(old), yard.release(new))
+    old, new = Package.objects.order_by("pk")
+    before, after = Release.objects.order_by("pk")
+    return Software(yard, old, new, before, after)

@@ -81,13 +81,13 @@ def test_a_cycle_asks_in_the_order_of_the_client_and_for_images_only_with_news(y
 def test_two_ecus_get_their_packages_by_one_order(yard):
     versions = {}
     for version in ("1.0", "2.0"):
-        gateway = yard.publish("gateway", version, b"gateway " + version.encode())
+        gateway = yard.publish("engine", version, b"engine " + version.encode())
         brake = yard.publish("brake", version, b"brake " + version.encode(), hardware="brake", role="chips")
         versions[version] = (gateway, brake)
     client = yard.vehicle(secondary=True, runs=versions["1.0"])
     campaign = yard.campaign("VIN1", old=yard.release(*versions["1.0"]), new=yard.release(*versions["2.0"]))
 
-    assert sorted(client.cycle(yard.now)) == ["chips/brake-2.0", "supplier/gateway-2.0"]
+    assert sorted(client.cycle(yard.now)) == ["chips/brake-2.0", "supplier/engine-2.0"]
 
     assert set(EcuRow.objects.values_list("installed_version", flat=True)) == {"2.0"}
     yard.advance(hours=9)

@@ -31,6 +31,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, quiet: bool, tls: bool, **options: Any) -> None:
         download_port = int(os.environ.get("OTA_DOWNLOAD_PORT") or settings.PORT + 1)
+        if settings.WEB_WORKERS < 1:
+            raise CommandError(f"OTA_WEB_WORKERS is {settings.WEB_WORKERS}: at least 1.")
         settings.VAR_DIR.mkdir(parents=True, exist_ok=True)
         try:
             with exclusive.only_one(settings.VAR_DIR, port=settings.PORT):
