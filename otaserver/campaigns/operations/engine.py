@@ -37,7 +37,7 @@ def advance_campaign(campaign_id: int, *, at: datetime) -> bool:
         return False
     if campaign.state == CampaignState.SCHEDULED:
         return _start(campaign, at=at)
-    _read_by_index()
+    _read_by_index(only=True)
     assignments.lapse(campaign.assignments.all(), at=at)
     offers.take_back_outdated(campaign, at=at)
     halt = _stopped_tenant(campaign, at=at) or gates.reason_to_halt(campaign, at=at)
@@ -52,7 +52,7 @@ def advance_campaign(campaign_id: int, *, at: datetime) -> bool:
         drafts += endings.end(campaign, at=at)
     elif campaign.state == CampaignState.RUNNING:
         offers.rejoin(campaign)
-        drafts += _take_in_late(campaign, at=at) + joining.admit(campaign, at=at)
+        drafts += _take_in(campaign, at=at)
         drafts += precedence.settle_overtaken(campaign, at=at)
         drafts += waves.advance_waves(campaign, at=at)
         if campaign.kind == CampaignKind.ROLLBACK:
@@ -67,16 +67,17 @@ def advance_campaign(campaign_id: int, *, at: datetime) -> bool:
     return has_more
 
 
-def _read_by_index() -> None:
-    """Keep PostgreSQL, to the end of this transaction, from reading whole tables: all that a tick asks has an index.
+def _read_by_index(*, only: bool) -> None:
+    """Keep PostgreSQL, to the end of this transaction, from reading whole tables: what a tick asks has an index.
 
     Statistics lag behind a start that has just written a million rows. And to learn whether there is any of a kind it
     would read a table from its beginning where it takes the kind for common, though all of them lie at the far end.
     """
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
-            # Where a table has no index to offer, its plan looks dear enough to be compiled first.
-            cursor.execute("SELECT set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)")
+            # Without the compiler: where a table has no index to offer, its plan looks dear enough to be compiled.
+            setting = "SELECT set_config('enable_seqscan', %s, true), set_config('jit', 'off', true)"
+            cursor.execute(setting, ["off" if only else "on"])
 
 
 def _note_tick(campaign: Campaign, *, at: datetime) -> None:
@@ -96,6 +97,16 @@ def _stopped_tenant(campaign: Campaign, *, at: datetime) -> Decision | None:
     if campaign.tenant.stopped_at is None:
         return None
     return draft(campaign, "campaign.stopped", campaign.tenant.stopped_reason, by=ENGINE, at=at)
+
+
+def _take_in(campaign: Campaign, *, at: datetime) -> list[Decision]:
+    if campaign.kind != CampaignKind.ROLLBACK and not joining.is_open(campaign):
+        return []
+    # Here alone a tick goes by way of temporary tables, which have no index.
+    _read_by_index(only=False)
+    drafts = _take_in_late(campaign, at=at) + joining.admit(campaign, at=at)
+    _read_by_index(only=True)
+    return drafts
 
 
 def _take_in_late(campaign: Campaign, *, at: datetime) -> list[Decision]:
