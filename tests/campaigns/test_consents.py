@@ -8,11 +8,13 @@ from otaserver.audit.models import Entry
 from otaserver.campaigns import operations
 from otaserver.campaigns.errors import AttemptNotFoundError, ConsentRefusedError
 from otaserver.campaigns.models import Assignment, ConsentRecord
-from otaserver.campaigns.operations import ConsentAnswer, withholding
-from otaserver.campaigns.rules.withholding import Abilities
+from otaserver.campaigns.operations import ConsentAnswer
+from otaserver.campaigns.rules import capabilities
+from otaserver.campaigns.rules.capabilities import CAPABILITIES
 from otaserver.director.models import Direction
 from otaserver.fleet import operations as fleet
 from otaserver.fleet.models import Vehicle
+from otaserver.fleet.states import Protocol
 from tests.campaigns.campaign_factories import at, attempt_of, in_turn, make_running, make_started, states, tick
 from tests.factories import NOON, make_vehicle
 
@@ -103,8 +105,7 @@ def test_a_vehicle_answers_for_its_own_attempts_only():
 @pytest.fixture
 def dumb(monkeypatch):
     """Vehicles that install whatever they get, as those of other protocols will."""
-    able = Abilities(can_hold=False, echoes_preconditions=False, awaits_consent=False)
-    monkeypatch.setattr(withholding, "abilities_of", lambda vehicles: dict.fromkeys(vehicles, able))
+    monkeypatch.setattr(capabilities, "CAPABILITIES", dict.fromkeys(CAPABILITIES, CAPABILITIES[Protocol.AKTUALIZR]))
 
 
 def test_a_vehicle_that_cannot_ask_gets_its_order_once_consent_is_recorded_for_it(dumb):

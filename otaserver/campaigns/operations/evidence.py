@@ -8,7 +8,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import F, Q
 
-from otaserver.campaigns.errors import TooManyReportsError
+from otaserver.campaigns.errors import AttemptNotFoundError, TooManyReportsError
 from otaserver.campaigns.models import Assignment, Attempt
 from otaserver.campaigns.operations import (
     assignments,
@@ -135,8 +135,6 @@ def _note_proof(assignment: Assignment, *, is_complete: bool, at: datetime) -> N
 
 
 def _take_report(vehicle: Vehicle, report: EvidenceReport, *, at: datetime) -> None:
-    if not Attempt.objects.filter(vehicle=vehicle, pk=report.attempt).exists():
-        return
     # Repeated in every manifest until the next attempt: it counts once.
     claim = reports.VehicleReport(
         attempt=report.attempt,
@@ -148,6 +146,6 @@ def _take_report(vehicle: Vehicle, report: EvidenceReport, *, at: datetime) -> N
     )
     try:
         reports.record_report(vehicle, claim, can_prove=True, at=at)
-    except TooManyReportsError:
-        # The proof holds, whatever the vehicle has said too often.
+    except (AttemptNotFoundError, TooManyReportsError):
+        # The proof holds, whatever the vehicle has said too often or of another's attempt.
         return

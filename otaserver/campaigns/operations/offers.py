@@ -73,7 +73,7 @@ def offer(campaign: Campaign, *, at: datetime) -> bool:
     room = waves.room(max_in_flight=campaign.max_in_flight, in_flight=in_flight, chunk=OFFER_CHUNK)
     if allowed.offers is not None:
         room = min(room, allowed.offers)
-    rows = _next_in_turn(campaign, room, condition, at=at)
+    rows = _next_in_turn(campaign, room, condition, at=at) if room else []
     if not rows:
         return False
     release = bundles.release_view(campaign.release)
@@ -106,9 +106,13 @@ def is_due(at: datetime) -> Q:
 def _next_in_turn(campaign: Campaign, room: int, condition: Q, *, at: datetime) -> list[tuple[int, int]]:
     # Wave by wave, so that an index has the vehicles in their order: those of later waves are not even looked at.
     waiting = Assignment.objects.filter(wave=OuterRef("pk"), state=AssignmentState.WAITING)
-    has_turn = Q(condition, precedence.turn(campaign, at=at))
+    in_turn = list(campaign.waves.filter(Exists(waiting)).order_by("number"))
     rows: list[tuple[int, int]] = []
-    for wave in campaign.waves.filter(Exists(waiting)).order_by("number"):
+    if not in_turn:
+        return rows
+    # Of each campaign that goes before, it asks whether that one has room: not where nobody waits.
+    has_turn = Q(condition, precedence.turn(campaign, at=at))
+    for wave in in_turn:
         if len(rows) < room:
             rows += _waiting_in(campaign, wave, has_turn)[: room - len(rows)]
     return rows

@@ -238,7 +238,8 @@ def write_list(campaign: Campaign, *, only_fitting: bool = False, wave: Wave | N
     placed = _PLACED.format(only=f"WHERE k.slot <> {_NO_SLOT}" if only_fitting else "")
     statement = (
         f"INSERT INTO {Assignment._meta.db_table} ({', '.join(columns)})"
-        f" SELECT {', '.join(expressions)} FROM ({placed}) placed"
+        # As the tables of vehicles lie: keys of theirs come to indexes in order, and each page is locked in once.
+        f" SELECT {', '.join(expressions)} FROM ({placed}) placed ORDER BY vehicle"
     )
     with connection.cursor() as cursor:
         cursor.execute(statement, values)

@@ -22,6 +22,15 @@ def without_turn(campaign: Campaign) -> QuerySet[Assignment]:
     return Assignment.objects.filter(campaign=campaign, state=AssignmentState.WAITING, wave=None)
 
 
+def has_any(without: QuerySet[Assignment]) -> bool:
+    """Return whether any of these vehicles without a turn is there.
+
+    Asked for the first by rank, so that one step in an index answers. "Is there one" alone has PostgreSQL read the
+    whole table for a row that it takes to be common, and the last wave has taken in every one of them.
+    """
+    return without.order_by("rank").values_list("pk", flat=True).first() is not None
+
+
 def left_for(campaign: Campaign, wave: Wave) -> QuerySet[Assignment]:
     """Return the vehicles that this wave may still take in.
 
@@ -81,7 +90,7 @@ def refill(campaign: Campaign, wave: Wave) -> Refill | None:
     Each that was replaced is marked so: a tick looks at those alone whose mark and state disagree. One that came to
     life again after it was replaced stands for the next that would be.
     """
-    if not left_for(campaign, wave).exists():
+    if not has_any(left_for(campaign, wave)):
         return None
     ended = wave.assignments.filter(state__in=_NEUTRAL, is_replaced=False).order_by("pk")
     vacant = list(ended.values_list("pk", flat=True)[:REPLACE_CHUNK])

@@ -68,7 +68,7 @@ def _advance_wave(campaign: Campaign, wave: Wave, *, at: datetime) -> list[Decis
         sentence = f"In place of neutral ends the wave takes {decisions.vehicles(refill.vehicles)} more."
         return [draft(campaign, "wave.refilled", sentence, by=ENGINE, at=at, wave=wave, **asdict(refill))]
     has_passed = campaign.gate_states.filter(stratum="", has_passed=True).exists()
-    evidence = _own_evidence(campaign, wave) if has_passed and turns.without_turn(campaign).exists() else None
+    evidence = _own_evidence(campaign, wave) if has_passed and turns.has_any(turns.without_turn(campaign)) else None
     is_enough = evidence is not None and evidence["judged"] >= evidence["needed"]
     if evidence is not None and is_enough and why_not_judged(campaign, wave) is None:
         basis = {"basis": "evidence", "has_passed": True, "left": True, **evidence}
@@ -98,12 +98,18 @@ def _follow_members(wave: Wave) -> bool:
             wave.move_to(WaveState.OPEN)
         return False
     # Apart, since each then is answered by the first row of an index.
-    unread = wave.assignments.filter(state__in=_RESULTS, is_judged=False, installing_at__isnull=False)
-    if wave.assignments.filter(state=AssignmentState.SOAKING).exists() or unread.exists():
+    if wave.assignments.filter(state=AssignmentState.SOAKING).exists() or _has_unread(wave):
         if wave.state == WaveState.OPEN:
             wave.move_to(WaveState.MATURING)
         return False
     return True
+
+
+def _has_unread(wave: Wave) -> bool:
+    # Among the few of the campaign that are not read yet, not among all results of the wave.
+    unread = Assignment.objects.filter(campaign=wave.campaign_id, is_judged=False, installing_at__isnull=False)
+    own = unread.filter(wave=wave, state__in=_RESULTS).order_by("installing_at", "pk")
+    return own.values_list("pk", flat=True).first() is not None
 
 
 def _may_grow(campaign: Campaign) -> bool:
@@ -115,7 +121,7 @@ def _may_grow(campaign: Campaign) -> bool:
 def _judge(campaign: Campaign, wave: Wave, has_passed: bool, *, at: datetime) -> list[Decision]:
     # Counting a whole wave is for its end alone: whatever comes of it, this is not repeated.
     by_state, left = counts.wave_counts(wave), turns.without_turn(campaign).count()
-    may_refill = turns.left_for(campaign, wave).exists()
+    may_refill = turns.has_any(turns.left_for(campaign, wave))
     totals = campaign.assignments.aggregate(
         failures=Count("pk", filter=Q(state=AssignmentState.FAILED)),
         results=Count("pk", filter=Q(state__in=_RESULTS)),

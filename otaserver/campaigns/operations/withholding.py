@@ -8,10 +8,10 @@ from otaserver.campaigns.models import Assignment, Campaign, ConsentRecord
 from otaserver.campaigns.queries import bundles
 from otaserver.campaigns.queries.schedules import Schedules
 from otaserver.campaigns.rules import capabilities, stepping, withholding
-from otaserver.campaigns.rules.capabilities import CAPABILITIES
-from otaserver.campaigns.rules.withholding import UPTANE, Abilities, Withheld
+from otaserver.campaigns.rules.capabilities import Capability
+from otaserver.campaigns.rules.withholding import Withheld
 from otaserver.campaigns.states import AssignmentState, Consent, ConsentDecision
-from otaserver.fleet.models import AttributeValue, Vehicle
+from otaserver.fleet.models import AttributeValue
 
 # How long until a vehicle whose order is kept back has its turn again.
 LOOK_AGAIN = timedelta(minutes=5)
@@ -25,30 +25,18 @@ def keep_back(
 
     One whose order is kept back for longer than the campaign waits for any vehicle is given up.
     """
-    abilities = abilities_of([view.pk for view, _ in fitting])
-    unable = [vehicle for vehicle, able in abilities.items() if able != UPTANE]
+    abilities = {view.pk: capabilities.of_client(view.candidate.protocol, view.client) for view, _ in fitting}
+    unable = {vehicle: able for vehicle, able in abilities.items() if not able.keeps_every_order}
     if not unable:
         return list(fitting)
-    reasons = _reasons(campaign, {vehicle: abilities[vehicle] for vehicle in unable}, assignments, at=at)
+    reasons = _reasons(campaign, unable, assignments, at=at)
     for vehicle, withheld in reasons.items():
         _put_off(campaign, assignments[vehicle], withheld, at=at)
     return [each for each in fitting if each[0].pk not in reasons]
 
 
-def abilities_of(vehicles: Collection[int]) -> dict[int, Abilities]:
-    """Return what each of these vehicles' clients can do."""
-    return {
-        vehicle: Abilities(
-            capabilities.can_hold(protocol, client),
-            CAPABILITIES[protocol].echoes_preconditions,
-            CAPABILITIES[protocol].awaits_consent,
-        )
-        for vehicle, protocol, client in Vehicle.objects.filter(pk__in=vehicles).values_list("pk", "protocol", "client")
-    }
-
-
 def _reasons(
-    campaign: Campaign, abilities: Mapping[int, Abilities], assignments: Mapping[int, int], *, at: datetime
+    campaign: Campaign, abilities: Mapping[int, Capability], assignments: Mapping[int, int], *, at: datetime
 ) -> dict[int, Withheld]:
     listings = Schedules(campaign, at=at).of(abilities)
     consented = _consented([assignments[vehicle] for vehicle in abilities])

@@ -53,6 +53,8 @@ class VehicleView:
 
     pk: int
     vehicle_id: str
+    # What its client calls itself.
+    client: str
     candidate: Candidate
 
 
@@ -90,10 +92,10 @@ def vehicle_views(tenant: Tenant, vehicles: Sequence[int]) -> Iterator[VehicleVi
         rows = {
             row[0]: row
             for row in Vehicle.objects.filter(pk__in=chunk).values_list(
-                "pk", "vehicle_id", "enrolled_at", "blocked_at", "protocol"
+                "pk", "vehicle_id", "enrolled_at", "blocked_at", "protocol", "client"
             )
         }
-        for pk, vehicle_id, enrolled_at, blocked_at, protocol in (rows[pk] for pk in chunk if pk in rows):
+        for pk, vehicle_id, enrolled_at, blocked_at, protocol, client in (rows[pk] for pk in chunk if pk in rows):
             found = ecus[pk]
             computers = [Computer(serial, hw, sha256, software.of(name, sha256)) for serial, hw, name, sha256 in found]
             candidate = Candidate(
@@ -103,7 +105,7 @@ def vehicle_views(tenant: Tenant, vehicles: Sequence[int]) -> Iterator[VehicleVi
                 block_list=listed.get(pk, ""),
                 protocol=protocol,
             )
-            yield VehicleView(pk, vehicle_id, candidate)
+            yield VehicleView(pk, vehicle_id, client, candidate)
 
 
 def _ecus(vehicles: Sequence[int]) -> dict[int, list[tuple[str, str, str, str]]]:

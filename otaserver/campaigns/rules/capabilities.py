@@ -1,7 +1,7 @@
 """What each protocol can do (DESIGN.md, "The narrow waist"): what cannot be delivered is said, never skipped."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from otaserver.fleet.states import Protocol
@@ -25,6 +25,11 @@ class Capability:
     # The order may stand at the vehicle while its owner has not agreed: it is not installed before.
     awaits_consent: bool = True
     max_packages: int | None = None
+
+    @property
+    def keeps_every_order(self) -> bool:
+        """Return whether no order need be kept back for it: it holds and judges all by itself."""
+        return self.can_hold and self.echoes_preconditions and self.awaits_consent
 
 
 CAPABILITIES: Mapping[str, Capability] = {
@@ -52,6 +57,11 @@ HOLDING_CLIENTS: Mapping[str, tuple[str, ...]] = {
 def can_hold(protocol: str, client: str) -> bool:
     """Return whether this client of a protocol waits at the install gate for a window, having downloaded."""
     return CAPABILITIES[protocol].can_hold or client.startswith(HOLDING_CLIENTS.get(protocol, ()))
+
+
+def of_client(protocol: str, client: str) -> Capability:
+    """Return what this client of a protocol can be asked."""
+    return replace(CAPABILITIES[protocol], can_hold=can_hold(protocol, client))
 
 
 def delivery_problem(protocol: str, packages: int) -> str | None:

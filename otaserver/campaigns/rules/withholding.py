@@ -5,20 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from otaserver.campaigns.rules import preconditions
+from otaserver.campaigns.rules.capabilities import Capability
 from otaserver.campaigns.rules.consent import WITHHELD_FOR_CONSENT
-
-
-@dataclass(frozen=True)
-class Abilities:
-    """What a client can do: hold an order until it may be installed, judge preconditions and say what it saw, and
-    keep an order that its owner has not agreed to."""
-
-    can_hold: bool
-    echoes_preconditions: bool
-    awaits_consent: bool
-
-
-UPTANE = Abilities(can_hold=True, echoes_preconditions=True, awaits_consent=True)
 
 
 @dataclass(frozen=True)
@@ -30,7 +18,7 @@ class Withheld:
 
 
 def reason(
-    abilities: Abilities,
+    able: Capability,
     *,
     is_window_open: bool,
     needs_consent: bool,
@@ -43,11 +31,11 @@ def reason(
     A client that cannot hold installs what it gets, at once: it gets it inside a window, and where the owner agreed.
     What it cannot echo is judged by its declared attributes; one that it never declared is not met.
     """
-    if not abilities.can_hold and not is_window_open:
+    if not able.can_hold and not is_window_open:
         return Withheld("withheld_window", "its client cannot wait for a window, and none is open")
-    if not abilities.awaits_consent and needs_consent and not has_consent:
+    if not able.awaits_consent and needs_consent and not has_consent:
         return Withheld(WITHHELD_FOR_CONSENT, "its client cannot ask the owner, and no consent is recorded")
-    if not (abilities.can_hold and abilities.echoes_preconditions):
+    if not (able.can_hold and able.echoes_preconditions):
         lacking = preconditions.unmet(conditions, attributes)
         if lacking:
             return Withheld("withheld_precondition", f"its client cannot judge it itself: {'; '.join(lacking)}")

@@ -22,7 +22,6 @@ from otaserver.fleet.models import Ecu, Vehicle
 BATCH_SIZE = 500
 
 
-@transaction.atomic
 def direct(orders: Mapping[int, Order | None], *, at: datetime) -> None:
     """Direct each vehicle (by its row's id) to its order, or to nothing.
 
@@ -31,9 +30,13 @@ def direct(orders: Mapping[int, Order | None], *, at: datetime) -> None:
     Raises:
         OrderRefusedError: one of the orders must not be signed; `details["vehicle"]` says whose.
     """
+    # Every manifest and every tick comes by here, most with nobody to direct: no savepoint for those.
+    if not orders:
+        return
     vehicles = sorted(orders)
-    for start in range(0, len(vehicles), BATCH_SIZE):
-        _direct_batch({vehicle: orders[vehicle] for vehicle in vehicles[start : start + BATCH_SIZE]}, at)
+    with transaction.atomic():
+        for start in range(0, len(vehicles), BATCH_SIZE):
+            _direct_batch({vehicle: orders[vehicle] for vehicle in vehicles[start : start + BATCH_SIZE]}, at)
 
 
 def _direct_batch(orders: Mapping[int, Order | None], at: datetime) -> None:

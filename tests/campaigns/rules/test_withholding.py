@@ -2,7 +2,9 @@ from itertools import product
 
 import pytest
 
-from otaserver.campaigns.rules.withholding import UPTANE, Abilities, reason
+from otaserver.campaigns.rules.capabilities import CAPABILITIES, Capability, Evidence
+from otaserver.campaigns.rules.withholding import reason
+from otaserver.fleet.states import Protocol
 
 PARKED = [{"name": "parked", "operator": "==", "value": True}]
 
@@ -19,14 +21,14 @@ def judge(abilities, **changes):
     return None if found is None else found.code
 
 
-DUMB = Abilities(can_hold=False, echoes_preconditions=False, awaits_consent=False)
-MUTE = Abilities(can_hold=True, echoes_preconditions=False, awaits_consent=True)
+DUMB = CAPABILITIES[Protocol.AKTUALIZR]
+MUTE = Capability(Evidence.PROVED, can_hold=True, can_abort=True, echoes_preconditions=False)
 
 
 def test_a_client_that_holds_and_echoes_gets_its_order_whatever_there_is():
     for window, needs, has in product([True, False], repeat=3):
         changes = {"is_window_open": window, "needs_consent": needs, "has_consent": has, "conditions": PARKED}
-        assert judge(UPTANE, **changes) is None
+        assert judge(CAPABILITIES[Protocol.UPTANE], **changes) is None
 
 
 @pytest.mark.parametrize(
