@@ -263,6 +263,15 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SERVE_INCLUDE_SCHEMA": False,
+    # Names that stay what they are, whatever other field of the same name is added.
+    "ENUM_NAME_OVERRIDES": {
+        "CampaignStateEnum": "otaserver.campaigns.states.CampaignState",
+        "CampaignKindEnum": "otaserver.campaigns.states.CampaignKind",
+        "WaveStateEnum": "otaserver.campaigns.states.WaveState",
+        "PackageStateEnum": "firmware_store.states.PackageState",
+        "ConditionKindEnum": "firmware_store.states.ConditionKind",
+        "ForeignSoftwareEnum": "otaserver.tenants.states.ForeignSoftware",
+    },
 }
 
 
