@@ -328,9 +328,15 @@ def test_a_blocked_vehicle_and_a_stopped_tenant_are_shown_nothing(yard, software
 
 
 # Lives of vehicles.
+def announce(serial, at):
+    fleet.announce_ecu_swap(Vehicle.objects.get(), old_serial=serial, reason="Crash.", by="alice", at=at)
+
+
 def test_a_replaced_secondary_registers_proves_and_is_updated(yard, software):
     client = software.vehicle(secondary=True)
     client.ecus[1] = Ecu("SEC-NEW", "brake", RSA_KEYS[1])
+    check_problem(client.register(), 403, "ecu.change_not_announced")
+    announce("SEC-VIN1", yard.now)
 
     assert client.register().status_code == 200
     assert client.send_manifest().json() == {"findings": []}
@@ -348,6 +354,7 @@ def test_an_order_for_an_ecu_that_is_replaced_meanwhile_is_taken_back(yard, soft
     yard.advance(minutes=1)
     client.ecus = [Ecu("PRIM-NEW", "gateway", image=client.primary.image)]
     client.counter = 0
+    announce("PRIM-VIN1", yard.now)
     client.register()
     client.send_manifest()
 
