@@ -19,6 +19,7 @@ from otaserver.fleet.errors import (
 from otaserver.fleet.models import Credential, Vehicle
 from otaserver.fleet.operations import identity
 from otaserver.fleet.operations.configurations import refresh_configuration
+from otaserver.fleet.operations.vehicles import refuse_decommissioned
 from otaserver.fleet.states import AuthenticationState, CredentialKind, Protocol
 from otaserver.tenants.models import Tenant
 
@@ -75,6 +76,7 @@ def accept_authentication(found: AuthenticationSet, *, by: str, at: datetime, ve
         AuthenticationRefusedError: its identity names no vehicle, and none is given.
         VehicleIdRefusedError: no vehicle can have that id.
         AuthenticationVehicleTakenError: the vehicle lives by other credentials than a device's key.
+        VehicleDecommissionedError: the vehicle has ended.
         InvalidTransitionError, StaleStateError: it was decided already.
     """
     name = vehicle_id or found.claimed_vehicle_id
@@ -165,6 +167,7 @@ def _locked_vehicle(tenant: Tenant, vehicle_id: str, *, at: datetime) -> Vehicle
         .select_related("tenant")
         .get(tenant=tenant, vehicle_id=vehicle_id)
     )
+    refuse_decommissioned(vehicle)
     live = Credential.objects.filter(vehicle=vehicle, revoked_at=None, expires_at__gt=at)
     if live.exclude(kind=CredentialKind.SESSION).exists():
         raise AuthenticationVehicleTakenError(

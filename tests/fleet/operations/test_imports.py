@@ -254,6 +254,17 @@ def test_an_enrolled_vehicle_s_protocol_and_keys_are_its_own(tenant):
     assert everything() == before
 
 
+def test_a_decommissioned_vehicle_stays_what_it_is(tenant):
+    run(tenant, vehicle(1))
+    operations.mark_decommissioned(Vehicle.objects.get(), at=NOON)
+    before = everything()
+
+    row = run(tenant, vehicle(1), vehicle(1, protocol="uptane", token=None, claim_code=CODE), at=LATER)
+
+    assert problems(row) == [(1, "vehicle.decommissioned"), (2, "vehicle.repeated")]
+    assert everything() == before
+
+
 @pytest.mark.parametrize(
     ("code", "line"),
     [
