@@ -216,7 +216,8 @@ def test_a_line_changes_what_it_says_and_leaves_the_rest(tenant):
     ecus = list(found.ecus.order_by("serial").values_list("serial", "is_primary", "installed_target"))
     assert ecus == [("a", False, "supplier/x-1"), ("c", True, "")]
     assert sorted(each.group.name for each in found.memberships.all()) == ["north", "south"]
-    assert found.enrolled_at == NOON
+    # As enrolled anew: an order for the ECU that is gone is taken back.
+    assert (found.enrolled_at, found.is_manifest_wanted) == (LATER, True)
     assert operations.identify_pre_shared(tenant, "VIN1", "another-token", at=LATER) == found
     assert Credential.objects.filter(revoked_at=None).count() == 1
 
