@@ -18,6 +18,7 @@ from otaserver.fleet.errors import (
     VehicleNotDecommissionedError,
 )
 from otaserver.fleet.models import AttributeValue, Credential, Vehicle
+from otaserver.fleet.operations import sessions
 from otaserver.fleet.operations.keyless import KeylessEcu
 from otaserver.fleet.protocol_models import ReportedAttribute
 from otaserver.fleet.provisioning_models import ProvisioningPermit
@@ -213,9 +214,12 @@ def test_what_was_agreed_to_or_allowed_for_orders_and_keys_to_come_ends_too(end)
     fleet.permit_provisioning(vehicle, reason="New disk.", by="ann", at=NOON)
     device = fleet.ExpectedDevice({"vin": vehicle.vehicle_id}, pem_of(make_key()))
     fleet.preauthorise(vehicle.tenant, [device], by="ann", at=NOON)
+    session = sessions.begin_session(vehicle, at=NOON)
 
     end(vehicle)
 
+    with pytest.raises(CredentialInvalidError):
+        fleet.identify_session(session, at=LATER)
     for model in (StandingConsent, ProvisioningPermit, AuthenticationSet):
         assert not model.objects.exists()
 
