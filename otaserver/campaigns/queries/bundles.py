@@ -8,7 +8,7 @@ from itertools import islice
 from firmware_store.models import Package, Release
 from firmware_store.states import PackageState
 from otaserver.campaigns.queries import block_lists
-from otaserver.campaigns.rules import stepping
+from otaserver.campaigns.rules import capabilities, stepping
 from otaserver.campaigns.rules.matching import Bundle, Candidate, Computer, Condition, Item, Software
 from otaserver.fleet.models import Ecu, Vehicle
 from otaserver.tenants.models import Tenant
@@ -90,10 +90,10 @@ def vehicle_views(tenant: Tenant, vehicles: Sequence[int]) -> Iterator[VehicleVi
         rows = {
             row[0]: row
             for row in Vehicle.objects.filter(pk__in=chunk).values_list(
-                "pk", "vehicle_id", "enrolled_at", "blocked_at", "protocol"
+                "pk", "vehicle_id", "enrolled_at", "blocked_at", "protocol", "client"
             )
         }
-        for pk, vehicle_id, enrolled_at, blocked_at, protocol in (rows[pk] for pk in chunk if pk in rows):
+        for pk, vehicle_id, enrolled_at, blocked_at, protocol, client in (rows[pk] for pk in chunk if pk in rows):
             found = ecus[pk]
             computers = [Computer(serial, hw, sha256, software.of(name, sha256)) for serial, hw, name, sha256 in found]
             candidate = Candidate(
@@ -102,6 +102,7 @@ def vehicle_views(tenant: Tenant, vehicles: Sequence[int]) -> Iterator[VehicleVi
                 is_blocked=blocked_at is not None,
                 block_list=listed.get(pk, ""),
                 protocol=protocol,
+                takes_one=capabilities.takes_one(protocol, client),
             )
             yield VehicleView(pk, vehicle_id, candidate)
 
