@@ -10,6 +10,7 @@ from datetime import datetime
 
 _EXPIRES = re.compile(r"[1-9][0-9]{0,11}\Z")
 _ONE_RANGE = re.compile(r"bytes=(?:([0-9]{1,18})-([0-9]{1,18})?|-([0-9]{1,18}))\Z")
+_SEVERAL_RANGES = re.compile(r"bytes=\s*(?:[0-9]+-[0-9]*|-[0-9]+)(?:\s*,\s*(?:[0-9]+-[0-9]*|-[0-9]+))+\Z")
 
 
 class UnsatisfiableRangeError(ValueError):
@@ -29,16 +30,19 @@ def verify(sha256: str, *, expires: str, signature: str, secret: str, at: dateti
     return hmac.compare_digest(expected.encode(), signature.encode("utf-8", "replace"))
 
 
-def parse_range(header: str, length: int) -> slice | None:
+def parse_range(header: str, length: int, *, is_strict: bool = False) -> slice | None:
     """Return the bytes that a Range header asks for, or None for the whole file (RFC 9110, 14.2).
 
-    Several ranges at once, other units and malformed headers get the whole file, as the RFC allows.
+    Several ranges at once get the whole file, and so do other units and malformed headers, as the RFC allows;
+    `is_strict` refuses those as hawkBit does.
 
     Raises:
         UnsatisfiableRangeError: the range begins behind the end, or asks for the last 0 bytes.
     """
     found = _ONE_RANGE.match(header.strip())
     if found is None:
+        if is_strict and not _SEVERAL_RANGES.match(header.strip()):
+            raise UnsatisfiableRangeError(header)
         return None
     first, last, suffix = found.groups()
     if suffix is not None:
@@ -47,6 +51,8 @@ def parse_range(header: str, length: int) -> slice | None:
         return slice(max(length - int(suffix), 0), length)
     start = int(first)
     if last is not None and int(last) < start:
+        if is_strict:
+            raise UnsatisfiableRangeError(header)
         return None
     if start >= length:
         raise UnsatisfiableRangeError(header)

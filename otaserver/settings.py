@@ -76,8 +76,9 @@ PORT = env.int("OTA_PORT", default=8000)
 DOWNLOAD_URL = env.str("OTA_DOWNLOAD_URL", default="")
 DOWNLOAD_URL_SECONDS = env.int("OTA_DOWNLOAD_URL_SECONDS", default=3600)
 TRUSTED_PROXIES = env.list("OTA_TRUSTED_PROXIES", default=[])
-# A PEM file with the CA of the server's own certificate, given to vehicles that are provisioned; empty: none are.
-SERVER_CA = env.str("OTA_SERVER_CA", default="")
+# A PEM file with the CA of the server's own certificate, given to vehicles that are provisioned; without one none are.
+# `serve --tls` has it there.
+SERVER_CA = env.str("OTA_SERVER_CA", default="" if IS_PRODUCTION else str(VAR_DIR / "nginx" / "ca.pem"))
 # Where nginx has the packages, for X-Accel-Redirect (deploy/nginx.conf); empty: the server sends them itself.
 ACCEL_PREFIX = env.str("OTA_ACCEL_PREFIX", default="")
 # The CAs of vehicles' certificates for an nginx on this host, kept up to date by a tick; empty: there is none.
@@ -90,8 +91,6 @@ MAX_BODY_BYTES = 24 * 1024**2
 WEB_WORKERS = env.int("OTA_WEB_WORKERS", default=2)
 BODY_SLOTS = env.int("OTA_BODY_SLOTS", default=4)
 MAX_PACKAGE_BYTES = env.int("OTA_MAX_PACKAGE_BYTES", default=16 * 1024**3)
-# A PEM file with the CA of the server's own certificate, given to vehicles that are provisioned; empty: none are.
-SERVER_CA = env.str("OTA_SERVER_CA", default="")
 
 INSTALLED_APPS = [
     "unfold",
@@ -266,6 +265,15 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SERVE_INCLUDE_SCHEMA": False,
+    # Names that stay what they are, whatever other field of the same name is added.
+    "ENUM_NAME_OVERRIDES": {
+        "CampaignStateEnum": "otaserver.campaigns.states.CampaignState",
+        "CampaignKindEnum": "otaserver.campaigns.states.CampaignKind",
+        "WaveStateEnum": "otaserver.campaigns.states.WaveState",
+        "PackageStateEnum": "firmware_store.states.PackageState",
+        "ConditionKindEnum": "firmware_store.states.ConditionKind",
+        "ForeignSoftwareEnum": "otaserver.tenants.states.ForeignSoftware",
+    },
 }
 
 

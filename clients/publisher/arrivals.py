@@ -7,7 +7,7 @@ from typing import Any
 
 from clients.publisher.api import Api
 from clients.publisher.errors import InputError
-from clients.publisher.packages import blocks
+from clients.publisher.files import blocks
 
 POLL_SECONDS = 1.0
 KINDS = ("csv", "jsonl")

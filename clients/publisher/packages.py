@@ -1,7 +1,6 @@
 """From a file on the release engineer's disk to a signed package on the server."""
 
-import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,24 +9,15 @@ from clients.publisher import documents
 from clients.publisher.api import TRIES, Api, encoded
 from clients.publisher.documents import Document
 from clients.publisher.errors import InputError, PublisherError, ServerRefusalError, UnreachableError
+from clients.publisher.files import FileFacts, blocks, file_facts
 from clients.publisher.keystore import require_role_name
 from clients.publisher.trust import Trust
 
-BLOCK_BYTES = 256 * 1024
 # One request's share of an upload: what a cut connection costs at most, and what a proxy has to let through.
 SEGMENT_BYTES = 8 * 1024 * 1024
 STALE_TRIES = 10
 
 Progress = Callable[[int, int], None]  # bytes here, bytes in all
-
-
-@dataclass(frozen=True)
-class FileFacts:
-    """What one pass over a file tells."""
-
-    length: int
-    sha256: str
-    sha512: str
 
 
 @dataclass(frozen=True)
@@ -261,33 +251,6 @@ def find_package(api: Api, target_name: str) -> Any:
         if row["state"] != "refused":
             return row
     raise InputError(f"There is no package {target_name}.", code="package.not_found")
-
-
-def file_facts(path: Path) -> FileFacts:
-    """Read the file once and return its length and digests.
-
-    Raises:
-        InputError: it cannot be read.
-    """
-    sha256, sha512, length = hashlib.sha256(), hashlib.sha512(), 0
-    try:
-        with path.open("rb") as file:
-            while block := file.read(BLOCK_BYTES):
-                sha256.update(block)
-                sha512.update(block)
-                length += len(block)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}.", code="file.unreadable") from error
-    return FileFacts(length, sha256.hexdigest(), sha512.hexdigest())
-
-
-def blocks(path: Path, offset: int, length: int) -> Iterator[bytes]:
-    """Yield `length` bytes of the file from `offset` on, never more than a block in memory."""
-    with path.open("rb") as file:
-        file.seek(offset)
-        while length and (block := file.read(min(BLOCK_BYTES, length))):
-            length -= len(block)
-            yield block
 
 
 def _can_go_on(error: PublisherError) -> bool:

@@ -10,7 +10,7 @@ RECORD_BYTES = 512
 MAX_ENTRIES = 4096
 _MAX_PAX_BYTES = 64 * 1024
 _OCTAL = re.compile(rb" *[0-7]{1,12}[ \0]*\Z")
-_PAX = re.compile(rb"[0-9]{1,6} ([^=\n]{1,200})=([^\n]*)\n")
+_PAX = re.compile(rb"([0-9]{1,6}) ([^=\n]{1,200})=")
 
 
 class Member(Section):
@@ -84,9 +84,11 @@ def _pax(section: Section) -> dict[bytes, bytes]:
     found, at = {}, 0
     while at < len(raw):
         record = _PAX.match(raw, at)
-        if record is None:
+        # A record is as long as it says: one that ended at its first line end would be read otherwise by the client.
+        end = at + int(record[1]) if record else 0
+        if record is None or not record.end() < end <= len(raw) or raw[end - 1 : end] != b"\n":
             raise FormatMalformedError("A pax header is not in its form.")
-        if record[1].startswith(b"GNU.sparse"):
+        if record[2].startswith(b"GNU.sparse"):
             raise FormatUnsupportedError("The archive holds a sparse file.")
-        found[record[1]], at = record[2], record.end()
+        found[record[2]], at = raw[record.end() : end - 1], end
     return found

@@ -57,7 +57,10 @@ class VehicleMetadata(models.Model):
 
 
 class Manifest(models.Model):
-    """One vehicle version manifest as received; append-only (Uptane deployment practice, repositories)."""
+    """One vehicle version manifest as received, never changed (Uptane deployment practice, repositories).
+
+    Of a run of them that say the same, the first and the last are kept: what ran, and from when to when.
+    """
 
     vehicle = models.ForeignKey(Vehicle, models.CASCADE, related_name="manifests")
     received_at = models.DateTimeField()
@@ -68,6 +71,8 @@ class Manifest(models.Model):
     refused_code = models.CharField(max_length=80, blank=True)
     # What is odd in an accepted one: unknown or missing ECUs, unassigned images, attacks that an ECU reports.
     findings = models.JSONField(default=list)
+    # SHA-256 over what it says, without counters, times and signatures; empty where it is kept whatever follows.
+    said_sha256 = models.CharField(max_length=64, blank=True)
 
     class Meta:
         indexes = [

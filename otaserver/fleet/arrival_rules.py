@@ -1,5 +1,6 @@
 """A file with which a fleet arrives, line by line: an arrival, or what is wrong with the line. Pure."""
 
+import codecs
 import csv
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -76,6 +77,9 @@ def _lines(file: IO[bytes]) -> Iterator[tuple[int, bytes | _BadError]]:
     number = 0
     while line := file.readline(MAX_LINE_BYTES + 1):
         number += 1
+        if number == 1:
+            # Spreadsheets and editors of some systems begin a file with it.
+            line = line.removeprefix(codecs.BOM_UTF8)
         if len(line) <= MAX_LINE_BYTES:
             yield number, line
             continue
@@ -123,7 +127,7 @@ def _cells(line: bytes | _BadError) -> list[str] | _BadError:
     if isinstance(line, _BadError):
         return line
     try:
-        text = line.decode("utf-8-sig").rstrip("\r\n")
+        text = line.decode("utf-8").rstrip("\r\n")
         rows = list(csv.reader([text], strict=True)) if text.strip() else []
     except (UnicodeDecodeError, csv.Error) as error:
         return _BadError("line.malformed", "", f"A line is CSV in UTF-8, all in one line: {str(error)[:100]}.")
@@ -150,12 +154,17 @@ def _from_cells(columns: Sequence[str], cells: Sequence[str]) -> dict[str, Any] 
         name.removeprefix(_ATTRIBUTE): cell for name, cell in named.items() if name.startswith(_ATTRIBUTE)
     }
     found["groups"] = [one.strip() for one in named.get("groups", "").split(";") if one.strip()]
+    alone = {"serial", "hardware_id"} & named.keys()
+    if alone == {"serial"} or (alone and "ecus" in named):
+        rule = "ECUs are the cell `ecus`, or one of the cell `hardware_id`, with or without `serial`."
+        return _BadError("ecu.refused", named.get("serial", named.get("hardware_id")), rule)
     if "ecus" in named:
         try:
-            found["ecus"] = json.loads(named["ecus"])
-        except (ValueError, RecursionError):
+            found["ecus"] = storable.parse(named["ecus"].encode())
+            storable.refuse_unstorable(found["ecus"])
+        except ValueError:
             return _BadError("line.malformed", named["ecus"][:80], "The cell `ecus` is a JSON list.")
-    elif "hardware_id" in named:
+    elif alone:
         serial = named.get("serial", named.get("vehicle_id", ""))
         found["ecus"] = [{"serial": serial, "hardware_id": named["hardware_id"]}]
     return found

@@ -37,13 +37,18 @@ class ProvisioningCredential(models.Model):
 
 
 class ProvisioningPermit(models.Model):
-    """An operator's word that a vehicle which is known already may be given a certificate once more."""
+    """An operator's word that a vehicle which is known already may be given a certificate once more, or other ECUs.
+
+    A reset vehicle needs both: after its certificate the permit stands until it has registered its ECUs.
+    """
 
     vehicle = models.OneToOneField("fleet.Vehicle", models.CASCADE, related_name="provisioning_permit")
     reason = models.TextField()
     created_by = models.CharField(max_length=200)
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField()
+    # When the certificate was given.
+    provisioned_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         constraints = [

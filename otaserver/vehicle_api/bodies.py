@@ -48,6 +48,20 @@ def read_json(request: HttpRequest, max_bytes: int) -> Any:
     return found
 
 
+def read_any_json(request: HttpRequest, max_bytes: int) -> Any:
+    """Return the body as JSON of which no text is stored as it is: a database may not take it.
+
+    Raises:
+        BodyMalformedError: as `read_json`.
+    """
+    found = _parsed(request, max_bytes)
+    try:
+        storable.refuse_unbounded(found)
+    except storable.UnstorableError as error:
+        raise BodyMalformedError(f"The body cannot be read: {error}.") from error
+    return found
+
+
 def read_list(request: HttpRequest, max_bytes: int, max_items: int) -> list[Any]:
     """Return the body's items, which may each be anything; ask `require_storable` for each that is to be stored.
 

@@ -5,7 +5,7 @@ told to by X-Accel-Redirect, and buckets serve themselves. The answers are the s
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import IO
 
@@ -46,7 +46,8 @@ def download(request: HttpRequest, *, sha256: str, at: datetime) -> HttpResponse
     if _may_hand_over(request, wanted):
         file.close()
         return _handed_over(sha256)
-    return _described(_content(request, file, wanted, length), sha256)
+    sent = content(request, file, wanted, length, send=lambda part: blocks(file, part))
+    return _described(sent, sha256)
 
 
 def _may_hand_over(request: HttpRequest, wanted: slice | None) -> bool:
@@ -86,14 +87,22 @@ def _wanted_range(request: HttpRequest, sha256: str, length: int) -> slice | Non
         raise DownloadRangeError(f"{header} lies outside {length} bytes.", length=length) from error
 
 
-def _content(request: HttpRequest, file: IO[bytes], wanted: slice | None, length: int) -> HttpResponseBase:
+def content(
+    request: HttpRequest,
+    file: IO[bytes],
+    wanted: slice | None,
+    length: int,
+    *,
+    send: Callable[[slice], Iterator[bytes]],
+) -> HttpResponseBase:
+    """Return a file of `length` bytes, or the wanted part, as `send` yields it; to HEAD what it would be."""
     part = wanted or slice(0, length)
     response: HttpResponseBase
     if request.method == "HEAD":
         file.close()
         response = HttpResponse()
     else:
-        response = StreamingHttpResponse(blocks(file, part))
+        response = StreamingHttpResponse(send(part))
     response["Content-Length"] = str(part.stop - part.start)
     if wanted is not None:
         response.status_code = 206

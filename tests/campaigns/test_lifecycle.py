@@ -5,9 +5,11 @@ import pytest
 from otaserver.audit.models import Entry
 from otaserver.campaigns import operations
 from otaserver.campaigns.models import Assignment, Attempt, ConsentRecord
+from otaserver.campaigns.records import StandingConsent
 from otaserver.director.models import Direction
 from otaserver.fleet import operations as fleet
 from otaserver.fleet import queries as fleet_queries
+from otaserver.fleet.authentication_models import AuthenticationSet
 from otaserver.fleet.errors import (
     ClaimInvalidError,
     CredentialInvalidError,
@@ -16,13 +18,16 @@ from otaserver.fleet.errors import (
     VehicleNotDecommissionedError,
 )
 from otaserver.fleet.models import AttributeValue, Credential, Vehicle
+from otaserver.fleet.operations import sessions
 from otaserver.fleet.operations.keyless import KeylessEcu
 from otaserver.fleet.protocol_models import ReportedAttribute
+from otaserver.fleet.provisioning_models import ProvisioningPermit
 from otaserver.fleet.states import Protocol
 from tests.campaigns.campaign_factories import at, in_turn, make_running, make_started, report, states, succeed, tick
 from tests.campaigns.test_consents import answer
-from tests.factories import NOON, make_group
+from tests.factories import NOON, make_group, make_vehicle
 from tests.fleet.enrolments import ADDRESS, enrol, make_ecu, make_request
+from tests.vehicle_api.mender.devices import make_key, pem_of
 
 pytestmark = pytest.mark.django_db
 LATER = at(hours=1)
@@ -200,6 +205,23 @@ def test_the_next_owner_is_not_bound_by_what_the_last_one_answered():
     operations.record_consent_on_behalf(assignment, answer(), recorded_by="portal", at=LATER)
     tick(campaign, at(hours=2))
     assert Assignment.objects.get().state == "offered"
+
+
+@pytest.mark.parametrize("end", [sell, decommission])
+def test_what_was_agreed_to_or_allowed_for_orders_and_keys_to_come_ends_too(end):
+    vehicle = make_vehicle()
+    operations.give_standing_consent(vehicle, at=NOON)
+    fleet.permit_provisioning(vehicle, reason="New disk.", by="ann", at=NOON)
+    device = fleet.ExpectedDevice({"vin": vehicle.vehicle_id}, pem_of(make_key()))
+    fleet.preauthorise(vehicle.tenant, [device], by="ann", at=NOON)
+    session = sessions.begin_session(vehicle, at=NOON)
+
+    end(vehicle)
+
+    with pytest.raises(CredentialInvalidError):
+        fleet.identify_session(session, at=LATER)
+    for model in (StandingConsent, ProvisioningPermit, AuthenticationSet):
+        assert not model.objects.exists()
 
 
 def test_a_sale_leaves_what_ran_and_what_was_counted(campaign):

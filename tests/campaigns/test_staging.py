@@ -83,10 +83,12 @@ def test_the_first_of_each_stratum_by_hash_are_held_out():
 
 def test_each_reason_to_take_no_part_is_a_verdict_and_the_start_counts_them():
     cars = Fleet(sizes=(3, 0))
-    stale, mender, pressed = cars.vehicles[1], make_fleet(cars.tenant, 1, cars.old)[0], cars.vehicles[2]
+    stale, pressed = cars.vehicles[1:]
+    mender, rauc = make_fleet(cars.tenant, 2, cars.old)
+    Vehicle.objects.filter(pk=rauc.pk).update(protocol="ddi", client="rauc-hawkbit-c-agent/1.0")
     Vehicle.objects.filter(pk=stale.pk).update(confirmed_at=NOON - timedelta(seconds=61))
     Vehicle.objects.filter(pk=mender.pk).update(protocol="mender")
-    fleet.add_to_group(cars.group, [mender], by="test", at=NOON)
+    fleet.add_to_group(cars.group, [mender, rauc], by="test", at=NOON)
     press = make_group(cars.tenant, pressed, name="press")
     fleet.make_block_list(press, reason="Test drives.", by="pr", at=NOON)
 
@@ -100,14 +102,18 @@ def test_each_reason_to_take_no_part_is_a_verdict_and_the_start_counts_them():
             "not_deliverable",
             "The release has 2 packages for the vehicle, and Mender takes one package at once.",
         ),
+        rauc.pk: (
+            "not_deliverable",
+            "The release has 2 packages for the vehicle, and its client takes one package at once.",
+        ),
         pressed.pk: ("on_block_list", "The vehicle is on the block list 'press' (Test drives)."),
     }
     started = Decision.objects.get(kind="campaign.started")
     assert started.sentence == (
-        "Started with 1 vehicle, without 3 that do not take part: "
-        "1 not_deliverable, 1 on_block_list, 1 stale_inventory."
+        "Started with 1 vehicle, without 4 that do not take part: "
+        "2 not_deliverable, 1 on_block_list, 1 stale_inventory."
     )
-    assert started.inputs["verdicts"] == {"fits": 1, "not_deliverable": 1, "on_block_list": 1, "stale_inventory": 1}
+    assert started.inputs["verdicts"] == {"fits": 1, "not_deliverable": 2, "on_block_list": 1, "stale_inventory": 1}
 
 
 def test_a_dynamic_group_blocks_too():

@@ -1,3 +1,4 @@
+from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest
@@ -5,6 +6,7 @@ import pytest
 from otaserver.director import errors, operations
 from otaserver.director.manifests import ManifestReport
 from otaserver.director.models import InstalledImage, Manifest
+from otaserver.director.operations import manifests
 from otaserver.fleet.models import Ecu, Vehicle
 from tests.director.refusals import LATER, proved, refuse
 from tests.director.signing_vehicle import EcuKey, image, make_signing_vehicle
@@ -249,3 +251,62 @@ def test_the_same_refused_manifest_is_stored_once(car):
         refuse(car, body, errors.ManifestOtherVehicleError)
 
     assert Manifest.objects.count() == 1
+
+
+def received_hours():
+    return [int((at - NOON).total_seconds()) // 3600 for at in received_times()]
+
+
+def received_times():
+    return Manifest.objects.order_by("received_at").values_list("received_at", flat=True)
+
+
+def send(car, hour, **changes):
+    operations.receive_manifest(car.vehicle, car.manifest(**changes), at=NOON + timedelta(hours=hour))
+
+
+def test_of_manifests_that_say_the_same_the_first_and_the_last_are_kept(car, gateway):
+    report = {"attempt": str(UUID(int=1)), "outcome": "success", "code": "", "message": ""}
+    for hour in range(5):
+        send(car, hour)
+    assert received_hours() == [0, 4]
+
+    send(car, 5, report=report)
+    send(car, 6, report=report)
+    send(car, 7, report=report)
+    for hour in range(8, 12):
+        send(car, hour)
+
+    # Each with a report is kept, and so are the ends of what was said before and after them.
+    assert received_hours() == [0, 4, 5, 6, 7, 8, 11]
+    assert {row.manifest.received_at for row in InstalledImage.objects.select_related("manifest")} == {NOON}
+
+
+def test_what_ran_before_another_image_and_after_it_are_runs_of_their_own(car):
+    for hour in range(3):
+        send(car, hour)
+    one_less = {serial: car.reports()[serial] for serial in car.serials[:1]}
+    operations.receive_manifest(car.vehicle, car.manifest(one_less), at=NOON + timedelta(hours=3))
+    for hour in range(4, 7):
+        send(car, hour)
+
+    assert received_hours() == [0, 2, 3, 4, 6]
+
+
+def test_manifests_from_before_an_enrolment_are_no_run_with_those_after_it(car):
+    for hour in range(2):
+        send(car, hour)
+    Vehicle.objects.update(enrolled_at=NOON + timedelta(hours=2))
+    for hour in range(2, 5):
+        send(car, hour)
+
+    assert received_hours() == [0, 1, 2, 4]
+
+
+def test_of_many_that_are_refused_for_one_reason_the_first_and_the_last_are_kept(car, monkeypatch):
+    monkeypatch.setattr(manifests, "REFUSED_KEPT", 3)
+    for hour in range(6):
+        with pytest.raises(errors.ManifestOtherVehicleError):
+            send(car, hour, vehicle_id=f"VIN-OTHER{hour}")
+
+    assert received_hours() == [0, 1, 5]

@@ -129,6 +129,17 @@ def test_the_common_name_is_read_only_where_there_is_exactly_one(nginx, authorit
     assert "X_CONTROLLER_ID" not in headers
 
 
+@pytest.mark.parametrize(
+    ("vehicle_id", "told"),
+    [("dev+1", "dev+1"), ("a++b", "a++b"), ("a+b+c+", "a+b+c+"), ("a+b+c+d+e", None), ("a+CN=CAR2", None)],
+)
+def test_a_plus_in_a_name_is_told_without_the_backslash_of_the_subject(nginx, authority, tmp_path, vehicle_id, told):
+    headers = said(nginx, make_client_certificate(authority, tmp_path, vehicle_id))
+
+    assert headers["X_CLIENT_SUBJECT"] == f"CN={vehicle_id},O=north".replace("+", r"\+")
+    assert headers.get("X_CONTROLLER_ID") == headers.get("X_SSL_CLIENT_CN") == told
+
+
 def test_addresses_of_callers_are_added_to_what_they_say_themselves(nginx):
     assert said(nginx, headers={"X-Forwarded-For": "192.0.2.9"})["X_FORWARDED_FOR"] == "192.0.2.9, 127.0.0.1"
 

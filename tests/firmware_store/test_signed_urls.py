@@ -69,6 +69,16 @@ def test_a_range_header_is_read_as_rfc_9110_says(header, expected):
     assert signed_urls.parse_range(header, 1000) == expected
 
 
+@pytest.mark.parametrize("header", ["bytes=6-5", "bytes=", "bytes=a-b", "items=0-1", "", f"bytes={'9' * 5000}-"])
+def test_a_strict_reader_refuses_what_is_no_range(header):
+    with pytest.raises(signed_urls.UnsatisfiableRangeError):
+        signed_urls.parse_range(header, 1000, is_strict=True)
+
+
+def test_a_strict_reader_gives_the_whole_file_for_several_ranges():
+    assert signed_urls.parse_range("bytes=0-1, 5-6,-7", 1000, is_strict=True) is None
+
+
 @pytest.mark.parametrize(
     ("header", "length"), [("bytes=1000-", 1000), ("bytes=-0", 1000), ("bytes=0-0", 0), ("bytes=-1", 0)]
 )

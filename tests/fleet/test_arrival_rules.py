@@ -86,6 +86,40 @@ def test_several_ecus_stand_in_a_cell_as_json():
     assert [(ecu.serial, ecu.is_primary) for ecu in found.ecus] == [("a", True), ("b", False)]
 
 
+@pytest.mark.parametrize(
+    "more",
+    [
+        r'"public_key": {"x": "\u0000"}',
+        r'"public_key": {"x": "\ud800"}',
+        '"public_key": {"x": NaN}',
+        '"hardware_id": "y"',
+    ],
+)
+def test_a_cell_of_json_that_no_database_takes_is_named(more):
+    cell = f'[{{"serial": "a", "hardware_id": "x", {more}}}]'.replace('"', '""')
+
+    (found,) = said(f'vehicle_id,ecus\nVIN1,"{cell}"\n', ImportKind.CSV)
+
+    assert found.code == "line.malformed"
+
+
+@pytest.mark.parametrize("cells", ["s1,,", 's1,x,"[]"', ',x,"[]"'])
+def test_cells_of_ecus_that_do_not_go_together_are_named(cells):
+    (found,) = said(f"vehicle_id,serial,hardware_id,ecus\nVIN1,{cells}\n", ImportKind.CSV)
+
+    assert found.code == "ecu.refused"
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [('{"vehicle_id": "VIN1"}\n', ImportKind.JSON_LINES), ("vehicle_id\nVIN1\n", ImportKind.CSV)],
+)
+def test_a_mark_of_the_byte_order_before_a_file_is_no_part_of_it(text, kind):
+    (found,) = said("\ufeff" + text, kind)
+
+    assert found.vehicle_id == "VIN1"
+
+
 def test_null_takes_an_attribute_away():
     assert one(attributes={"colour": None}).attributes == {"colour": None}
 

@@ -65,10 +65,30 @@ def test_a_device_is_not_expected_twice(caller):
 
     twice = caller.post("/devices", {"devices": [device, device]})
     caller.post("/devices", {"devices": [device]})
-    again = caller.post("/devices", {"devices": [device]})
+    other = caller.post("/devices", {"devices": [{**device, "vehicle_id": "VIN2"}]})
 
-    assert [twice.status_code, again.status_code] == [409, 409]
+    assert [twice.status_code, other.status_code] == [409, 409]
     assert AuthenticationSet.objects.count() == 1
+
+
+def test_a_list_of_devices_may_come_again_with_more_in_it(caller):
+    first, second = ({"identity": {"vin": vin}, "public_key": pem_of(make_key())} for vin in ("VIN1", "VIN2"))
+    caller.post("/devices", {"devices": [first]})
+
+    again = caller.post("/devices", {"devices": [first, second]})
+    caller.post("/devices", {"devices": [first, second]})
+
+    assert (again.status_code, again.json()) == (201, {"expected": 2})
+    assert AuthenticationSet.objects.count() == 2
+    assert [entry.details["vehicle_ids"] for entry in Entry.objects.order_by("pk")] == [["VIN1"], ["VIN2"]]
+
+
+def test_what_waits_for_a_decision_is_not_decided_by_a_list(caller):
+    device = {"identity": {"vin": "VIN1"}, "public_key": pem_of(make_key())}
+    caller.post("/devices", {"devices": [device]})
+    AuthenticationSet.objects.update(state=AuthenticationState.PENDING)
+
+    assert caller.post("/devices", {"devices": [device]}).status_code == 409
 
 
 def test_accepting_makes_the_vehicle(caller, waiting):

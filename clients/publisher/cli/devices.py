@@ -10,6 +10,8 @@ from clients.publisher.errors import InputError
 app = typer.Typer(no_args_is_help=True, help="Devices that are let in by keys of their own (Mender).")
 Device = Annotated[int, typer.Argument(help="The device's number in `device list`")]
 AsVehicle = Annotated[str, typer.Option("--vehicle-id", help="Which vehicle it is; left out: its identity says so")]
+# What the server takes in one list.
+AT_A_TIME = 10_000
 _COLUMNS = ("id", "vehicle_id", "state", "is_key_change", "requested_at", "key_sha256", "reason")
 
 
@@ -66,9 +68,12 @@ def preauthorise(
     token: Token,
     as_json: AsJson = False,
 ) -> None:
-    """Let the devices of a file in when they ask, all or none."""
-    made = open_api(context, url, token).post("/devices", {"devices": _devices(file)})
-    Answer(as_json).say(f"{made['expected']} devices may come in.", made)
+    """Let the devices of a file in when they ask, 10,000 at a time, all of these or none; it may be sent again."""
+    api, devices, expected = open_api(context, url, token), _devices(file), 0
+    for start in range(0, len(devices), AT_A_TIME):
+        made = api.post("/devices", {"devices": devices[start : start + AT_A_TIME]})
+        expected += made["expected"]
+    Answer(as_json).say(f"{expected} devices may come in.", {"expected": expected})
 
 
 @app.command("tenant-token")

@@ -15,6 +15,7 @@ from clients.publisher.cli import (
     keys,
     packages,
     people,
+    provisioning,
     releases,
     tenants,
     timing,
@@ -54,6 +55,7 @@ app.add_typer(credentials.authority_app, name="authority")
 app.add_typer(credentials.attribute_app, name="attribute")
 app.add_typer(devices.app, name="device")
 app.add_typer(ddi.app, name="ddi")
+app.add_typer(provisioning.app, name="provisioning")
 app.add_typer(workshop.app, name="workshop")
 app.add_typer(arrivals.app, name="fleet")
 app.add_typer(verification_keys.app, name="verification-key")

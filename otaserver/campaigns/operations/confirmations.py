@@ -8,6 +8,7 @@ from django.db import transaction
 
 from otaserver.campaigns.errors import StandingConsentGivenError
 from otaserver.campaigns.operations.consents import ConsentAnswer, record_consent
+from otaserver.campaigns.operations.undeliverable import take_back_undeliverable
 from otaserver.campaigns.queries import VehicleOrder, current_order
 from otaserver.campaigns.records import StandingConsent
 from otaserver.campaigns.rules.delivery import Delivery
@@ -59,8 +60,13 @@ def take_back_standing_consent(vehicle: Vehicle) -> None:
 
 
 def order_to_carry_out(vehicle: Vehicle, *, at: datetime) -> VehicleOrder | None:
-    """Return the vehicle's current order, having agreed to it first where its standing consent says so."""
+    """Return the vehicle's current order, having agreed to it first where its standing consent says so.
+
+    One that its client could not carry out is taken back instead.
+    """
     order = current_order(vehicle, at=at)
+    if order is not None and take_back_undeliverable(vehicle, order, at=at):
+        return None
     if order is None or order.delivery != Delivery.ASK:
         return order
     standing = StandingConsent.objects.filter(vehicle=vehicle).first()

@@ -12,6 +12,7 @@ from otaserver.campaigns.operations import (
     exclusions,
     gates,
     joining,
+    missed_windows,
     offers,
     precedence,
     renewals,
@@ -40,6 +41,7 @@ def advance_campaign(campaign_id: int, *, at: datetime) -> bool:
     _read_by_index(only=True)
     assignments.lapse(campaign.assignments.all(), at=at)
     offers.take_back_outdated(campaign, at=at)
+    missed_windows.take_back_missed(campaign, at=at)
     halt = _stopped_tenant(campaign, at=at) or gates.reason_to_halt(campaign, at=at)
     drafts = exclusions.withdraw_listed(campaign, at=at)
     if halt is None:

@@ -8,6 +8,7 @@ from django.db import transaction
 from otaserver.audit import operations as audit
 from otaserver.campaigns.models import Assignment, Attempt, ConsentRecord
 from otaserver.campaigns.operations import assignments
+from otaserver.campaigns.operations.confirmations import take_back_standing_consent
 from otaserver.campaigns.rules.failures import DECOMMISSIONED
 from otaserver.campaigns.states import STOPPABLE_STATES, AssignmentState
 from otaserver.fleet import operations as fleet
@@ -52,6 +53,7 @@ def record_sale(
     _require(reason)
     fleet.refuse_decommissioned(vehicle)
     consents = ConsentRecord.objects.filter(assignment__vehicle=vehicle, ended_at=None).update(ended_at=at)
+    take_back_standing_consent(vehicle)
     ended = fleet.end_ownership(vehicle, at=at)
     code = fleet.create_claim_code(vehicle.tenant, vehicle.vehicle_id, at=at, valid_for=valid_for)
     audit.record(
@@ -82,6 +84,7 @@ def decommission_vehicle(vehicle: Vehicle, *, reason: str, by: str, at: datetime
     """
     _require(reason)
     enrolled_at = vehicle.enrolled_at
+    take_back_standing_consent(vehicle)
     let_go = _let_go(vehicle, at=at)
     ended = fleet.mark_decommissioned(vehicle, at=at)
     audit.record(

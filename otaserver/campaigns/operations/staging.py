@@ -8,7 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import reduce
 from itertools import islice
+from operator import or_
 from typing import Any
 
 from django.db import connection
@@ -18,13 +20,14 @@ from django.db.models.functions import Coalesce
 from otaserver.campaigns.models import Assignment, Campaign, Wave
 from otaserver.campaigns.queries import block_lists, bundles
 from otaserver.campaigns.rules import matching, ranking
+from otaserver.campaigns.rules.capabilities import ONE_PACKAGE_CLIENTS
 from otaserver.campaigns.rules.matching import Candidate, Computer
 from otaserver.campaigns.states import AssignmentState, Verdict
 from otaserver.fleet.models import Configuration, Group, Vehicle
 
 _CHUNK = 500
 _COLUMNS = ("vehicle", "configuration", "protocol", "flags", "block_list", "band", "hash")
-_ENROLLED, _BLOCKED, _STALE = 1, 2, 4
+_ENROLLED, _BLOCKED, _STALE, _TAKES_ONE = 1, 2, 4, 8
 # Whoever does not fit stands in no stratum.
 _NO_SLOT = 0
 _STAGED = """
@@ -147,6 +150,9 @@ def _flags(campaign: Campaign, at: datetime) -> Any:
         return Case(When(condition, then=Value(value)), default=Value(0), output_field=IntegerField())
 
     flags = flag(Q(enrolled_at__isnull=False), _ENROLLED) + flag(Q(blocked_at__isnull=False), _BLOCKED)
+    for protocol, beginnings in ONE_PACKAGE_CLIENTS.items():
+        named = [Q(client__startswith=beginning) for beginning in beginnings]
+        flags += flag(reduce(or_, named, Q()) & Q(protocol=protocol), _TAKES_ONE)
     if campaign.max_inventory_age_seconds is None:
         return flags
     oldest = at - timedelta(seconds=campaign.max_inventory_age_seconds)
@@ -180,6 +186,7 @@ def _judge(campaign: Campaign, release: bundles.ReleaseView, kinds: Sequence[tup
                 block_list=lists.get(block_list, ""),
                 is_stale=bool(flags & _STALE),
                 protocol=protocol,
+                takes_one=bool(flags & _TAKES_ONE),
             )
             match = release.route(candidate).match
             stratum = matching.stratum(computers, release.bundle.items)

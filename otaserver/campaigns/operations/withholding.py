@@ -9,12 +9,10 @@ from otaserver.campaigns.queries import bundles
 from otaserver.campaigns.queries.schedules import Schedules
 from otaserver.campaigns.rules import capabilities, stepping, withholding
 from otaserver.campaigns.rules.capabilities import Capability
-from otaserver.campaigns.rules.withholding import Withheld
+from otaserver.campaigns.rules.withholding import LOOK_AGAIN, MISSED_WINDOW, SHUT_WINDOW, Withheld
 from otaserver.campaigns.states import AssignmentState, Consent, ConsentDecision
 from otaserver.fleet.models import AttributeValue
 
-# How long until a vehicle whose order is kept back has its turn again.
-LOOK_AGAIN = timedelta(minutes=5)
 Fitting = tuple[bundles.VehicleView, stepping.Route]
 
 
@@ -73,6 +71,9 @@ def _attributes(vehicles: Collection[int]) -> dict[int, dict[str, Any]]:
 def _put_off(campaign: Campaign, assignment: int, withheld: Withheld, *, at: datetime) -> None:
     patience = timedelta(seconds=campaign.offer_timeout_seconds)
     rows = Assignment.objects.filter(pk=assignment, state=AssignmentState.WAITING)
+    if withheld == SHUT_WINDOW and rows.filter(code=MISSED_WINDOW.code).exists():
+        # What an earlier window came to says more than that none is open now.
+        withheld = MISSED_WINDOW
     is_given_up = rows.filter(wave__opened_at__lte=at - patience)
     if is_given_up.update(
         state=AssignmentState.LAPSED,

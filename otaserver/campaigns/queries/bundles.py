@@ -8,7 +8,7 @@ from itertools import islice
 from firmware_store.models import Package, Release
 from firmware_store.states import PackageState
 from otaserver.campaigns.queries import block_lists
-from otaserver.campaigns.rules import stepping
+from otaserver.campaigns.rules import capabilities, stepping
 from otaserver.campaigns.rules.matching import Bundle, Candidate, Computer, Condition, Item, Software
 from otaserver.fleet.models import Ecu, Vehicle
 from otaserver.tenants.models import Tenant
@@ -104,6 +104,7 @@ def vehicle_views(tenant: Tenant, vehicles: Sequence[int]) -> Iterator[VehicleVi
                 is_blocked=blocked_at is not None,
                 block_list=listed.get(pk, ""),
                 protocol=protocol,
+                takes_one=capabilities.takes_one(protocol, client),
             )
             yield VehicleView(pk, vehicle_id, client, candidate)
 

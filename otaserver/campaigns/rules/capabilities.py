@@ -54,6 +54,13 @@ HOLDING_CLIENTS: Mapping[str, tuple[str, ...]] = {
 }
 
 
+# Clients that take one package where others of their protocol take several, as they call themselves. Zephyr calls
+# itself nothing (`vehicle_api.ddi.polling` notes that): it reads one chunk, and falls silent where there are two.
+ONE_PACKAGE_CLIENTS: Mapping[str, tuple[str, ...]] = {
+    Protocol.DDI: ("rauc-hawkbit-c-agent/", "nameless"),
+}
+
+
 def can_hold(protocol: str, client: str) -> bool:
     """Return whether this client of a protocol waits at the install gate for a window, having downloaded."""
     return CAPABILITIES[protocol].can_hold or client.startswith(HOLDING_CLIENTS.get(protocol, ()))
@@ -64,10 +71,17 @@ def of_client(protocol: str, client: str) -> Capability:
     return replace(CAPABILITIES[protocol], can_hold=can_hold(protocol, client))
 
 
-def delivery_problem(protocol: str, packages: int) -> str | None:
-    """Return why a vehicle of this protocol cannot be brought so many packages at once, in a sentence, or None."""
-    most = CAPABILITIES[protocol].max_packages
+def takes_one(protocol: str, client: str) -> bool:
+    """Return whether this client takes one package at a time, though others of its protocol take several."""
+    return client.startswith(ONE_PACKAGE_CLIENTS.get(protocol, ()))
+
+
+def delivery_problem(protocol: str, packages: int, *, takes_one: bool = False) -> str | None:
+    """Return why a vehicle cannot be brought so many packages at once, in a sentence, or None."""
+    most, taker = CAPABILITIES[protocol].max_packages, str(Protocol(protocol).label)
+    if takes_one and most is None:
+        most, taker = 1, "its client"
     if most is None or packages <= most:
         return None
     taken = "one package" if most == 1 else f"{most} packages"
-    return f"The release has {packages} packages for the vehicle, and {Protocol(protocol).label} takes {taken} at once."
+    return f"The release has {packages} packages for the vehicle, and {taker} takes {taken} at once."

@@ -71,6 +71,8 @@ class Candidate:
     block_list: str = ""
     is_stale: bool = False
     protocol: str = Protocol.UPTANE
+    # Its client takes one package at a time, though others of its protocol take several.
+    takes_one: bool = False
 
 
 @dataclass(frozen=True)
@@ -135,7 +137,7 @@ def match(bundle: Bundle, vehicle: Candidate) -> Match:
     problem = _rollback_problem(wanted) or _condition_problem(bundle.conditions, pairs, vehicle.computers)
     if problem is not None:
         return problem
-    undeliverable = capabilities.delivery_problem(vehicle.protocol, len(wanted))
+    undeliverable = capabilities.delivery_problem(vehicle.protocol, len(wanted), takes_one=vehicle.takes_one)
     if undeliverable is not None:
         return Match(Verdict.NOT_DELIVERABLE, undeliverable)
     return Match(Verdict.FITS, packages=tuple((computer.serial, item) for computer, item in wanted))

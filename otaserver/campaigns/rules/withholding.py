@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from otaserver.campaigns.rules import preconditions
@@ -15,6 +16,14 @@ class Withheld:
 
     code: str
     sentence: str
+
+
+# How long until a vehicle whose order is kept back has its turn again.
+LOOK_AGAIN = timedelta(minutes=5)
+SHUT_WINDOW = Withheld("withheld_window", "its client cannot wait for a window, and none is open")
+MISSED_WINDOW = Withheld(
+    "withheld_window_missed", "its client cannot wait for a window, and did not ask while one was open"
+)
 
 
 def reason(
@@ -32,7 +41,7 @@ def reason(
     What it cannot echo is judged by its declared attributes; one that it never declared is not met.
     """
     if not able.can_hold and not is_window_open:
-        return Withheld("withheld_window", "its client cannot wait for a window, and none is open")
+        return SHUT_WINDOW
     if not able.awaits_consent and needs_consent and not has_consent:
         return Withheld(WITHHELD_FOR_CONSENT, "its client cannot ask the owner, and no consent is recorded")
     if not (able.can_hold and able.echoes_preconditions):

@@ -43,6 +43,7 @@ class Migration(migrations.Migration):
                 ("is_accepted", models.BooleanField()),
                 ("refused_code", models.CharField(blank=True, max_length=80)),
                 ("findings", models.JSONField(default=list)),
+                ("said_sha256", models.CharField(blank=True, max_length=64)),
             ],
             options={
                 "indexes": [

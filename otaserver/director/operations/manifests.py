@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 from firmware_store.models import Package
 from firmware_store.states import PackageState
 from firmware_store.trust import primitives
-from otaserver.director import findings
+from otaserver.director import findings, statements
 from otaserver.director.aktualizr_manifests import own_keyids
 from otaserver.director.errors import (
     ManifestForeignEcuError,
@@ -36,6 +36,8 @@ from otaserver.fleet.operations import refresh_configuration
 
 # Enough to see what a refused manifest was; whoever sends rubbish does not choose how much of it is kept.
 REFUSED_BYTES_KEPT = 16 * 1024
+# Of those refused for one reason the first, and the last: a client that nobody mends sends one with each poll.
+REFUSED_KEPT = 100
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,9 @@ def receive_manifest(
     """Verify and store a manifest that the vehicle sent; write down what its ECUs prove to run.
 
     The last accepted one sent again, byte for byte, changes nothing and gets the same answer: the vehicle may not have
-    heard the first. A refused one is stored too, its body cut to 16 KiB, and the same one only once.
+    heard the first. Of accepted ones that say the same, time after time, the first and the last are kept. A refused one
+    is stored too, its body cut to 16 KiB, the same one only once, and of many that are refused for one reason the last
+    one in the place of the one before.
 
     Raises:
         ManifestOtherVehicleError: it speaks of another vehicle.
@@ -82,23 +86,29 @@ def _accept(vehicle: Vehicle, body: bytes, digest: str, at: datetime, read: Mani
     known = [report for report in manifest.ecus if report.serial in ecus]
     reported = frozenset(report.serial for report in known)
     accepted = Manifest.objects.filter(vehicle=vehicle, is_accepted=True).order_by("-received_at", "-pk")
-    last = accepted.values_list("sha256", "findings", "received_at").first()
     # One from before the vehicle enrolled again says nothing of the ECUs that it has now.
-    if last is not None and last[0] == digest and (enrolled_at is None or last[2] >= enrolled_at):
-        proved = frozenset(serial for serial in reported if findings.resent_finding(serial) not in last[1])
-        return ReceivedManifest(is_new=False, proved=proved, findings=tuple(last[1]), report=manifest.report)
+    since = accepted if enrolled_at is None else accepted.filter(received_at__gte=enrolled_at)
+    recent = list(since.defer("body")[:2])
+    if recent and recent[0].sha256 == digest:
+        noted = recent[0].findings
+        proved = frozenset(serial for serial in reported if findings.resent_finding(serial) not in noted)
+        return ReceivedManifest(is_new=False, proved=proved, findings=tuple(noted), report=manifest.report)
     _verify(manifest, vehicle, ecus)
     resent = _resent(known, accepted, ecus, read)
     found = [*manifest.quirks, *_keyid_findings(manifest, ecus), *map(findings.resent_finding, sorted(resent))]
     found += findings.presence_findings(manifest.ecus, ecus) + _image_findings(known, vehicle, ecus, at)
+    said = statements.said_sha256(manifest, found)
     stored = Manifest.objects.create(
-        vehicle=vehicle, received_at=at, sha256=digest, body=body, is_accepted=True, findings=found
+        vehicle=vehicle, received_at=at, sha256=digest, body=body, is_accepted=True, findings=found, said_sha256=said
     )
     software = known_software(vehicle.tenant_id, known)
     for report in sorted(known, key=lambda report: ecus[report.serial].pk):
         _write_down(report, ecus[report.serial], stored, at, software.get(report.serial, NOTHING_KNOWN))
     if any(_is_changed(report, ecus[report.serial]) for report in known):
         refresh_configuration(vehicle)
+    if said and [one.said_sha256 for one in recent] == [said, said]:
+        # The first of a run is what images are shown by; this one is in the middle.
+        Manifest.objects.filter(pk=recent[0].pk, installed_images=None).delete()
     Vehicle.objects.filter(pk=vehicle.pk).update(confirmed_at=at, is_manifest_wanted=False)
     vehicle.confirmed_at, vehicle.is_manifest_wanted = at, False
     return ReceivedManifest(is_new=True, proved=reported - resent, findings=tuple(found), report=manifest.report)
@@ -250,8 +260,11 @@ def _is_changed(report: EcuReport, ecu: Ecu) -> bool:
 
 
 def _keep_refused(vehicle: Vehicle, body: bytes, digest: str, code: str, at: datetime) -> None:
-    refused = Manifest.objects.filter(vehicle=vehicle, sha256=digest, is_accepted=False, refused_code=code)
-    if not refused.exists():
+    refused = Manifest.objects.filter(vehicle=vehicle, is_accepted=False, refused_code=code)
+    if not refused.filter(sha256=digest).exists():
+        kept = list(refused.order_by("-received_at", "-pk").values_list("pk", flat=True)[:REFUSED_KEPT])
+        if len(kept) == REFUSED_KEPT:
+            Manifest.objects.filter(pk=kept[0]).delete()
         Manifest.objects.create(
             vehicle=vehicle,
             received_at=at,

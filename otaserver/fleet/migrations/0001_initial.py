@@ -518,6 +518,7 @@ class Migration(migrations.Migration):
                 ("created_by", models.CharField(max_length=200)),
                 ("created_at", models.DateTimeField()),
                 ("expires_at", models.DateTimeField()),
+                ("provisioned_at", models.DateTimeField(blank=True, null=True)),
             ],
             options={
                 "constraints": [

@@ -21,7 +21,7 @@ from otaserver.fleet.operations.endings import (
     mark_personal,
     recommission_vehicle,
 )
-from otaserver.fleet.operations.enrolment import Registration, enrol, register_ecus
+from otaserver.fleet.operations.enrolment import enrol
 from otaserver.fleet.operations.groups import (
     add_to_group,
     create_group,
@@ -50,6 +50,7 @@ from otaserver.fleet.operations.provisioning import (
     provision,
     revoke_provisioning_credential,
 )
+from otaserver.fleet.operations.registration import Registration, register_ecus
 from otaserver.fleet.operations.sessions import identify_session
 from otaserver.fleet.operations.shared_tokens import (
     check_gateway_token,

@@ -19,6 +19,7 @@ from otaserver.fleet.errors import (
 from otaserver.fleet.models import Credential, Vehicle
 from otaserver.fleet.operations import identity
 from otaserver.fleet.operations.configurations import refresh_configuration
+from otaserver.fleet.operations.vehicles import refuse_decommissioned
 from otaserver.fleet.states import AuthenticationState, CredentialKind, Protocol
 from otaserver.tenants.models import Tenant
 
@@ -38,25 +39,31 @@ class ExpectedDevice:
 def preauthorise(
     tenant: Tenant, devices: Sequence[ExpectedDevice], *, by: str, at: datetime
 ) -> list[AuthenticationSet]:
-    """Let these devices in when they come, all or none, and return them.
+    """Let these devices in when they come, all or none, and return those that were not expected before.
+
+    One that may come in as the same vehicle already stays as it is, so that a list may be sent again.
 
     Raises:
         AuthenticationRefusedError: one of them has an identity or key that cannot be, or names no vehicle.
         VehicleIdRefusedError: no vehicle can have one of these ids.
-        AuthenticationExistsError: one of them has asked already, or is expected: decide on that.
+        AuthenticationExistsError: one stands in the list twice, has asked, was rejected, or is expected as another
+            vehicle: decide on that.
     """
-    sets = [_expected(tenant, device, at=at) for device in devices]
+    listed = [_expected(tenant, device, at=at) for device in devices]
     known = {
         (one.identity_sha256, one.key_sha256): one
-        for one in AuthenticationSet.objects.filter(tenant=tenant, key_sha256__in=[one.key_sha256 for one in sets])
+        for one in AuthenticationSet.objects.filter(tenant=tenant, key_sha256__in=[one.key_sha256 for one in listed])
     }
-    seen: set[tuple[str, str]] = set(known)
-    for one in sets:
-        if (one.identity_sha256, one.key_sha256) in seen:
+    sets: list[AuthenticationSet] = []
+    seen: set[tuple[str, str]] = set()
+    for one in listed:
+        pair = (one.identity_sha256, one.key_sha256)
+        if pair in seen or (pair in known and not _may_come_in(known[pair], one)):
             raise AuthenticationExistsError(
                 f"The identity and key of {one} are known already; decide on them instead.", vehicle_id=str(one)
             )
-        seen.add((one.identity_sha256, one.key_sha256))
+        seen.add(pair)
+        sets += [] if pair in known else [one]
     AuthenticationSet.objects.bulk_create(sets, batch_size=1000)
     if sets:
         ids = [one.claimed_vehicle_id for one in sets]
@@ -75,6 +82,7 @@ def accept_authentication(found: AuthenticationSet, *, by: str, at: datetime, ve
         AuthenticationRefusedError: its identity names no vehicle, and none is given.
         VehicleIdRefusedError: no vehicle can have that id.
         AuthenticationVehicleTakenError: the vehicle lives by other credentials than a device's key.
+        VehicleDecommissionedError: the vehicle has ended.
         InvalidTransitionError, StaleStateError: it was decided already.
     """
     name = vehicle_id or found.claimed_vehicle_id
@@ -132,6 +140,11 @@ def reject_authentication(found: AuthenticationSet, *, reason: str, by: str, at:
     )
 
 
+def _may_come_in(known: AuthenticationSet, listed: AuthenticationSet) -> bool:
+    states = (AuthenticationState.PREAUTHORISED, AuthenticationState.ACCEPTED)
+    return known.state in states and known.claimed_vehicle_id == listed.claimed_vehicle_id
+
+
 def _expected(tenant: Tenant, device: ExpectedDevice, *, at: datetime) -> AuthenticationSet:
     problem = device_identities.identity_problem(device.identity)
     if problem is not None:
@@ -165,6 +178,7 @@ def _locked_vehicle(tenant: Tenant, vehicle_id: str, *, at: datetime) -> Vehicle
         .select_related("tenant")
         .get(tenant=tenant, vehicle_id=vehicle_id)
     )
+    refuse_decommissioned(vehicle)
     live = Credential.objects.filter(vehicle=vehicle, revoked_at=None, expires_at__gt=at)
     if live.exclude(kind=CredentialKind.SESSION).exists():
         raise AuthenticationVehicleTakenError(

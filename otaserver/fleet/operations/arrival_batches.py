@@ -135,6 +135,9 @@ def _key_problem(batch: Batch, arrival: Arrival) -> Problem | None:
 
 def _vehicle_problem(batch: Batch, arrival: Arrival) -> Problem | None:
     vehicle = batch.vehicles.get(arrival.vehicle_id)
+    if vehicle is not None and vehicle.decommissioned_at is not None:
+        rule = "The vehicle was decommissioned; take it back first (`vehicle recommission`)."
+        return Problem(arrival.line, "vehicle.decommissioned", "", rule)
     if vehicle is None or vehicle.enrolled_at is None:
         return None
     if vehicle.protocol != arrival.protocol:

@@ -119,7 +119,10 @@ def _write_ecus(batch: Batch) -> None:
         Ecu.objects.filter(pk__in=part).delete()
     Ecu.objects.bulk_create(new, batch_size=ROWS)
     for pks in parts_of(changed):
-        refresh_configurations(Vehicle.objects.filter(pk__in=pks))
+        rows = Vehicle.objects.filter(pk__in=pks)
+        # As keyless.declare_vehicle has it: an order for what is gone is taken back, and the vehicle judged anew.
+        rows.filter(enrolled_at__isnull=False).update(enrolled_at=batch.at, is_manifest_wanted=True)
+        refresh_configurations(rows)
     batch.counts.ecus_changed = len(new)
 
 

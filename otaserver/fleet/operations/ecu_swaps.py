@@ -1,5 +1,6 @@
 """One ECU for another: the workshop replaces it, the vehicle declares it, and nothing else of the vehicle ends."""
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from django.db import transaction
@@ -102,12 +103,14 @@ def declare_ecus(
         if claim is not None:
             claims.use_claim(claim, unanswered=None, at=at)
         else:
-            _refuse_unannounced(locked, held, declared, at=at)
+            problem = unannounced(locked, held, declared, at=at)
+            if problem:
+                raise EcuChangeRefusedError(problem, vehicle_id=locked.vehicle_id)
         enrolment.replace_ecus(locked, ecus, keyids)
         refresh_configuration(locked)
         enrolment.mark_enrolled(locked, Protocol(locked.protocol), at=at)
         gone = sorted({ecu.serial for ecu in held - declared})
-        EcuSwap.objects.filter(vehicle=locked, old_serial__in=gone, done_at=None).update(done_at=at)
+        use_up(locked, gone, at=at)
         audit.record(
             "vehicle.ecus_declared",
             locked,
@@ -121,9 +124,13 @@ def declare_ecus(
     return True
 
 
-def _refuse_unannounced(vehicle: Vehicle, held: set[EcuFacts], declared: set[EcuFacts], *, at: datetime) -> None:
+def unannounced(vehicle: Vehicle, held: set[EcuFacts], declared: set[EcuFacts], *, at: datetime) -> str | None:
+    """Return why this change of a vehicle's ECUs is not what was announced, as a sentence, or None if it is."""
     rows = EcuSwap.objects.filter(vehicle=vehicle, done_at=None, expires_at__gt=at)
     swaps = [AnnouncedSwap(*row) for row in rows.values_list("old_serial", "new_serial", "hardware_id")]
-    problem = change_problem(held, declared, swaps)
-    if problem:
-        raise EcuChangeRefusedError(problem, vehicle_id=vehicle.vehicle_id)
+    return change_problem(held, declared, swaps)
+
+
+def use_up(vehicle: Vehicle, gone: Collection[str], *, at: datetime) -> None:
+    """Note that the ECUs of these serials are gone: what was announced for them has happened."""
+    EcuSwap.objects.filter(vehicle=vehicle, old_serial__in=gone, done_at=None).update(done_at=at)

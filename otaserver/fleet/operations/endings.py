@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import transaction
-from django.db.models import QuerySet
 
 from otaserver.audit import operations as audit
 from otaserver.fleet import rules
+from otaserver.fleet.authentication_models import AuthenticationSet
 from otaserver.fleet.errors import (
     AttributeUnknownError,
     ReasonMissingError,
@@ -16,6 +16,8 @@ from otaserver.fleet.errors import (
 )
 from otaserver.fleet.models import Attribute, AttributeValue, ClaimCode, Membership, Vehicle
 from otaserver.fleet.operations import identity
+from otaserver.fleet.provisioning_models import ProvisioningPermit
+from otaserver.fleet.states import AuthenticationState
 from otaserver.tenants.models import Tenant
 
 
@@ -30,11 +32,11 @@ class Ended:
 
 
 def end_ownership(vehicle: Vehicle, *, at: datetime) -> Ended:
-    """End what a vehicle had of its owner, in the caller's transaction: all credentials, claim codes that nobody has
-    used, and the values of attributes that are marked personal, also as the vehicle reported them itself.
+    """End what a vehicle had of its owner, in the caller's transaction: all credentials, every right to new ones that
+    nobody has used, and the values of attributes that are marked personal, also as the vehicle reported them itself.
     """
     Vehicle.objects.select_for_update(no_key=True).get(pk=vehicle.pk)
-    codes, _ = _unused_codes(vehicle).delete()
+    codes = _end_rights(vehicle)
     return Ended(identity.end_credentials(vehicle, at=at), codes, attributes=_clear_personal(vehicle))
 
 
@@ -50,7 +52,7 @@ def mark_decommissioned(vehicle: Vehicle, *, at: datetime) -> Ended:
     if not marked.update(decommissioned_at=at, enrolled_at=None, is_manifest_wanted=False, is_health_wanted=False):
         raise VehicleDecommissionedError(f"Vehicle {vehicle} is decommissioned already.", vehicle_id=vehicle.vehicle_id)
     vehicle.decommissioned_at, vehicle.enrolled_at = at, None
-    codes, _ = _unused_codes(vehicle).delete()
+    codes = _end_rights(vehicle)
     groups, _ = Membership.objects.filter(vehicle=vehicle).delete()
     return Ended(identity.end_credentials(vehicle, at=at), codes, groups=groups)
 
@@ -89,8 +91,17 @@ def mark_personal(tenant: Tenant, *, name: str, is_personal: bool, by: str, at: 
     return attribute
 
 
-def _unused_codes(vehicle: Vehicle) -> QuerySet[ClaimCode]:
-    return ClaimCode.objects.filter(tenant=vehicle.tenant_id, vehicle_id=vehicle.vehicle_id, used_at=None)
+def _end_rights(vehicle: Vehicle) -> int:
+    """End what would let somebody in as this vehicle, and return how many claim codes that were."""
+    ProvisioningPermit.objects.filter(vehicle=vehicle).delete()
+    expected = AuthenticationSet.objects.filter(
+        tenant=vehicle.tenant_id,
+        claimed_vehicle_id=vehicle.vehicle_id,
+        state=AuthenticationState.PREAUTHORISED,
+    )
+    expected.delete()
+    codes = ClaimCode.objects.filter(tenant=vehicle.tenant_id, vehicle_id=vehicle.vehicle_id, used_at=None)
+    return codes.delete()[0]
 
 
 def _clear_personal(vehicle: Vehicle) -> int:

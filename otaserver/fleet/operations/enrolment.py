@@ -1,5 +1,4 @@
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import transaction
@@ -13,7 +12,6 @@ from otaserver.fleet.operations import claims, identity
 from otaserver.fleet.operations.configurations import refresh_configuration
 from otaserver.fleet.operations.vehicles import refuse_decommissioned
 from otaserver.fleet.rules import EcuDeclaration, EnrolmentRequest
-from otaserver.fleet.states import Protocol
 from otaserver.tenants.models import Tenant
 
 # What an ECU has proved stays with it through a re-enrolment, as long as its key does.
@@ -27,14 +25,6 @@ _PROVED = (
     "installed_version",
     "is_asserted",
 )
-
-
-@dataclass(frozen=True)
-class Registration:
-    """What became of declared ECUs: the vehicle's first, others than before, or neither."""
-
-    is_first: bool
-    is_changed: bool
 
 
 def enrol(tenant: Tenant, request: EnrolmentRequest, *, address: str, at: datetime) -> identity.Enrolment:
@@ -61,7 +51,7 @@ def enrol(tenant: Tenant, request: EnrolmentRequest, *, address: str, at: dateti
         # One enrolment of a tenant at a time: only so can no two vehicles take one serial in the same moment.
         Tenant.objects.select_for_update(no_key=True).get(pk=tenant.pk)
         vehicle = locked_vehicle(tenant, request.vehicle_id, at=at)
-        is_same = _declares_what_it_has(vehicle, request.ecus, keyids)
+        is_same = declares_what_it_has(vehicle, request.ecus, keyids)
         claims.use_claim(claim, unanswered=identity.unanswered_since(vehicle, at=at) if is_same else None, at=at)
         was_enrolled = vehicle.enrolled_at is not None
         replace_ecus(vehicle, request.ecus, keyids)
@@ -83,45 +73,6 @@ def enrol(tenant: Tenant, request: EnrolmentRequest, *, address: str, at: dateti
     return enrolment
 
 
-@transaction.atomic
-def register_ecus(
-    vehicle: Vehicle, ecus: tuple[EcuDeclaration, ...], *, protocol: Protocol, at: datetime
-) -> Registration:
-    """Take down which ECUs a vehicle has, as it says itself with credentials that it has already.
-
-    Declaring what it has changes nothing. Otherwise the ECUs are replaced as by `enrol`: one with the same serial and
-    key keeps what it has proved, an order for the others is taken back, and all of it is to be proved anew.
-
-    Raises:
-        EcusRefusedError, EcuKeyRefusedError: a malformed part.
-        EcuSerialTakenError: another vehicle of the tenant has an ECU with one of these serials.
-    """
-    rules.check_ecus(ecus)
-    keyids = keyids_of(ecus)
-    # As in `enrol`.
-    Tenant.objects.select_for_update(no_key=True).get(pk=vehicle.tenant_id)
-    locked = locked_vehicle(vehicle.tenant, vehicle.vehicle_id, at=at)
-    is_first = locked.enrolled_at is None
-    if not is_first and locked.protocol == protocol and _declares_what_it_has(locked, ecus, keyids):
-        return Registration(is_first=False, is_changed=False)
-    before = dict(locked.ecus.values_list("serial", "keyid"))
-    replace_ecus(locked, ecus, keyids)
-    refresh_configuration(locked)
-    mark_enrolled(locked, protocol, at=at)
-    if not is_first:
-        audit.record(
-            "vehicle.ecus_replaced",
-            locked,
-            tenant=locked.tenant,
-            by=f"vehicle:{locked}",
-            at=at,
-            before=sorted(before),
-            after=sorted(keyids),
-            new_keys=sorted(serial for serial, keyid in keyids.items() if before.get(serial, keyid) != keyid),
-        )
-    return Registration(is_first=is_first, is_changed=True)
-
-
 def locked_vehicle(tenant: Tenant, vehicle_id: str, *, at: datetime) -> Vehicle:
     """Return the vehicle of that id, made if it is new, locked in the caller's transaction.
 
@@ -136,7 +87,8 @@ def locked_vehicle(tenant: Tenant, vehicle_id: str, *, at: datetime) -> Vehicle:
     return vehicle
 
 
-def _declares_what_it_has(vehicle: Vehicle, ecus: tuple[EcuDeclaration, ...], keyids: Mapping[str, str]) -> bool:
+def declares_what_it_has(vehicle: Vehicle, ecus: tuple[EcuDeclaration, ...], keyids: Mapping[str, str]) -> bool:
+    """Return whether these are the ECUs, in the places and with the keys, that the vehicle has already."""
     held = vehicle.ecus.values_list("serial", "hardware_id", "is_primary", "keyid")
     return set(held) == {(ecu.serial, ecu.hardware_id, ecu.is_primary, keyids[ecu.serial]) for ecu in ecus}
 

@@ -174,7 +174,8 @@ def permit_provisioning(
 ) -> None:
     """Let a vehicle that is known already be provisioned once more: it was reset, or its disk replaced.
 
-    Nothing of the vehicle ends before it is. A later permit takes an earlier one's place.
+    It covers the ECUs as well that the vehicle registers next: after that, or without it, where they change in a way
+    that no announcement fits. Nothing of the vehicle ends before it is. A later permit takes an earlier one's place.
 
     Raises:
         ReasonMissingError: no reason given.
@@ -186,14 +187,21 @@ def permit_provisioning(
         raise ProvisioningLifetimeRefusedError(
             f"A permit lives up to {LONGEST_PERMIT_LIFE.days} days, not {valid_for.days}.", days=valid_for.days
         )
-    values = {"reason": reason.strip(), "created_by": by, "created_at": at, "expires_at": at + valid_for}
+    values = {
+        "reason": reason.strip(),
+        "created_by": by,
+        "created_at": at,
+        "expires_at": at + valid_for,
+        "provisioned_at": None,
+    }
     ProvisioningPermit.objects.update_or_create(vehicle=vehicle, defaults=values)
     audit.record("vehicle.provisioning_permitted", vehicle, tenant=vehicle.tenant, by=by, at=at, reason=reason.strip())
 
 
 def _use_permit(vehicle: Vehicle, *, at: datetime) -> bool:
-    used, _ = ProvisioningPermit.objects.filter(vehicle=vehicle, expires_at__gt=at).delete()
-    return bool(used)
+    # It stands on, for the ECUs that the vehicle then registers (`register_ecus`).
+    live = ProvisioningPermit.objects.filter(vehicle=vehicle, expires_at__gt=at, provisioned_at=None)
+    return bool(live.update(provisioned_at=at))
 
 
 def _is_new(vehicle: Vehicle) -> bool:

@@ -10,7 +10,7 @@ from email.utils import format_datetime, parsedate_to_datetime
 from typing import IO
 
 from django.db import DatabaseError
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 
 from firmware_store import blobs, signed_urls
@@ -27,7 +27,6 @@ from otaserver.vehicle_api.ddi.links import Links
 from otaserver.vehicle_api.errors import DownloadNotFoundError
 
 logger = logging.getLogger(__name__)
-_RANGES = re.compile(r"bytes=\s*(\d+-\d*|-\d+)(\s*,\s*(\d+-\d*|-\d+))*\s*\Z")
 _MAX_NAME = 78
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+\Z")
 
@@ -94,18 +93,7 @@ def _answer(request: HttpRequest, file: IO[bytes], ordered: _Ordered) -> HttpRes
         response = answers.done(416)
         response["Content-Range"] = f"bytes */{length}"
         return response
-    part = wanted or slice(0, length)
-    sent: HttpResponseBase
-    if request.method == "HEAD":
-        file.close()
-        sent = HttpResponse()
-    else:
-        sent = StreamingHttpResponse(_sent(file, part, length, ordered))
-    sent["Content-Length"] = str(part.stop - part.start)
-    if wanted is not None:
-        sent.status_code = 206
-        sent["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{length}"
-    return sent
+    return downloads.content(request, file, wanted, length, send=lambda part: _sent(file, part, length, ordered))
 
 
 def _range(request: HttpRequest, package: PackageForEcus, length: int) -> slice | None:
@@ -117,12 +105,7 @@ def _range(request: HttpRequest, package: PackageForEcus, length: int) -> slice 
     header = request.headers.get("Range")
     if header is None or not _is_same(request.headers.get("If-Range"), package):
         return None
-    header = header.strip()
-    if not _RANGES.match(header):
-        raise signed_urls.UnsatisfiableRangeError(header)
-    if "," not in header and (found := re.match(r"bytes=(\d+)-(\d+)\Z", header)) and int(found[2]) < int(found[1]):
-        raise signed_urls.UnsatisfiableRangeError(header)
-    return signed_urls.parse_range(header, length)
+    return signed_urls.parse_range(header.strip(), length, is_strict=True)
 
 
 def _is_same(validator: str | None, package: PackageForEcus) -> bool:

@@ -1,6 +1,7 @@
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import re_path
+from django.views.decorators.csrf import csrf_exempt
 
 from otaserver.vehicle_api.ddi import answers, artifacts, confirmations, deployments, inventory, polling
 
@@ -11,6 +12,7 @@ _NUMBER = r"/(?P<number>[1-9][0-9]{0,9})"
 _MODULE = r"/softwaremodules/(?P<module>[1-9][0-9]{0,9})/artifacts"
 
 
+@csrf_exempt
 def nothing(request: HttpRequest, **parts: str) -> HttpResponseBase:
     """Answer what is no address of DDI, in its form."""
     return answers.done(404)

@@ -30,7 +30,7 @@ def read(request: HttpRequest) -> Log:
     Raises:
         BodyTooLargeError, BodyMalformedError, FieldsInvalidError: it is none, or longer than is taken.
     """
-    messages = bodies.member(bodies.read_json(request, MAX_BYTES), "messages", list)[:MAX_MESSAGES]
+    messages = bodies.member(bodies.read_any_json(request, MAX_BYTES), "messages", list)[:MAX_MESSAGES]
     text = "\n".join(_line(message) for message in messages)
     refusal = next((said for message in messages if (said := _refusal(message))), None)
     return Log(text, "verification_failed", refusal[:_MAX_SENTENCE]) if refusal else Log(text)
@@ -38,11 +38,17 @@ def read(request: HttpRequest) -> Log:
 
 def _line(message: Any) -> str:
     names = ("timestamp", "level", "message")
-    return " ".join(str(message[name]) for name in names if name in message) if isinstance(message, dict) else ""
+    said = [_kept(message[name]) for name in names if name in message] if isinstance(message, dict) else []
+    return " ".join(said)
 
 
 def _refusal(message: Any) -> str | None:
     if not isinstance(message, dict) or message.get("level") not in _LEVELS:
         return None
-    said = str(message.get("message", ""))
+    said = _kept(message.get("message", ""))
     return said if any(word in said.lower() for word in _REFUSALS) else None
+
+
+def _kept(value: Any) -> str:
+    # What a module printed may be anything; the reason that stands beside it must not be lost for that.
+    return "".join(one if one.isprintable() or one in "\n\t" else " " for one in str(value))

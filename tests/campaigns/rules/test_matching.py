@@ -22,6 +22,7 @@ def make_ecu(serial="S1", hardware="gateway", runs=None):
 OLD = make_item(version="1.0")
 NEW = make_item()
 BRAKE = make_item("brake", hardware=("brake",))
+BRAKES = make_ecu("S2", "brake")
 
 
 def match(items, *ecus, conditions=(), **vehicle):
@@ -62,6 +63,10 @@ def test_the_same_bytes_under_another_name_are_already_there():
         (Verdict.ROLLBACK_BARRED, [NEW], [make_ecu(runs=replace(OLD, release_counter=1))], {}),
         (Verdict.FITS, [replace(NEW, release_counter=1)], [make_ecu(runs=replace(OLD, release_counter=1))], {}),
         (Verdict.FITS, [NEW], [make_ecu()], {}),
+        (Verdict.NOT_DELIVERABLE, [NEW, BRAKE], [make_ecu(), BRAKES], {"protocol": "mender"}),
+        (Verdict.NOT_DELIVERABLE, [NEW, BRAKE], [make_ecu(), BRAKES], {"protocol": "ddi", "takes_one": True}),
+        (Verdict.FITS, [NEW, BRAKE], [make_ecu(), BRAKES], {"protocol": "ddi"}),
+        (Verdict.FITS, [NEW, BRAKE], [make_ecu(runs=NEW), BRAKES], {"protocol": "ddi", "takes_one": True}),
     ],
 )
 def test_why_a_vehicle_takes_part_or_not(verdict, items, ecus, vehicle):

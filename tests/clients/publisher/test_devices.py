@@ -2,6 +2,7 @@
 
 import json
 
+from clients.publisher.cli import devices
 from otaserver.fleet.authentication_models import AuthenticationSet
 from otaserver.fleet.models import Vehicle
 from otaserver.fleet.operations import tenant_of_token
@@ -17,6 +18,18 @@ def expected(bench, tmp_path, command):
 def test_a_file_of_devices_may_come_in(bench, tmp_path, command):
     assert expected(bench, tmp_path, command)[:2] == (0, "1 devices may come in.\n")
     assert AuthenticationSet.objects.get().claimed_vehicle_id == "VIN1"
+
+
+def test_a_long_file_is_sent_in_parts_and_may_be_sent_again(tmp_path, command, monkeypatch):
+    monkeypatch.setattr(devices, "AT_A_TIME", 2)
+    file = tmp_path / "devices.jsonl"
+    lines = [json.dumps({"identity": {"vin": f"VIN{n}"}, "public_key": pem_of(make_key())}) for n in range(3)]
+    file.write_text("\n".join(lines))
+
+    answers = [command("device", "preauthorise", str(file))[:2] for _ in range(2)]
+
+    assert answers == [(0, "3 devices may come in.\n")] * 2
+    assert AuthenticationSet.objects.count() == 3
 
 
 def test_a_line_that_is_no_json_is_named(bench, tmp_path, command):

@@ -216,7 +216,8 @@ def test_a_line_changes_what_it_says_and_leaves_the_rest(tenant):
     ecus = list(found.ecus.order_by("serial").values_list("serial", "is_primary", "installed_target"))
     assert ecus == [("a", False, "supplier/x-1"), ("c", True, "")]
     assert sorted(each.group.name for each in found.memberships.all()) == ["north", "south"]
-    assert found.enrolled_at == NOON
+    # As enrolled anew: an order for the ECU that is gone is taken back.
+    assert (found.enrolled_at, found.is_manifest_wanted) == (LATER, True)
     assert operations.identify_pre_shared(tenant, "VIN1", "another-token", at=LATER) == found
     assert Credential.objects.filter(revoked_at=None).count() == 1
 
@@ -251,6 +252,17 @@ def test_an_enrolled_vehicle_s_protocol_and_keys_are_its_own(tenant):
 
     assert problems(row)[0] == (1, "vehicle.other_protocol")
     assert problems(again) == [(1, "vehicle.enrolled")]
+    assert everything() == before
+
+
+def test_a_decommissioned_vehicle_stays_what_it_is(tenant):
+    run(tenant, vehicle(1))
+    operations.mark_decommissioned(Vehicle.objects.get(), at=NOON)
+    before = everything()
+
+    row = run(tenant, vehicle(1), vehicle(1, protocol="uptane", token=None, claim_code=CODE), at=LATER)
+
+    assert problems(row) == [(1, "vehicle.decommissioned"), (2, "vehicle.repeated")]
     assert everything() == before
 
 

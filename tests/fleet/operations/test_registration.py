@@ -4,9 +4,16 @@ import pytest
 
 from otaserver.audit.models import Entry
 from otaserver.fleet import operations
-from otaserver.fleet.errors import EcuKeyRefusedError, EcuSerialTakenError, EcusRefusedError
+from otaserver.fleet.errors import (
+    EcuChangeRefusedError,
+    EcuKeyRefusedError,
+    EcuSerialTakenError,
+    EcusRefusedError,
+)
+from otaserver.fleet.lifecycle_models import EcuSwap
 from otaserver.fleet.models import Ecu, Vehicle
 from otaserver.fleet.operations import Registration
+from otaserver.fleet.provisioning_models import ProvisioningPermit
 from otaserver.fleet.states import Protocol
 from tests.factories import NOON, make_tenant, make_vehicle
 from tests.fleet.enrolments import make_ecu, make_key
@@ -22,6 +29,14 @@ def vehicle():
 
 def register(vehicle, *ecus, at=NOON):
     return operations.register_ecus(vehicle, ecus, protocol=Protocol.AKTUALIZR, at=at)
+
+
+def announce(vehicle, old, new=""):
+    operations.announce_ecu_swap(vehicle, old_serial=old, new_serial=new, reason="Crash.", by="alice", at=NOON)
+
+
+def permit(vehicle):
+    operations.permit_provisioning(vehicle, reason="A second brake was added.", by="alice", at=NOON)
 
 
 def serials():
@@ -48,35 +63,86 @@ def test_declaring_what_it_has_changes_nothing(vehicle):
     assert not Entry.objects.exists()
 
 
-def test_a_replaced_ecu_is_recorded_and_the_others_keep_what_they_proved(vehicle):
+def test_an_announced_ecu_is_recorded_and_the_others_keep_what_they_proved(vehicle):
     primary = make_ecu("P1")
     register(vehicle, primary, make_ecu("S1", "engine"))
     Ecu.objects.update(report_counter=7, installed_target="t", installed_sha256="aa")
+    announce(vehicle, "S1", "S2")
 
     assert register(vehicle, primary, make_ecu("S2", "engine"), at=LATER).is_changed
 
     rows = Ecu.objects.order_by("serial").values_list("serial", "report_counter", "installed_target")
     assert list(rows) == [("P1", 7, "t"), ("S2", 0, "")]
-    entry = Entry.objects.get()
-    assert (entry.action, entry.actor) == ("vehicle.ecus_replaced", "vehicle:VIN1")
+    entry = Entry.objects.get(action="vehicle.ecus_replaced")
+    assert entry.actor == "vehicle:VIN1"
     assert entry.details == {"before": ["P1", "S1"], "after": ["P1", "S2"], "new_keys": []}
+    assert EcuSwap.objects.get().done_at == LATER
     assert Vehicle.objects.get().enrolled_at == LATER
 
 
-def test_a_new_key_under_an_old_serial_is_recorded_and_proves_nothing(vehicle):
+def test_an_announced_new_key_under_an_old_serial_is_recorded_and_proves_nothing(vehicle):
     register(vehicle, make_ecu("P1"))
     Ecu.objects.update(report_counter=7, installed_target="t", installed_sha256="aa")
+    announce(vehicle, "P1", "P1")
 
     register(vehicle, make_ecu("P1"), at=LATER)
 
     assert list(Ecu.objects.values_list("report_counter", "installed_target")) == [(0, "")]
-    assert Entry.objects.get().details["new_keys"] == ["P1"]
+    assert Entry.objects.get(action="vehicle.ecus_replaced").details["new_keys"] == ["P1"]
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        lambda primary: (primary, make_ecu("S2", "engine")),
+        lambda primary: (primary, make_ecu("S1", "engine")),
+        lambda primary: (make_ecu("P1"), make_ecu("S1", "engine")),
+        lambda primary: (primary,),
+        lambda primary: (primary, make_ecu("S1", "engine"), make_ecu("S2", "brake")),
+    ],
+)
+def test_what_nobody_announced_is_refused_and_nothing_changes(vehicle, others):
+    primary = make_ecu("P1")
+    register(vehicle, primary, make_ecu("S1", "engine"))
+    before = list(Ecu.objects.order_by("pk").values())
+
+    with pytest.raises(EcuChangeRefusedError):
+        register(vehicle, *others(primary), at=LATER)
+
+    assert list(Ecu.objects.order_by("pk").values()) == before
+    assert Vehicle.objects.get().enrolled_at == NOON
+    assert not Entry.objects.exists()
+
+
+def test_a_permit_covers_any_change_once(vehicle):
+    primary = make_ecu("P1")
+    register(vehicle, primary)
+    permit(vehicle)
+
+    assert register(vehicle, primary, make_ecu("S1", "engine"), at=LATER).is_changed
+
+    assert serials() == ["P1", "S1"]
+    with pytest.raises(EcuChangeRefusedError):
+        register(vehicle, primary, at=LATER)
+
+
+def test_a_permit_that_a_reset_vehicle_did_not_need_for_its_ecus_is_used_up(vehicle):
+    primary = make_ecu("P1")
+    register(vehicle, primary)
+    permit(vehicle)
+    ProvisioningPermit.objects.update(provisioned_at=NOON)
+
+    assert not register(vehicle, primary, at=LATER).is_changed
+
+    with pytest.raises(EcuChangeRefusedError):
+        register(vehicle, make_ecu("P1"), at=LATER)
 
 
 def test_an_ecu_of_another_vehicle_is_refused_and_nothing_changes(vehicle):
     register(vehicle, make_ecu("P1"))
     make_vehicle(vehicle.tenant, "VIN2")
 
+    permit(vehicle)
     with pytest.raises(EcuSerialTakenError):
         register(vehicle, make_ecu("P1"), make_ecu("VIN2-0"), at=LATER)
 

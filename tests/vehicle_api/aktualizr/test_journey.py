@@ -8,6 +8,7 @@ from django.test import Client
 from firmware_store.models import Release
 from otaserver.campaigns import operations as campaigns
 from otaserver.campaigns.models import Assignment, Attempt, Campaign, ConsentRecord, Report
+from otaserver.campaigns.queries.explanations import explain
 from otaserver.campaigns.rules.windows import EVERY_DAY, Window
 from otaserver.campaigns.states import AssignmentState
 from otaserver.fleet import operations as fleet
@@ -210,6 +211,36 @@ def test_an_order_that_was_not_fetched_in_its_window_is_not_seen_after_it_and_ag
     assert Attempt.objects.count() == 1
 
 
+def test_an_order_that_its_vehicle_never_asks_for_in_its_window_waits_for_the_next_and_ends_with_the_reason(
+    yard, software
+):
+    client = software.vehicle()
+    yard.advance(hours=11)
+    campaign = running(yard, software, client, windows=[NIGHT], offer_timeout_seconds=2 * 86400)
+    tick(campaign, yard.now)
+    morning = yard.now.replace(hour=6) + timedelta(days=1)
+    sentences, offered = [], []
+
+    for day in range(3):
+        # For an hour the server waits for word of what was fetched in the window's last moment.
+        yard.wait_until(morning + timedelta(days=day, minutes=30))
+        tick(campaign, yard.now)
+        offered.append(state_of() == AssignmentState.OFFERED)
+        yard.wait_until(morning + timedelta(days=day, hours=2))
+        assert client.check(yard.now) == []
+        tick(campaign, yard.now)
+        tick(campaign, yard.now + timedelta(minutes=6))
+        sentences.append((state_of(), Assignment.objects.get().code))
+        yard.wait_until(morning + timedelta(days=day, hours=17))
+        tick(campaign, yard.now)
+
+    missed = "withheld_window_missed"
+    assert offered == [True, True, True]
+    assert sentences == [("waiting", missed), ("waiting", missed), ("lapsed", missed)]
+    assert list(Attempt.objects.order_by("number").values_list("code", flat=True)) == [missed] * 3
+    assert "did not ask while one was open" in explain(Assignment.objects.get(), at=yard.now)
+
+
 def test_a_download_does_not_begin_once_the_window_has_shut(yard, software):
     client = software.vehicle()
     yard.advance(hours=11)
@@ -328,9 +359,15 @@ def test_a_blocked_vehicle_and_a_stopped_tenant_are_shown_nothing(yard, software
 
 
 # Lives of vehicles.
+def announce(serial, at):
+    fleet.announce_ecu_swap(Vehicle.objects.get(), old_serial=serial, reason="Crash.", by="alice", at=at)
+
+
 def test_a_replaced_secondary_registers_proves_and_is_updated(yard, software):
     client = software.vehicle(secondary=True)
     client.ecus[1] = Ecu("SEC-NEW", "brake", RSA_KEYS[1])
+    check_problem(client.register(), 403, "ecu.change_not_announced")
+    announce("SEC-VIN1", yard.now)
 
     assert client.register().status_code == 200
     assert client.send_manifest().json() == {"findings": []}
@@ -348,6 +385,7 @@ def test_an_order_for_an_ecu_that_is_replaced_meanwhile_is_taken_back(yard, soft
     yard.advance(minutes=1)
     client.ecus = [Ecu("PRIM-NEW", "gateway", image=client.primary.image)]
     client.counter = 0
+    announce("PRIM-VIN1", yard.now)
     client.register()
     client.send_manifest()
 

@@ -118,6 +118,7 @@ def test_an_ecu_with_a_new_key_must_register_first(factory):
     client.ecus[1] = ClientEcu("SEC-VIN1", "brake", RSA_KEYS[1])
 
     refused(client, client.manifest(), 422, "manifest.signature_invalid")
+    fleet.announce_ecu_swap(Vehicle.objects.get(), old_serial="SEC-VIN1", reason="Crash.", by="alice", at=NOON)
     assert client.register().status_code == 200
     assert client.send_manifest().json() == {"findings": []}
 

@@ -21,6 +21,7 @@ TOKEN = "0123456789abcdef0123456789abcdef"
 GATEWAY = "gateway-secret"
 CONTENT = bytes(range(256)) * 40
 RAUC = "rauc-hawkbit-c-agent/1.0"
+SWUPDATE = "libcurl-agent/1.0"
 
 
 @dataclass
@@ -36,7 +37,7 @@ class Device:
     def _headers(self, others):
         named = {name.replace("_", "-"): value for name, value in others.items()}
         given = {"Authorization": self.authorization} if self.authorization else {}
-        return given | self.headers | named
+        return {"User-Agent": SWUPDATE} | given | self.headers | named
 
     def address(self, path=""):
         return f"/{self.tenant.name}/controller/v1/{self.controller}{path}"

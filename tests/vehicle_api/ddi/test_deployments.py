@@ -2,6 +2,7 @@ import pytest
 
 from otaserver.campaigns import operations
 from otaserver.campaigns.models import Report
+from otaserver.campaigns.queries import explain
 from otaserver.campaigns.rules.windows import Window
 from otaserver.fleet import operations as fleet
 from otaserver.fleet.models import Ecu, Vehicle
@@ -46,6 +47,23 @@ def test_an_order_is_a_deployment_with_a_chunk_for_each_package(world):
         },
     }
     assert (world.state, Report.objects.count()) == ("offered", 0)
+
+
+@pytest.mark.parametrize("client", [RAUC, ""])
+def test_several_packages_are_taken_back_from_a_client_that_says_too_late_that_it_takes_one(db, server_clock, client):
+    world = make_world(hardware=("linux", "mcu"))
+    world.device.headers["User-Agent"] = client
+    assert world.state == "offered"
+
+    assert set(world.device.links()) == {"configData"}
+    assert (world.state, world.device.get(PATH).status_code) == ("waiting", 404)
+    world.tick()
+
+    assert (world.state, world.assignment.code) == ("superseded", "not_deliverable")
+    assert explain(world.assignment) == (
+        "The vehicle could take no part when its turn came (not_deliverable: The release has 2 packages for the "
+        "vehicle, and its client takes one package at once). It counts neither way."
+    )
 
 
 def test_a_part_is_what_the_tenant_calls_the_hardware(db, server_clock):

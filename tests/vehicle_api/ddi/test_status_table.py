@@ -219,6 +219,21 @@ def test_an_id_that_no_vehicle_can_have_is_400(world, controller):
 
 def test_what_is_no_address_of_ddi_is_404_in_its_form(world):
     assert error(world.device.get("/nothing/here")) == (404, None)
+    # As a client posts it: one that checks for forged forms would answer with a page.
+    world.device.client.handler.enforce_csrf_checks = True
+    for path in ("/nothing/here", "/deploymentBase/0/feedback", "/deploymentBase/-1/feedback"):
+        assert error(world.device.post(path, GOOD)) == (404, None)
+
+
+def test_a_vehicle_that_was_decommissioned_is_404_also_for_a_gateway(world):
+    fleet.create_gateway_token(world.tenant, name="line", token=GATEWAY, by="alice", at=NOON)
+    operations.decommission_vehicle(Vehicle.objects.get(), reason="Scrapped.", by="alice", at=NOON)
+    device = Device(world.tenant, authorization=f"GatewayToken {GATEWAY}")
+
+    assert error(device.get()) == error(device.get("/confirmationBase")) == (404, None)
+    assert error(device.put("/configData", {"data": {"a": "b"}})) == (404, None)
+
+    assert Vehicle.objects.get().enrolled_at is None
 
 
 def test_a_body_of_a_gigabyte_is_refused_unread(world):

@@ -13,7 +13,7 @@ from otaserver.fleet.errors import CredentialInvalidError
 from otaserver.fleet.models import Credential, Vehicle
 from otaserver.fleet.operations import authentication
 from otaserver.fleet.states import AuthenticationState, CredentialKind, Protocol
-from tests.factories import NOON, make_tenant
+from tests.factories import NOON, make_tenant, make_vehicle
 from tests.fleet.enrolments import enrol
 from tests.vehicle_api.mender.devices import KINDS, Device, make_key, pem_of, signature_of
 
@@ -83,6 +83,20 @@ def test_what_is_expected_is_let_in_at_once(tenant, device):
     assert device.authenticate().status_code == 200
     assert Vehicle.objects.get().vehicle_id == "CAR1"
     assert AuthenticationSet.objects.get().decided_by == "preauthorised"
+
+
+def test_an_expected_device_whose_vehicle_was_decommissioned_is_not_let_in(tenant, device):
+    make_vehicle(tenant, device.vehicle_id)
+    fleet.mark_decommissioned(Vehicle.objects.get(), at=NOON)
+    fleet.preauthorise(
+        tenant, [fleet.ExpectedDevice({"vin": device.vehicle_id}, pem_of(device.key))], by="mia", at=NOON
+    )
+
+    check_refused(device.authenticate(), 401, "credential.invalid")
+
+    found = AuthenticationSet.objects.get()
+    assert (found.state, found.reason[:20]) == ("preauthorised", f"Vehicle {device.vehicle_id} was decommissioned"[:20])
+    assert not Credential.objects.exists()
 
 
 def test_of_an_expected_identity_another_key_waits(tenant, device):

@@ -414,6 +414,18 @@ def test_of_endless_logs_some_are_kept_and_the_device_is_told_nothing_of_it(devi
     assert (answers, LogTail.objects.count()) == ({204}, 20)
 
 
+def test_what_a_module_printed_does_not_hide_why_it_failed(device, server_clock):
+    stage = order(device, server_clock)
+    say(device, "downloading")
+    say(device, "failure")
+
+    answer = log(device, messages("bad\0 byte \ud800", "invalid\0 signature", level="error"))
+
+    assert answer.status_code == 204
+    assert LogTail.objects.get().text.endswith("error bad  byte  \n2026-06-01T12:00:00Z error invalid  signature")
+    assert stage.outcome()[1] == "verification_failed"
+
+
 def test_a_word_of_a_signature_in_a_log_that_is_no_error_explains_nothing(device, server_clock):
     stage = order(device, server_clock)
     say(device, "downloading")
