@@ -92,6 +92,15 @@ MAX_PACKAGE_BYTES = env.int("OTA_MAX_PACKAGE_BYTES", default=16 * 1024**3)
 # A PEM file with the CA of the server's own certificate, given to vehicles that are provisioned; empty: none are.
 SERVER_CA = env.str("OTA_SERVER_CA", default="")
 
+# Where letters go: smtp://user:password@host:587, smtps://host:465; empty: to the log of the worker.
+_mail = env.email_url("OTA_MAIL_URL", default="consolemail://")
+EMAIL_BACKEND = _mail["EMAIL_BACKEND"]
+EMAIL_HOST, EMAIL_PORT = _mail["EMAIL_HOST"], _mail["EMAIL_PORT"]
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _mail["EMAIL_HOST_USER"], _mail["EMAIL_HOST_PASSWORD"]
+EMAIL_USE_TLS, EMAIL_USE_SSL = _mail.get("EMAIL_USE_TLS", False), _mail.get("EMAIL_USE_SSL", False)
+EMAIL_TIMEOUT = 20
+DEFAULT_FROM_EMAIL = env.str("OTA_MAIL_FROM", default="ota-server@localhost")
+
 INSTALLED_APPS = [
     "unfold",
     "django.contrib.admin",
@@ -105,6 +114,7 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "otaserver.tenants",
     "otaserver.audit",
+    "otaserver.people",
     "firmware_store",
     "otaserver.fleet",
     "otaserver.director",
