@@ -109,6 +109,10 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    # Of all that it can do, the models of second factors; why it: docs/people.md.
+    "django_otp",
+    "django_otp.plugins.otp_totp",
+    "django_otp.plugins.otp_static",
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
@@ -133,6 +137,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "otaserver.console.people.sessions.limit_sessions",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
@@ -184,6 +189,11 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
 LOGIN_URL = "/console/login/"
+# A session ends when nobody has opened a page for so long, and in any case so long after it began.
+SESSION_IDLE_SECONDS = env.int("OTA_SESSION_IDLE_SECONDS", default=3600)
+SESSION_COOKIE_AGE = env.int("OTA_SESSION_SECONDS", default=12 * 3600)
+# What an authenticator calls us.
+OTP_TOTP_ISSUER = "OTA server"
 
 
 def _storage(url: str) -> dict[str, Any]:
@@ -248,6 +258,7 @@ CELERY_BEAT_SCHEDULE = {
     "claims": _every(3600, "otaserver.fleet.tasks.expire_claims"),
     "wishes": _every(3600, "otaserver.fleet.tasks.forget_wishes"),
     "watches": _every(3600, "otaserver.fleet.tasks.expire_watches"),
+    "sign_ins": _every(3600, "otaserver.people.tasks.forget_sign_ins"),
     "imports": _every(5, "otaserver.fleet.tasks.run_imports"),
 }
 if AUTHORITIES_FILE:
@@ -288,6 +299,7 @@ UNFOLD = {
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": f"{STATIC_URL}console/favicon.svg"}],
     "SHOW_HISTORY": False,
     "SHOW_VIEW_ON_SITE": False,
+    "ACCOUNT": {"navigation": [{"title": "Your profile", "link": reverse_lazy("people:profile")}]},
     "SIDEBAR": {
         "show_search": False,
         "show_all_applications": False,
@@ -307,6 +319,18 @@ UNFOLD = {
                         "icon": "history_edu",
                         "link": _list_of("audit_entry"),
                         "permission": "otaserver.console.access.may_audit",
+                    },
+                    {
+                        "title": "Members",
+                        "icon": "group",
+                        "link": reverse_lazy("people:members"),
+                        "permission": "otaserver.console.access.may_administer",
+                    },
+                    {
+                        "title": "Service tokens",
+                        "icon": "key",
+                        "link": reverse_lazy("people:tokens"),
+                        "permission": "otaserver.console.access.may_administer",
                     },
                 ]
             }

@@ -45,6 +45,10 @@ class UsernameTakenError(ConflictError):
     code = "user.name_taken"
 
 
+class CodeWrongError(RefusedError):
+    code = "second_factor.wrong_code"
+
+
 class SignInThrottledError(RateLimitedError):
     code = "sign_in.throttled"
 

@@ -14,6 +14,11 @@ NOBODYS_NAMES = frozenset({"command", "engine", "server", "tick"})
 _USERNAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.@+_-]{0,149}\Z")
 MAX_TOKEN_LIFE = timedelta(days=366)
 INVITATION_LIFE = timedelta(days=7)
+# How long a session may take from the password to the second factor.
+SECOND_STEP = timedelta(minutes=5)
+# An address from which somebody came in is known for so long; no try is kept longer.
+KNOWN = timedelta(days=30)
+RECOVERY_CODES = 10
 WINDOW = timedelta(minutes=15)
 # From one address for one account; for one account from everywhere; from one address for all accounts.
 MAX_FAILURES_OF_PAIR = 5

@@ -17,6 +17,10 @@ class User(AbstractUser):
 
     # Part of what every session is checked against: adding one ends all sessions of this person at once.
     session_epoch = models.PositiveIntegerField(default=0)
+    # Of the session that a request belongs to, set by the console: whether a second factor was shown in it, and the one
+    # tenant that its person has chosen to look at (None: all of theirs).
+    has_second_factor = False
+    chosen_tenant_id: int | None = None
 
     class Meta:
         constraints = [models.UniqueConstraint(Lower("username"), name="user_name_once_without_case")]

@@ -56,7 +56,7 @@ def test_names_of_people(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["", "token:ci", "engine", "Engine", "command", "first start", "mіa", "@mia", "a" * 151, "a\n"]
+    "name", ["", "token:ci", "engine", "Engine", "command", "first start", "m\u0456a", "@mia", "a" * 151, "a\n"]
 )
 def test_names_that_nobody_can_have(name):
     assert rules.username_problem(name)
