@@ -96,8 +96,10 @@ class RolePermission(BasePermission):
         needed = table[method]
         caller = cast(Caller, request.auth)
         if needed not in caller.permissions:
+            may_by_role = needed in permissions_of(caller.role, None)
+            why = "does not carry" if may_by_role else f"has the role {caller.role}, which lacks"
             raise PermissionMissingError(
-                f"Token {caller.token_name} with the role {caller.role} lacks the permission {needed.value}.",
+                f"Token {caller.token_name} {why} the permission {needed.value}.",
                 role=caller.role,
                 permission=needed.value,
             )
