@@ -92,6 +92,15 @@ WEB_WORKERS = env.int("OTA_WEB_WORKERS", default=2)
 BODY_SLOTS = env.int("OTA_BODY_SLOTS", default=4)
 MAX_PACKAGE_BYTES = env.int("OTA_MAX_PACKAGE_BYTES", default=16 * 1024**3)
 
+# Where letters go: smtp://user:password@host:587, smtps://host:465; empty: to the log of the worker.
+_mail = env.email_url("OTA_MAIL_URL", default="consolemail://")
+EMAIL_BACKEND = _mail["EMAIL_BACKEND"]
+EMAIL_HOST, EMAIL_PORT = _mail["EMAIL_HOST"], _mail["EMAIL_PORT"]
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _mail["EMAIL_HOST_USER"], _mail["EMAIL_HOST_PASSWORD"]
+EMAIL_USE_TLS, EMAIL_USE_SSL = _mail.get("EMAIL_USE_TLS", False), _mail.get("EMAIL_USE_SSL", False)
+EMAIL_TIMEOUT = 20
+DEFAULT_FROM_EMAIL = env.str("OTA_MAIL_FROM", default="ota-server@localhost")
+
 INSTALLED_APPS = [
     "unfold",
     "django.contrib.admin",
@@ -100,11 +109,16 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    # Of all that it can do, the models of second factors; why it: docs/people.md.
+    "django_otp",
+    "django_otp.plugins.otp_totp",
+    "django_otp.plugins.otp_static",
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "otaserver.tenants",
     "otaserver.audit",
+    "otaserver.people",
     "firmware_store",
     "otaserver.fleet",
     "otaserver.director",
@@ -123,6 +137,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "otaserver.console.people.sessions.limit_sessions",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
@@ -176,6 +191,11 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
 LOGIN_URL = "/console/login/"
+# A session ends when nobody has opened a page for so long, and in any case so long after it began.
+SESSION_IDLE_SECONDS = env.int("OTA_SESSION_IDLE_SECONDS", default=3600)
+SESSION_COOKIE_AGE = env.int("OTA_SESSION_SECONDS", default=12 * 3600)
+# What an authenticator calls us.
+OTP_TOTP_ISSUER = "OTA server"
 
 
 def _storage(url: str) -> dict[str, Any]:
@@ -240,6 +260,7 @@ CELERY_BEAT_SCHEDULE = {
     "claims": _every(3600, "otaserver.fleet.tasks.expire_claims"),
     "wishes": _every(3600, "otaserver.fleet.tasks.forget_wishes"),
     "watches": _every(3600, "otaserver.fleet.tasks.expire_watches"),
+    "sign_ins": _every(3600, "otaserver.people.tasks.forget_sign_ins"),
     "imports": _every(5, "otaserver.fleet.tasks.run_imports"),
 }
 if AUTHORITIES_FILE:
@@ -289,6 +310,7 @@ UNFOLD = {
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": f"{STATIC_URL}console/favicon.svg"}],
     "SHOW_HISTORY": False,
     "SHOW_VIEW_ON_SITE": False,
+    "ACCOUNT": {"navigation": [{"title": "Your profile", "link": reverse_lazy("people:profile")}]},
     "SIDEBAR": {
         "show_search": False,
         "show_all_applications": False,
@@ -308,6 +330,18 @@ UNFOLD = {
                         "icon": "history_edu",
                         "link": _list_of("audit_entry"),
                         "permission": "otaserver.console.access.may_audit",
+                    },
+                    {
+                        "title": "Members",
+                        "icon": "group",
+                        "link": reverse_lazy("people:members"),
+                        "permission": "otaserver.console.access.may_administer",
+                    },
+                    {
+                        "title": "Service tokens",
+                        "icon": "key",
+                        "link": reverse_lazy("people:tokens"),
+                        "permission": "otaserver.console.access.may_administer",
                     },
                 ]
             }

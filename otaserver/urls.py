@@ -11,6 +11,8 @@ from otaserver.operator_api.problems import problem_response
 urlpatterns: list[URLPattern | URLResolver] = [
     path("healthz", health.healthz),
     path("readyz", health.readyz),
+    # Before the site's own, whose sign-in asks for a password alone.
+    path("console/", include("otaserver.console.people.urls")),
     path("console/", site.urls),
     path("api/v1/", include("otaserver.operator_api.urls")),
     path("", include("otaserver.vehicle_api.urls")),

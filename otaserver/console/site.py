@@ -2,33 +2,17 @@
 
 from typing import Any
 
-from django.contrib.auth.models import AbstractBaseUser
-from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
-from unfold.forms import AuthenticationForm
 from unfold.sites import UnfoldAdminSite
 
 from otaserver import clock
 from otaserver.console.access import tenants_visible_to
 from otaserver.console.dashboard import dashboard
-from otaserver.tenants.models import User
 from otaserver.tenants.states import Permission
 
 
-class MemberLoginForm(AuthenticationForm):
-    """Lets members in: Django's own form asks for `is_staff`, a flag that says nothing here."""
-
-    def confirm_login_allowed(self, user: AbstractBaseUser) -> None:
-        if not isinstance(user, User) or not tenants_visible_to(user, Permission.VIEW).exists():
-            raise ValidationError(self.error_messages["invalid_login"], code="invalid_login", params=self._names())
-
-    def _names(self) -> dict[str, Any]:
-        return {"username": self.username_field.verbose_name}
-
-
 class ConsoleSite(UnfoldAdminSite):
-    login_form = MemberLoginForm
     index_template = "console/dashboard.html"
     index_title = "Overview"
     site_url = None

@@ -12,7 +12,7 @@ from django.db import transaction
 from otaserver.audit import operations as audit
 from otaserver.operator_api import operations
 from otaserver.tenants import operations as tenants
-from otaserver.tenants.models import Tenant, User
+from otaserver.tenants.models import Member, Tenant, User
 from otaserver.tenants.states import Role
 
 TENANT = "default"
@@ -49,7 +49,8 @@ def prepare(folder: Path, *, at: datetime) -> FirstOperator | None:
 @transaction.atomic
 def _make_operator(tenant: Tenant, folder: Path, *, at: datetime) -> FirstOperator:
     password = secrets.token_urlsafe(12)
-    User.objects.create_superuser(CONSOLE_USER, password=password)
+    user = User.objects.create_superuser(CONSOLE_USER, password=password)
+    Member.objects.create(tenant=tenant, user=user, role=Role.ADMINISTRATOR)
     token = tenants.issue_service_token(
         tenant, name=OPERATOR, role=Role.ADMINISTRATOR, by=ACTOR, at=at, expires_at=None
     )

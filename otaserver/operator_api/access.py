@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import cast
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
@@ -11,34 +12,61 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from otaserver import clock
-from otaserver.tenants import operations, rules
+from otaserver.people import operations as people
+from otaserver.people.operations.tokens import PERSONAL_PREFIX
+from otaserver.people.rules import Grantor
+from otaserver.tenants import operations
 from otaserver.tenants.errors import PermissionMissingError, TokenInvalidError
-from otaserver.tenants.models import Tenant
+from otaserver.tenants.models import Member, Tenant
+from otaserver.tenants.rules import permissions_of
 from otaserver.tenants.states import Permission
 
 
 @dataclass(frozen=True)
 class Caller:
-    """A program that has shown a live service token."""
+    """A program that has shown a live token: its own (a service token), or a member's, as whom it then acts."""
 
     tenant: Tenant
     token_name: str
     role: str
+    permissions: frozenset[Permission]
+    expires_at: datetime | None
+    member: Member | None = None
     is_authenticated: bool = True
 
     @property
     def actor(self) -> str:
-        """What the audit record calls this caller."""
-        return f"token:{self.token_name}"
+        """What the audit record calls this caller: a person is the same one by whatever token."""
+        return f"token:{self.token_name}" if self.member is None else self.member.user.get_username()
+
+    @property
+    def grantor(self) -> Grantor:
+        """Return what this caller may give to others."""
+        return Grantor(actor=self.actor, permissions=self.permissions, until=self.expires_at)
+
+
+def identify(token: str, *, at: datetime) -> Caller:
+    """Return who calls with this token.
+
+    Raises:
+        TokenInvalidError: nobody; the message does not tell why.
+    """
+    if token.startswith(PERSONAL_PREFIX):
+        own = people.authenticate_personal_token(token, at=at)
+        member = own.member
+        permissions = permissions_of(member.role, own.permissions)
+        return Caller(member.tenant, own.name, member.role, permissions, own.expires_at, member)
+    found = operations.authenticate_token(token, at=at)
+    permissions = permissions_of(found.role, found.permissions)
+    return Caller(found.tenant, found.name, found.role, permissions, found.expires_at)
 
 
 class ServiceTokenAuthentication(BaseAuthentication):
     def authenticate(self, request: Request) -> tuple[Caller, Caller]:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
-            raise TokenInvalidError("Send a service token: Authorization: Bearer ota_…")
-        found = operations.authenticate_token(token.strip(), at=clock.now())
-        caller = Caller(tenant=found.tenant, token_name=found.name, role=found.role)
+            raise TokenInvalidError("Send a token: Authorization: Bearer ota_…")
+        caller = identify(token.strip(), at=clock.now())
         return caller, caller
 
     def authenticate_header(self, request: Request) -> str:
@@ -50,7 +78,8 @@ class ServiceTokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-unt
     name = "serviceToken"
 
     def get_security_definition(self, auto_schema: object) -> dict[str, str]:
-        return {"type": "http", "scheme": "bearer", "description": "A service token of one tenant: ota_…"}
+        described = "A service token of one tenant (ota_…), or a personal token of a member (otap_…)."
+        return {"type": "http", "scheme": "bearer", "description": described}
 
 
 class RolePermission(BasePermission):
@@ -66,9 +95,11 @@ class RolePermission(BasePermission):
             return True  # answered with 405 right after
         needed = table[method]
         caller = cast(Caller, request.auth)
-        if not rules.may(caller.role, needed):
+        if needed not in caller.permissions:
+            may_by_role = needed in permissions_of(caller.role, None)
+            why = "does not carry" if may_by_role else f"has the role {caller.role}, which lacks"
             raise PermissionMissingError(
-                f"Token {caller.token_name} has the role {caller.role}, which lacks the permission {needed.value}.",
+                f"Token {caller.token_name} {why} the permission {needed.value}.",
                 role=caller.role,
                 permission=needed.value,
             )

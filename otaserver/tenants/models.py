@@ -4,12 +4,32 @@ from django.contrib.auth.models import AbstractUser
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Lower
+from django.utils.crypto import salted_hmac
 
 from otaserver.tenants.states import ForeignSoftware, Role
 
 
 class User(AbstractUser):
-    """A person who signs in to the console; what they may do comes from their memberships."""
+    """A person who signs in to the console; what they may do comes from their memberships.
+
+    Their name stands in the records of every tenant for ever: it never changes, and nobody else gets it.
+    """
+
+    # Part of what every session is checked against: adding one ends all sessions of this person at once.
+    session_epoch = models.PositiveIntegerField(default=0)
+    # Of the session that a request belongs to, set by the console: whether a second factor was shown in it, and the one
+    # tenant that its person has chosen to look at (None: all of theirs).
+    has_second_factor = False
+    chosen_tenant_id: int | None = None
+
+    class Meta:
+        constraints = [models.UniqueConstraint(Lower("username"), name="user_name_once_without_case")]
+
+    def _get_session_auth_hash(self, secret: str | bytes | None = None) -> str:
+        # Django's own covers the password, and is asked of every request, with each secret key that still counts.
+        of_password = super()._get_session_auth_hash(secret)  # type: ignore[misc]
+        salt = "otaserver.tenants.User.session"
+        return salted_hmac(salt, f"{of_password}{self.session_epoch}", secret=secret, algorithm="sha256").hexdigest()
 
 
 class Tenant(models.Model):
@@ -31,6 +51,8 @@ class Tenant(models.Model):
     rollbacks_need_approval = models.BooleanField(default=False)
     # For how long after its end a vehicle's last credential may still fetch new ones, and do nothing else; 0: never.
     late_renewal_days = models.PositiveIntegerField(default=1095)
+    # Whether people see this tenant in the console only after a second factor.
+    second_factor_required = models.BooleanField(default=False)
 
     class Meta:
         constraints = [
@@ -51,6 +73,9 @@ class Member(models.Model):
     user = models.ForeignKey(User, models.CASCADE, related_name="memberships")
     role = models.CharField(max_length=20, choices=Role.choices)
 
+    # Given by single sign-on, which changes it and takes it away; by hand otherwise.
+    is_from_single_sign_on = models.BooleanField(default=False)
+
     class Meta:
         constraints = [models.UniqueConstraint("tenant", "user", name="member_once_per_tenant")]
 
@@ -64,6 +89,8 @@ class ServiceToken(models.Model):
     tenant = models.ForeignKey(Tenant, models.CASCADE, related_name="service_tokens")
     name = models.CharField(max_length=100)
     role = models.CharField(max_length=20, choices=Role.choices)
+    # Which of the role's permissions it carries; null: all of them, also those that the role gets later.
+    permissions = models.JSONField(null=True, blank=True)
     sha256 = models.CharField(max_length=64, unique=True)
     created_by = models.CharField(max_length=150)
     created_at = models.DateTimeField()

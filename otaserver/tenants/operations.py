@@ -1,6 +1,8 @@
 import hashlib
 import secrets
+from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import IntegrityError, transaction
 
@@ -51,9 +53,18 @@ def refuse_approvals(required: int) -> None:
 
 
 def issue_service_token(
-    tenant: Tenant, *, name: str, role: str, by: str, at: datetime, expires_at: datetime | None = None
+    tenant: Tenant,
+    *,
+    name: str,
+    role: str,
+    by: str,
+    at: datetime,
+    expires_at: datetime | None = None,
+    permissions: Sequence[str] | None = None,
 ) -> str:
     """Create a service token and return it; only its SHA-256 is kept, so it cannot be shown again.
+
+    `permissions`: those of the role that it carries; None: all.
 
     Raises:
         TokenNameTakenError: the tenant has a token of that name, perhaps a revoked one.
@@ -65,6 +76,7 @@ def issue_service_token(
                 tenant=tenant,
                 name=name,
                 role=role,
+                permissions=permissions,
                 sha256=token_sha256(token),
                 created_by=by,
                 created_at=at,
@@ -85,14 +97,19 @@ def authenticate_token(token: str, *, at: datetime) -> ServiceToken:
     found = ServiceToken.objects.select_related("tenant").filter(sha256=token_sha256(token)).first()
     if found is None or found.revoked_at is not None or (found.expires_at is not None and found.expires_at <= at):
         raise TokenInvalidError("The token is unknown, expired or revoked.")
-    if found.last_used_at is None or at - found.last_used_at >= LAST_USED_RESOLUTION:
-        ServiceToken.objects.filter(pk=found.pk).update(last_used_at=at)
+    note_use(found, at=at)
     return found
 
 
-def revoke_service_token(token: ServiceToken, *, at: datetime) -> None:
-    """End a token now. Revoking a revoked one changes nothing."""
-    ServiceToken.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=at)
+def note_use(token: Any, *, at: datetime) -> None:
+    """Write when a token was last used, at most once a minute; of several requests at once, one writes."""
+    if token.last_used_at is None or at - token.last_used_at >= LAST_USED_RESOLUTION:
+        type(token).objects.filter(pk=token.pk, last_used_at=token.last_used_at).update(last_used_at=at)
+
+
+def revoke_service_token(token: ServiceToken, *, at: datetime) -> bool:
+    """End a token now, and return whether this did it. Revoking a revoked one changes nothing."""
+    return bool(ServiceToken.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=at))
 
 
 def token_sha256(token: str) -> str:

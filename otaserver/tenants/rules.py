@@ -1,4 +1,5 @@
 import re
+from collections.abc import Iterable
 
 from otaserver.tenants.states import PERMISSIONS, Permission
 
@@ -40,6 +41,12 @@ def approvals_problem(required: int) -> str | None:
 def is_lowered(*, before: tuple[int, bool], after: tuple[int, bool]) -> bool:
     """Return whether fewer people have to agree than before: (approvals required, whether roll-backs need them)."""
     return after[0] < before[0] or after[1] < before[1]
+
+
+def permissions_of(role: str, scopes: Iterable[str] | None) -> frozenset[Permission]:
+    """Return what a token may: all that its role may (None), or those of it that its scopes name."""
+    held = PERMISSIONS.get(role, frozenset())
+    return held if scopes is None else held & frozenset(scopes)
 
 
 def may(role: str, permission: Permission) -> bool:

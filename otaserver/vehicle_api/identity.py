@@ -10,15 +10,13 @@ of a client's own gets through. For nginx:
 From any other address these headers mean nothing.
 """
 
-import ipaddress
 import re
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
 
-from django.conf import settings
 from django.http import HttpRequest
 
+from otaserver import proxies
 from otaserver.fleet import operations as fleet
 from otaserver.fleet.errors import CredentialInvalidError
 from otaserver.fleet.models import Vehicle
@@ -28,6 +26,8 @@ from otaserver.vehicle_api.errors import TenantNotFoundError
 VERIFY_HEADER = "X-Client-Verify"
 SERIAL_HEADER = "X-Client-Serial"
 SUBJECT_HEADER = "X-Client-Subject"
+client_address = proxies.client_address
+is_from_trusted_proxy = proxies.is_from_trusted_proxy
 _NOTED = "otaserver.vehicle"
 _BEARER = re.compile(r"[Bb]earer ([A-Za-z0-9._~+/=-]{1,200})\Z")
 # One attribute of a distinguished name as RFC 2253 writes it: punctuation is escaped, hex escapes are not ASCII.
@@ -150,28 +150,3 @@ def common_name(subject: str) -> str | None:
             names.append(re.sub(r"\\(.)", r"\1", found[2]))
         position = found.end()
     return names[0] if len(names) == 1 and names[0].isascii() and names[0].isprintable() else None
-
-
-def client_address(request: HttpRequest) -> str:
-    """Return the address that a request really comes from: behind trusted proxies, the last one they did not write."""
-    address: str = request.META.get("REMOTE_ADDR", "")
-    hops = [hop.strip() for hop in request.headers.get("X-Forwarded-For", "").split(",") if hop.strip()]
-    while hops and _is_trusted(address, tuple(settings.TRUSTED_PROXIES)):
-        address = hops.pop()
-    return address
-
-
-def is_from_trusted_proxy(request: HttpRequest) -> bool:
-    """Return whether the peer of this connection is one of `settings.TRUSTED_PROXIES`."""
-    return _is_trusted(request.META.get("REMOTE_ADDR", ""), tuple(settings.TRUSTED_PROXIES))
-
-
-@lru_cache(maxsize=1024)
-def _is_trusted(address: str, proxies: tuple[str, ...]) -> bool:
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
-        parsed = parsed.ipv4_mapped
-    return any(parsed in ipaddress.ip_network(proxy, strict=False) for proxy in proxies)

@@ -16,6 +16,21 @@ pytestmark = pytest.mark.any_database
 METHODS = ("GET", "POST", "PUT", "PATCH")
 NEEDS = {
     ("GET", "me"): Permission.VIEW,
+    ("GET", "me/tokens"): Permission.VIEW,
+    ("POST", "me/tokens"): Permission.VIEW,
+    ("POST", "me/tokens/1/revoke"): Permission.VIEW,
+    ("GET", "members"): Permission.VIEW,
+    ("GET", "members/1"): Permission.VIEW,
+    ("PATCH", "members/1"): Permission.ADMINISTER,
+    ("POST", "members/1/remove"): Permission.ADMINISTER,
+    ("GET", "members/1/tokens"): Permission.AUDIT,
+    ("POST", "members/1/tokens/revoke"): Permission.ADMINISTER,
+    ("GET", "invitations"): Permission.ADMINISTER,
+    ("POST", "invitations"): Permission.ADMINISTER,
+    ("POST", "invitations/1/revoke"): Permission.ADMINISTER,
+    ("GET", "tokens"): Permission.AUDIT,
+    ("POST", "tokens"): Permission.ADMINISTER,
+    ("POST", "tokens/1/revoke"): Permission.ADMINISTER,
     ("GET", "tenant"): Permission.VIEW,
     ("PATCH", "tenant"): Permission.ADMINISTER,
     ("POST", "tenant/stop"): Permission.STOP,
@@ -210,8 +225,10 @@ def test_me_tells_who_one_is(caller):
     assert caller.get("/me").json() == {
         "tenant": "acme",
         "token": "a administrator",
+        "person": None,
         "role": "administrator",
         "permissions": sorted(Permission.values),
+        "expires_at": None,
     }
 
 

@@ -5,7 +5,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, cast
@@ -19,12 +19,19 @@ from clients.publisher.api import Api, connect
 from clients.publisher.campaigns import Campaigns
 from clients.publisher.errors import InputError
 from clients.publisher.keystore import KeyStore
+from clients.publisher.profiles import FIRST, Profile, Profiles
 from clients.publisher.publisher import Publisher, system_time
 from clients.publisher.releases import Releases
 
-Url = Annotated[str, typer.Option("--url", envvar="OTA_URL", help="The server, like https://ota.example.com")]
+# What neither an option nor the environment says comes from the profile (`ota login`).
+Url = Annotated[
+    str, typer.Option("--url", envvar="OTA_URL", default_factory=str, help="The server, if not the profile's")
+]
 Token = Annotated[
-    str, typer.Option("--token", envvar="OTA_TOKEN", help="A service token; better given as OTA_TOKEN than here")
+    str,
+    typer.Option(
+        "--token", envvar="OTA_TOKEN", default_factory=str, help="A token; better given as OTA_TOKEN than here"
+    ),
 ]
 Keys = Annotated[Path, typer.Option("--keys", envvar="OTA_KEYS", help="The folder with the offline keys")]
 AsJson = Annotated[bool, typer.Option("--json", help="Answer with JSON on standard output")]
@@ -37,6 +44,7 @@ class Seams:
     transport: httpx.BaseTransport | None = None
     clock: Callable[[], datetime] = system_time
     sleep: Callable[[float], None] = time.sleep
+    profile: str = FIRST
 
 
 @dataclass(frozen=True)
@@ -72,6 +80,24 @@ def open_api(context: typer.Context, url: str, token: str) -> Api:
     return Api(_client(seams, url, token), sleep=seams.sleep)
 
 
+def api_of(context: typer.Context, profile: Profile) -> Api:
+    """Return the API of a server that is not, or not yet, the one of the profile in use."""
+    return open_api(context, profile.url, profile.token)
+
+
+def choose_profile(context: typer.Context, name: str) -> None:
+    """Let the command that follows use this profile."""
+    context.obj = replace(_seams(context), profile=name)
+
+
+def profiles_of(context: typer.Context) -> Profiles:
+    return _profiles(_seams(context))
+
+
+def now_of(context: typer.Context) -> datetime:
+    return _seams(context).clock()
+
+
 def sleep_of(context: typer.Context) -> Callable[[float], None]:
     return _seams(context).sleep
 
@@ -90,7 +116,14 @@ def _seams(context: typer.Context) -> Seams:
     return cast(Seams, context.obj)
 
 
+def _profiles(seams: Seams) -> Profiles:
+    folder = os.environ.get("OTA_CONFIG") or typer.get_app_dir("ota")
+    return Profiles(Path(folder), seams.profile)
+
+
 def _client(seams: Seams, url: str, token: str) -> httpx.Client:
+    found = _profiles(seams).complete(url, token)
+    url, token = found.url, found.token
     if not url.startswith(("http://", "https://")):
         raise InputError(f"The server's address is {url!r}; it begins with https:// or http://.", code="input.url")
     return connect(url, token, transport=seams.transport)

@@ -1,6 +1,7 @@
 import json
 import sys
 from collections.abc import Sequence
+from typing import Annotated
 
 import typer
 
@@ -13,10 +14,12 @@ from clients.publisher.cli import (
     forecasts,
     groups,
     keys,
+    members,
     packages,
     people,
     provisioning,
     releases,
+    sessions,
     tenants,
     timing,
     trust,
@@ -25,17 +28,34 @@ from clients.publisher.cli import (
     watches,
     workshop,
 )
-from clients.publisher.cli.context import Seams
+from clients.publisher.cli.context import Seams, choose_profile
 from clients.publisher.errors import PublisherError
+from clients.publisher.profiles import FIRST
 
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
-    help="Make keys, sign, publish, start, watch. Exit codes: 0 done, 2 wrong input, 3 refused by the server, "
+    help="Log in, make keys, sign, publish, start, watch. Exit codes: 0 done, 2 wrong input, 3 refused by the server, "
     "4 not reachable (try again later), 5 signatures do not hold, 6 the campaign ended badly, "
     "7 its decisions do not follow from their records, 8 lines of a fleet were left out.",
 )
+
+
+@app.callback()
+def _choose(
+    context: typer.Context,
+    profile: Annotated[
+        str, typer.Option("--profile", envvar="OTA_PROFILE", help="Which log-in to use, if there are several")
+    ] = FIRST,
+) -> None:
+    choose_profile(context, profile)
+
+
+app.add_typer(sessions.app)
+app.add_typer(members.app, name="member")
+app.add_typer(members.token_app, name="token")
+app.add_typer(members.my_token_app, name="my-token")
 app.add_typer(keys.app, name="keys")
 app.add_typer(trust.app, name="trust")
 app.add_typer(trust.root_app, name="root")
@@ -65,7 +85,7 @@ def run(arguments: Sequence[str], *, seams: Seams | None = None) -> int:
     """Run one command and return its exit code; failures are told in a sentence, with the stable code."""
     command = typer.main.get_command(app)
     try:
-        command.main(args=list(arguments), prog_name="publisher", obj=seams or Seams())
+        command.main(args=list(arguments), prog_name="ota", obj=seams or Seams())
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 1
     except PublisherError as error:

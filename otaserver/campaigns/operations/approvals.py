@@ -29,12 +29,16 @@ def give_approval(campaign: Campaign, *, by: str, at: datetime, revision: int | 
             state=locked.state,
         )
     required, authors = queries.required_approvals(campaign), queries.authors(campaign)
-    problem = rules.own_approval_problem(by, authors=authors, required=required)
+    is_author = bool(queries.same_person(campaign, by, authors))
+    problem = rules.own_approval_problem(by, is_author=is_author, required=required)
     if problem is not None:
         raise OwnApprovalError(problem, authors=authors, required_approvals=required)
-    _, is_new = Approval.objects.get_or_create(campaign=campaign, revision=wanted, by=by, defaults={"at": at})
+    given = Approval.objects.filter(campaign=campaign, revision=wanted).values_list("by", flat=True)
+    has_approved = bool(queries.same_person(campaign, by, given))
+    if not has_approved:
+        Approval.objects.create(campaign=campaign, revision=wanted, by=by, at=at)
     view = queries.approval_view(campaign)
     # Where the tenant demands fewer by now, whoever has approved before may let it go.
-    if not is_new and view.missing:
+    if has_approved and view.missing:
         raise AlreadyApprovedError(f"{by} has approved {campaign} already; {view.missing} more must.", by=by)
     return view

@@ -1,6 +1,6 @@
 """Who approved a campaign, who must not, and how many are missing."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from django.db.models import Q, Subquery
@@ -9,6 +9,7 @@ from otaserver.campaigns.models import Campaign
 from otaserver.campaigns.records import Approval
 from otaserver.campaigns.rules import approvals as rules
 from otaserver.campaigns.states import CampaignKind, CampaignState
+from otaserver.people.queries import persons_behind
 from otaserver.tenants.models import Tenant
 
 # A change of a live campaign makes nobody its author: it was approved before, and is answered for with a reason.
@@ -48,6 +49,13 @@ def authors(campaign: Campaign) -> list[str]:
     """Return everybody who has drafted a campaign or changed its draft, in the order of their names."""
     edited = campaign.decisions.filter(_AUTHORING).order_by().values_list("actor", flat=True)
     return sorted({campaign.created_by, *edited})
+
+
+def same_person(campaign: Campaign, by: str, others: Iterable[str]) -> list[str]:
+    """Return those of `others` behind whom stands the same person as behind `by`: people count, not their tokens."""
+    listed = list(others)
+    persons = persons_behind(campaign.tenant, [by, *listed])
+    return [other for other in listed if persons[other] == persons[by]]
 
 
 def _given(campaign: Campaign) -> Sequence[Approval]:

@@ -1,7 +1,5 @@
 """Four eyes: how many people a campaign needs, and who of them may not be one."""
 
-from collections.abc import Collection
-
 
 def required(*, is_rollback: bool, by_tenant: int, rollbacks_need_approval: bool) -> int:
     """Return how many people other than its authors must approve a campaign; 0: one person alone, who may be an author.
@@ -17,9 +15,9 @@ def missing(*, required: int, given: int) -> int:
     return max(max(required, 1) - given, 0)
 
 
-def own_approval_problem(by: str, *, authors: Collection[str], required: int) -> str | None:
+def own_approval_problem(by: str, *, is_author: bool, required: int) -> str | None:
     """Return why this person cannot approve, in a sentence, or None."""
-    if required == 0 or by not in authors:
+    if required == 0 or not is_author:
         return None
     people = "1 person" if required == 1 else f"{required} people"
     return f"{by} has drafted or changed this campaign; {people} other than its authors must approve it."

@@ -20,7 +20,6 @@ from otaserver.operator_api.serializers.campaigns import (
 )
 from otaserver.operator_api.serializers.people import Approve
 from otaserver.operator_api.views.campaigns import CampaignView
-from otaserver.tenants import rules
 from otaserver.tenants.errors import PermissionMissingError
 from otaserver.tenants.states import Permission
 
@@ -50,7 +49,7 @@ class CampaignApproval(CampaignAction):
                 raise
 
     def _needs_nobody_else(self) -> bool:
-        if not rules.may(self.caller.role, Permission.MANAGE_CAMPAIGNS):
+        if Permission.MANAGE_CAMPAIGNS not in self.caller.permissions:
             return False
         rollback = self.campaigns().filter(pk=self.kwargs["pk"], kind=CampaignKind.ROLLBACK).first()
         return rollback is not None and queries.required_approvals(rollback) == 0

@@ -15,14 +15,18 @@ from otaserver.operator_api.serializers.campaigns import Reason
 from otaserver.operator_api.views.base import TenantView
 from otaserver.tenants.models import Tenant
 from otaserver.tenants.rules import MAX_APPROVALS
-from otaserver.tenants.states import PERMISSIONS, ForeignSoftware, Permission
+from otaserver.tenants.states import ForeignSoftware, Permission
 
 
 class MeSerializer(serializers.Serializer[Any]):
     tenant = serializers.CharField()
     token = serializers.CharField()
+    person = serializers.CharField(
+        allow_null=True, help_text="the member as whom the token acts; null: a service token"
+    )
     role = serializers.CharField()
     permissions = serializers.ListField(child=serializers.CharField())
+    expires_at = serializers.DateTimeField(allow_null=True)
 
 
 class TenantSerializer(serializers.ModelSerializer[Tenant]):
@@ -39,6 +43,7 @@ class TenantSerializer(serializers.ModelSerializer[Tenant]):
             "required_approvals",
             "rollbacks_need_approval",
             "late_renewal_days",
+            "second_factor_required",
         ]
 
 
@@ -54,14 +59,15 @@ class Me(TenantView):
     @extend_schema(responses=MeSerializer)
     def get(self, request: Request) -> Response:
         caller = self.caller
-        return Response(
-            {
-                "tenant": caller.tenant.name,
-                "token": caller.token_name,
-                "role": caller.role,
-                "permissions": sorted(PERMISSIONS[caller.role]),
-            }
-        )
+        shown = {
+            "tenant": caller.tenant.name,
+            "token": caller.token_name,
+            "person": None if caller.member is None else caller.actor,
+            "role": caller.role,
+            "permissions": sorted(caller.permissions),
+            "expires_at": caller.expires_at,
+        }
+        return Response(MeSerializer(shown).data)
 
 
 class TenantSettings(serializers.Serializer[Any]):
@@ -80,6 +86,9 @@ class TenantSettings(serializers.Serializer[Any]):
         min_value=0, max_value=MAX_APPROVALS, required=False, help_text="people other than a campaign's authors"
     )
     rollbacks_need_approval = serializers.BooleanField(required=False)
+    second_factor_required = serializers.BooleanField(
+        required=False, help_text="people see the tenant in the console only after a second factor"
+    )
     reason = serializers.CharField(max_length=2000, required=False, allow_blank=True)
     foreign_software = serializers.ChoiceField(choices=ForeignSoftware.choices, required=False)
 

@@ -60,6 +60,7 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("date_joined", models.DateTimeField(default=django.utils.timezone.now, verbose_name="date joined")),
+                ("session_epoch", models.PositiveIntegerField(default=0)),
                 (
                     "groups",
                     models.ManyToManyField(
@@ -84,9 +85,11 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={
-                "verbose_name": "user",
-                "verbose_name_plural": "users",
-                "abstract": False,
+                "constraints": [
+                    models.UniqueConstraint(
+                        django.db.models.functions.text.Lower("username"), name="user_name_once_without_case"
+                    )
+                ],
             },
             managers=[
                 ("objects", django.contrib.auth.models.UserManager()),
@@ -114,6 +117,7 @@ class Migration(migrations.Migration):
                 ("required_approvals", models.PositiveSmallIntegerField(default=1)),
                 ("rollbacks_need_approval", models.BooleanField(default=False)),
                 ("late_renewal_days", models.PositiveIntegerField(default=1095)),
+                ("second_factor_required", models.BooleanField(default=False)),
             ],
             options={
                 "constraints": [
@@ -159,6 +163,7 @@ class Migration(migrations.Migration):
                         max_length=20,
                     ),
                 ),
+                ("permissions", models.JSONField(blank=True, null=True)),
                 ("sha256", models.CharField(max_length=64, unique=True)),
                 ("created_by", models.CharField(max_length=150)),
                 ("created_at", models.DateTimeField()),
@@ -207,6 +212,7 @@ class Migration(migrations.Migration):
                         max_length=20,
                     ),
                 ),
+                ("is_from_single_sign_on", models.BooleanField(default=False)),
             ],
             options={
                 "constraints": [

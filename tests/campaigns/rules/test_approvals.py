@@ -32,11 +32,9 @@ def test_somebody_approves_in_any_case(required, given, expected):
 
 
 def test_authors_approve_only_where_nobody_else_is_required():
-    authors = ["alice", "carol"]
-
-    assert approvals.own_approval_problem("alice", authors=authors, required=0) is None
-    assert approvals.own_approval_problem("bob", authors=authors, required=1) is None
-    assert approvals.own_approval_problem("carol", authors=authors, required=1) == (
+    assert approvals.own_approval_problem("alice", is_author=True, required=0) is None
+    assert approvals.own_approval_problem("bob", is_author=False, required=1) is None
+    assert approvals.own_approval_problem("carol", is_author=True, required=1) == (
         "carol has drafted or changed this campaign; 1 person other than its authors must approve it."
     )
-    assert "2 people other" in approvals.own_approval_problem("alice", authors=authors, required=2)
+    assert "2 people other" in approvals.own_approval_problem("alice", is_author=True, required=2)

@@ -1,0 +1,132 @@
+"""Pages made of panels: a text, a table, a form, and buttons that each do one thing.
+
+Every button sends `do`: the name of an action of the page and, after a colon, the row that it is for.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, cast
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.forms import Form
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.decorators import method_decorator
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.views import View
+from django.views.decorators.cache import never_cache
+
+from otaserver.console.access import tenants_visible_to
+from otaserver.console.site import site
+from otaserver.console.tables import Table
+from otaserver.errors import OtaError
+from otaserver.people.rules import Grantor
+from otaserver.tenants.models import Member, Tenant, User
+from otaserver.tenants.rules import permissions_of
+from otaserver.tenants.states import Permission
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One part of a page. `shown_once` is a secret that no later page has."""
+
+    title: str
+    note: str = ""
+    shown_once: Sequence[str] = ()
+    picture: SafeString | str = ""
+    table: Table | None = None
+    form: Form | None = None
+    buttons: Sequence[SafeString] = field(default_factory=tuple)
+
+
+def button(do: str, label: object, *, is_danger: bool = False) -> SafeString:
+    """Return a button of a panel or of a row in its table."""
+    colour = "bg-red-600 text-white" if is_danger else "bg-primary-600 text-white"
+    return format_html(
+        '<button type="submit" name="do" value="{}" class="{} cursor-pointer font-medium px-3 py-1.5 rounded-default">'
+        "{}</button>",
+        do,
+        colour,
+        str(label),
+    )
+
+
+@method_decorator(never_cache, name="dispatch")
+class PanelPage(View):
+    """A page for whoever is signed in. What an action answers is shown at the top; None leads back to the page."""
+
+    title: ClassVar[object]
+    # Whose buttons are its own, by name: a method of the page.
+    actions: ClassVar[Mapping[str, Callable[..., Panel | None]]] = {}
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        if not request.user.is_authenticated:
+            return HttpResponseRedirect(f"{reverse('console:login')}?next={request.path}")
+        self.refuse_stranger()
+        return super().dispatch(request, *args, **kwargs)
+
+    def refuse_stranger(self) -> None:
+        """Refuse whoever may not see the page at all."""
+
+    def panels(self) -> Sequence[Panel]:
+        raise NotImplementedError
+
+    @property
+    def person(self) -> User:
+        return cast(User, self.request.user)
+
+    @property
+    def actor(self) -> str:
+        return self.person.get_username()
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        return self.render()
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        name, _, argument = request.POST.get("do", "").partition(":")
+        if name not in self.actions:
+            raise Http404("There is no such button.")
+        try:
+            shown = self.actions[name](self, argument) if argument else self.actions[name](self)
+        except OtaError as error:
+            messages.error(request, error.message)
+            return self.render(status=error.status)
+        return HttpResponseRedirect(request.path) if shown is None else self.render(shown)
+
+    def render(self, *first: Panel, status: int = 200) -> HttpResponse:
+        context = {**site.each_context(self.request), "title": self.title, "panels": [*first, *self.panels()]}
+        return TemplateResponse(self.request, "console/people/panels.html", context, status=status)
+
+
+class TenantPage(PanelPage):
+    """A page of one tenant in which the person has a permission: the one they chose, else the first of theirs."""
+
+    permission: ClassVar[Permission]
+
+    def refuse_stranger(self) -> None:
+        found = tenants_visible_to(self.person, self.permission).order_by("name").first()
+        if found is None:
+            raise PermissionDenied(f"This needs the permission {self.permission.value}.")
+        self.tenant: Tenant = found
+
+    @property
+    def grantor(self) -> Grantor:
+        return grantor_of(self.person, self.tenant)
+
+
+def grantor_of(user: User, tenant: Tenant) -> Grantor:
+    """Return what a person may give to others in a tenant: what they may there themselves."""
+    if user.is_superuser:
+        return Grantor(user.get_username(), frozenset(Permission))
+    member = Member.objects.filter(user=user, tenant=tenant).first()
+    return Grantor(user.get_username(), permissions_of(member.role, None) if member else frozenset())
+
+
+def row_number(argument: str) -> int:
+    """Return the row that a button is for."""
+    if not argument.isascii() or not argument.isdigit() or len(argument) > 18:
+        raise Http404("There is no such row.")
+    return int(argument)

@@ -1,0 +1,53 @@
+from otaserver.people.operations.invitations import (
+    Newcomer,
+    accept_invitation,
+    find_invitation,
+    invite,
+    join_by_invitation,
+    revoke_invitation,
+)
+from otaserver.people.operations.members import change_role, end_sessions, remove_member
+from otaserver.people.operations.second_factors import (
+    begin_enrolment,
+    confirm_enrolment,
+    has_second_factor,
+    remove_second_factor,
+    renew_recovery_codes,
+    show_second_factor,
+)
+from otaserver.people.operations.sign_ins import begin_sign_in, forget_sign_ins, note_success
+from otaserver.people.operations.tokens import (
+    authenticate_personal_token,
+    issue_personal_token,
+    issue_service_token,
+    revoke_all_tokens,
+    revoke_personal_token,
+    revoke_service_token,
+)
+
+__all__ = [
+    "Newcomer",
+    "accept_invitation",
+    "authenticate_personal_token",
+    "begin_enrolment",
+    "begin_sign_in",
+    "change_role",
+    "confirm_enrolment",
+    "end_sessions",
+    "find_invitation",
+    "forget_sign_ins",
+    "has_second_factor",
+    "invite",
+    "issue_personal_token",
+    "issue_service_token",
+    "join_by_invitation",
+    "note_success",
+    "remove_member",
+    "remove_second_factor",
+    "renew_recovery_codes",
+    "revoke_all_tokens",
+    "revoke_invitation",
+    "revoke_personal_token",
+    "revoke_service_token",
+    "show_second_factor",
+]

@@ -1,0 +1,6 @@
+from django.db.models import TextChoices
+
+
+class SignInStep(TextChoices):
+    PASSWORD = "password"
+    SECOND_FACTOR = "second_factor"

@@ -1,0 +1,32 @@
+"""Who is at the other end of a request that came through `settings.TRUSTED_PROXIES`, addresses or networks."""
+
+import ipaddress
+from functools import lru_cache
+
+from django.conf import settings
+from django.http import HttpRequest
+
+
+def client_address(request: HttpRequest) -> str:
+    """Return the address that a request really comes from: behind trusted proxies, the last one they did not write."""
+    address: str = request.META.get("REMOTE_ADDR", "")
+    hops = [hop.strip() for hop in request.headers.get("X-Forwarded-For", "").split(",") if hop.strip()]
+    while hops and _is_trusted(address, tuple(settings.TRUSTED_PROXIES)):
+        address = hops.pop()
+    return address
+
+
+def is_from_trusted_proxy(request: HttpRequest) -> bool:
+    """Return whether the peer of this connection is one of `settings.TRUSTED_PROXIES`."""
+    return _is_trusted(request.META.get("REMOTE_ADDR", ""), tuple(settings.TRUSTED_PROXIES))
+
+
+@lru_cache(maxsize=1024)
+def _is_trusted(address: str, proxies: tuple[str, ...]) -> bool:
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
+        parsed = parsed.ipv4_mapped
+    return any(parsed in ipaddress.ip_network(proxy, strict=False) for proxy in proxies)
