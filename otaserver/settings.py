@@ -88,6 +88,8 @@ TICK_SECONDS = env.float("OTA_TICK_SECONDS", default=1.0)
 MAX_BODY_BYTES = 24 * 1024**2
 # How many bodies may arrive at a time in one web process.
 BODY_SLOTS = env.int("OTA_BODY_SLOTS", default=4)
+# How many requests a token may send to the operator API in a minute; 0: as many as it likes.
+API_REQUESTS_PER_MINUTE = env.int("OTA_API_REQUESTS_PER_MINUTE", default=3000)
 MAX_PACKAGE_BYTES = env.int("OTA_MAX_PACKAGE_BYTES", default=16 * 1024**3)
 # A PEM file with the CA of the server's own certificate, given to vehicles that are provisioned; empty: none are.
 SERVER_CA = env.str("OTA_SERVER_CA", default="")
@@ -109,6 +111,7 @@ INSTALLED_APPS = [
     "otaserver.fleet",
     "otaserver.director",
     "otaserver.campaigns",
+    "otaserver.privacy",
     "otaserver.vehicle_api",
     "otaserver.operator_api",
     "otaserver.console",
@@ -238,6 +241,8 @@ CELERY_BEAT_SCHEDULE = {
     "claims": _every(3600, "otaserver.fleet.tasks.expire_claims"),
     "wishes": _every(3600, "otaserver.fleet.tasks.forget_wishes"),
     "watches": _every(3600, "otaserver.fleet.tasks.expire_watches"),
+    "retention": _every(3600, "otaserver.privacy.tasks.prune_records"),
+    "orphans": _every(6 * 3600, "otaserver.privacy.tasks.remove_orphans"),
     "imports": _every(5, "otaserver.fleet.tasks.run_imports"),
 }
 if AUTHORITIES_FILE:
@@ -252,6 +257,7 @@ FORMAT_MODULE_PATH = "otaserver.console.formats"
 REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "EXCEPTION_HANDLER": "otaserver.operator_api.problems.exception_response",
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
@@ -263,6 +269,10 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SERVE_INCLUDE_SCHEMA": False,
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "otaserver.operator_api.schema.describe_everywhere",
+    ],
 }
 
 

@@ -5,6 +5,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Lower
 
+from otaserver.tenants import answer_models, keeping_models  # noqa: F401 - their models belong to this app too
 from otaserver.tenants.states import ForeignSoftware, Role
 
 
@@ -31,6 +32,9 @@ class Tenant(models.Model):
     rollbacks_need_approval = models.BooleanField(default=False)
     # For how long after its end a vehicle's last credential may still fetch new ones, and do nothing else; 0: never.
     late_renewal_days = models.PositiveIntegerField(default=1095)
+
+    # How many bytes its packages and uploads may take; null: as many as fit.
+    storage_quota_bytes = models.PositiveBigIntegerField(null=True, blank=True)
 
     class Meta:
         constraints = [
