@@ -9,6 +9,12 @@ class PackageTooLargeError(TooLargeError):
     code = "package.too_large"
 
 
+class StorageQuotaError(ConflictError):
+    """The tenant has no room left; giving up uploads makes some, or a larger quota."""
+
+    code = "storage.quota_exceeded"
+
+
 class PackageNameTakenError(ConflictError):
     code = "package.name_taken"
 

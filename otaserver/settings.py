@@ -87,9 +87,11 @@ BLOCKED_ADDRESSES = frozenset(env.list("OTA_BLOCKED_ADDRESSES", default=[]))
 TICK_SECONDS = env.float("OTA_TICK_SECONDS", default=1.0)
 # Bodies are read whole, except packages; signed metadata of a large supplier is the longest.
 MAX_BODY_BYTES = 24 * 1024**2
-# How many bodies may arrive at a time in one web process.
 WEB_WORKERS = env.int("OTA_WEB_WORKERS", default=2)
+# How many bodies may arrive at a time in one web process.
 BODY_SLOTS = env.int("OTA_BODY_SLOTS", default=4)
+# How many requests a token may send to the operator API in a minute; 0: as many as it likes.
+API_REQUESTS_PER_MINUTE = env.int("OTA_API_REQUESTS_PER_MINUTE", default=3000)
 MAX_PACKAGE_BYTES = env.int("OTA_MAX_PACKAGE_BYTES", default=16 * 1024**3)
 
 # Where letters go: smtp://user:password@host:587, smtps://host:465; empty: to the log of the worker.
@@ -123,6 +125,7 @@ INSTALLED_APPS = [
     "otaserver.fleet",
     "otaserver.director",
     "otaserver.campaigns",
+    "otaserver.privacy",
     "otaserver.vehicle_api",
     "otaserver.operator_api",
     "otaserver.console",
@@ -261,6 +264,8 @@ CELERY_BEAT_SCHEDULE = {
     "wishes": _every(3600, "otaserver.fleet.tasks.forget_wishes"),
     "watches": _every(3600, "otaserver.fleet.tasks.expire_watches"),
     "sign_ins": _every(3600, "otaserver.people.tasks.forget_sign_ins"),
+    "retention": _every(3600, "otaserver.privacy.tasks.prune_records"),
+    "orphans": _every(6 * 3600, "otaserver.privacy.tasks.remove_orphans"),
     "imports": _every(5, "otaserver.fleet.tasks.run_imports"),
 }
 if AUTHORITIES_FILE:
@@ -275,6 +280,7 @@ FORMAT_MODULE_PATH = "otaserver.console.formats"
 REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "EXCEPTION_HANDLER": "otaserver.operator_api.problems.exception_response",
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
@@ -295,6 +301,10 @@ SPECTACULAR_SETTINGS = {
         "ConditionKindEnum": "firmware_store.states.ConditionKind",
         "ForeignSoftwareEnum": "otaserver.tenants.states.ForeignSoftware",
     },
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "otaserver.operator_api.schema.describe_everywhere",
+    ],
 }
 
 

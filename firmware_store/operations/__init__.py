@@ -1,3 +1,4 @@
+from firmware_store.operations.orphans import remove_orphans
 from firmware_store.operations.packages import publish_package, withdraw_package
 from firmware_store.operations.releases import create_release
 from firmware_store.operations.uploads import (
@@ -19,6 +20,7 @@ __all__ = [
     "lapse_uploads",
     "publish_package",
     "received_bytes",
+    "remove_orphans",
     "retire_verification_key",
     "settle_content",
     "withdraw_package",

@@ -7,7 +7,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 
-from firmware_store import blobs, rules
+from firmware_store import blobs, quotas, rules
 from firmware_store.errors import (
     PackageAbandonedError,
     PackageContentDiffersError,
@@ -52,6 +52,7 @@ def begin_package(
         PackageDeclarationRefusedError: a value is out of its form.
         PackageTooLargeError: more than `settings.MAX_PACKAGE_BYTES`.
         PackageNameTakenError: name and version stand for something else already.
+        StorageQuotaError: the tenant has no room for it.
     """
     declared = rules.Declaration(
         role, name, version, tuple(sorted(hardware_ids)), release_counter, filename, length, sha256
@@ -199,6 +200,7 @@ def _declare(tenant: Tenant, declared: rules.Declaration, *, by: str, at: dateti
         digests = {"sha512": same.sha512, "sha1": same.sha1, "md5": same.md5}
     try:
         with transaction.atomic():
+            quotas.refuse_beyond_quota(tenant, sha256=declared.sha256, length=declared.length)
             return Package.objects.create(
                 tenant=tenant,
                 role=declared.role,

@@ -17,7 +17,7 @@ class Chain(models.Model):
 
 
 class Entry(models.Model):
-    """One decision of an operator or of the engine. Never changed, never deleted."""
+    """One decision of an operator or of the engine. Never deleted, and never changed but by `operations.erase`."""
 
     tenant = models.ForeignKey(Tenant, models.CASCADE, related_name="audit_entries")
     number = models.PositiveBigIntegerField()
@@ -28,6 +28,9 @@ class Entry(models.Model):
     details = models.JSONField(default=dict)
     previous_hash = models.CharField(max_length=64)
     hash = models.CharField(max_length=64)
+    # What the hash covers of subject and details (`rules.content_digest`); without a salt these were erased in part.
+    salt = models.CharField(max_length=32, blank=True)
+    content_sha256 = models.CharField(max_length=64)
 
     class Meta:
         constraints = [models.UniqueConstraint("tenant", "number", name="entry_number_once_per_tenant")]

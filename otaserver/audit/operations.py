@@ -1,7 +1,12 @@
+import json
+import secrets
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any
 
 from django.db import models, transaction
+from django.db.models import Q, TextField
+from django.db.models.functions import Cast
 
 from otaserver.audit import rules
 from otaserver.audit.models import Chain, Entry
@@ -19,8 +24,10 @@ def record(action: str, subject: models.Model | str, *, tenant: Tenant, by: str,
     label = label[:300]
     number = chain.length + 1
     at_utc = at.astimezone(UTC)
+    salt = secrets.token_hex(16)
+    content = rules.content_digest(salt=salt, subject=label, details=details)
     digest = rules.entry_hash(
-        number=number, at=at_utc, actor=by, action=action, subject=label, details=details, previous_hash=chain.head_hash
+        number=number, at=at_utc, actor=by, action=action, content_sha256=content, previous_hash=chain.head_hash
     )
     entry = Entry.objects.create(
         tenant=tenant,
@@ -32,10 +39,41 @@ def record(action: str, subject: models.Model | str, *, tenant: Tenant, by: str,
         details=details,
         previous_hash=chain.head_hash,
         hash=digest,
+        salt=salt,
+        content_sha256=content,
     )
     # The UPDATE holds the head until commit on every database; the unique number is the second guard.
     Chain.objects.filter(pk=chain.pk).update(length=number, head_hash=digest)
     return entry
+
+
+@transaction.atomic
+def erase(
+    tenant: Tenant, texts: Iterable[str], replaced: Callable[[str], str], *, reason: str, by: str, at: datetime
+) -> int:
+    """Replace what entries say by `replaced` of it wherever one of `texts` stands, and record that; return how many.
+
+    Their numbers, times, actors, actions and hashes stay, and the chain still holds; what stood there is gone.
+    """
+    erased = []
+    for entry in _mentioning(tenant, texts):
+        subject, details = replaced(entry.subject), json.loads(replaced(json.dumps(entry.details)))
+        if (subject, details) != (entry.subject, entry.details):
+            Entry.objects.filter(pk=entry.pk).update(subject=subject, details=details, salt="")
+            erased.append(entry.number)
+    if erased:
+        record(rules.ERASURE, tenant, tenant=tenant, by=by, at=at, entries=erased, reason=reason)
+    return len(erased)
+
+
+def _mentioning(tenant: Tenant, texts: Iterable[str]) -> list[Entry]:
+    named = Q(pk=None)
+    for text in texts:
+        named |= Q(subject__contains=text) | Q(said__contains=json.dumps(text)[1:-1])
+    rows = Entry.objects.filter(tenant=tenant).annotate(said=Cast("details", TextField()))
+    # A record of what was erased lists numbers, which must stay.
+    rows = rows.exclude(action=rules.ERASURE)
+    return list(rows.filter(named).order_by("number"))
 
 
 def _locked_chain(tenant: Tenant) -> Chain:

@@ -148,6 +148,10 @@ class GroupNameRefusedError(RefusedError):
     code = "group.name_refused"
 
 
+class GroupInUseError(ConflictError):
+    code = "group.in_use"
+
+
 class GroupExistsError(ConflictError):
     code = "group.exists"
 

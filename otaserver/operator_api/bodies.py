@@ -6,6 +6,7 @@ from typing import IO, Any
 
 from django.core.handlers.wsgi import LimitedStream
 from django.http import HttpRequest
+from drf_spectacular.utils import OpenApiParameter
 from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 
@@ -25,6 +26,13 @@ MAX_JSON_BYTES = 4 * 1024 * 1024
 MAX_METADATA_BYTES = 24 * 1024 * 1024
 _ETAG = re.compile(r'(?:W/)?"([0-9]{1,18})"\Z')
 _OFFSET = re.compile(r"[0-9]{1,18}\Z")
+IF_MATCH = OpenApiParameter(
+    "If-Match",
+    {"type": "string", "pattern": '^"[0-9]{1,18}"$'},
+    OpenApiParameter.HEADER,
+    required=True,
+    description='The version that this replaces, like "3"; "0" if there is none.',
+)
 
 
 class JsonParser(BaseParser):

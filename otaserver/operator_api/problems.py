@@ -46,6 +46,11 @@ def problem_response(
     return JsonResponse(body, status=status, content_type="application/problem+json", headers=headers)
 
 
+def not_a_list(media_type: str) -> HttpResponse:
+    """Return the problem that only lists are written in this form."""
+    return problem_response(406, "request.not_acceptable", f"Only lists are answered as {media_type}; this is none.")
+
+
 def exception_response(error: Exception, context: Mapping[str, Any]) -> HttpResponse | None:
     """Return the problem that `error` is to the caller, or None for a bug, which Django turns into a 500."""
     if isinstance(error, OtaError):

@@ -6,6 +6,7 @@ from django.db.models import Q
 from django.db.models.functions import Lower
 from django.utils.crypto import salted_hmac
 
+from otaserver.tenants import answer_models, keeping_models  # noqa: F401 - their models belong to this app too
 from otaserver.tenants.states import ForeignSoftware, Role
 
 
@@ -53,6 +54,9 @@ class Tenant(models.Model):
     late_renewal_days = models.PositiveIntegerField(default=1095)
     # Whether people see this tenant in the console only after a second factor.
     second_factor_required = models.BooleanField(default=False)
+
+    # How many bytes its packages and uploads may take; null: as many as fit.
+    storage_quota_bytes = models.PositiveBigIntegerField(null=True, blank=True)
 
     class Meta:
         constraints = [

@@ -13,7 +13,7 @@ from tests.factories import NOON
 
 pytestmark = pytest.mark.any_database
 
-METHODS = ("GET", "POST", "PUT", "PATCH")
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 NEEDS = {
     ("GET", "me"): Permission.VIEW,
     ("GET", "me/tokens"): Permission.VIEW,
@@ -35,6 +35,15 @@ NEEDS = {
     ("PATCH", "tenant"): Permission.ADMINISTER,
     ("POST", "tenant/stop"): Permission.STOP,
     ("POST", "tenant/resume"): Permission.MANAGE_CAMPAIGNS,
+    ("GET", "tenant/retention"): Permission.VIEW,
+    ("PATCH", "tenant/retention"): Permission.ADMINISTER,
+    ("GET", "tenant/storage"): Permission.VIEW,
+    ("GET", "trust/ages"): Permission.VIEW,
+    ("GET", "audit/verification"): Permission.AUDIT,
+    ("GET", "vehicles/VIN1/record"): Permission.ADMINISTER,
+    ("POST", "vehicles/VIN1/pseudonymise"): Permission.ADMINISTER,
+    ("PATCH", "groups/1"): Permission.MANAGE_FLEET,
+    ("DELETE", "groups/1"): Permission.MANAGE_FLEET,
     ("GET", "tenant/ddi"): Permission.VIEW,
     ("PATCH", "tenant/ddi"): Permission.ADMINISTER,
     ("POST", "ddi/vehicles"): Permission.MANAGE_FLEET,

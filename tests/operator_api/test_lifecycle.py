@@ -117,7 +117,7 @@ WRITES = ["credentials/revoke", "ecu-swaps", "sale", "decommission", "recommissi
 
 @pytest.mark.parametrize("path", WRITES)
 def test_another_tenants_vehicle_is_not_found_and_a_viewer_may_not(tenant, car, path):
-    body = {"reason": "Why not.", "old_serial": "BRAKE"}
+    body = {"reason": "Why not."} | ({"old_serial": "BRAKE"} if path == "ecu-swaps" else {})
     foreign = make_caller(make_tenant("other")).post(f"/vehicles/VIN1/{path}", body)
     viewer = make_caller(tenant, "viewer").post(f"/vehicles/VIN1/{path}", body)
 

@@ -17,6 +17,7 @@ from clients.publisher.cli import (
     members,
     packages,
     people,
+    privacy,
     provisioning,
     releases,
     sessions,
@@ -67,9 +68,11 @@ campaigns.app.add_typer(forecasts.app)
 app.add_typer(campaigns.app, name="campaign")
 app.add_typer(timing.app, name="blackout")
 app.command()(timing.freeze)
+tenants.app.add_typer(privacy.tenant_app)
 app.add_typer(tenants.app, name="tenant")
 vehicles.app.add_typer(credentials.app)
 vehicles.app.add_typer(watches.app)
+vehicles.app.add_typer(privacy.app)
 app.add_typer(vehicles.app, name="vehicle")
 app.add_typer(credentials.authority_app, name="authority")
 app.add_typer(credentials.attribute_app, name="attribute")

@@ -42,6 +42,8 @@ class Migration(migrations.Migration):
                 ("details", models.JSONField(default=dict)),
                 ("previous_hash", models.CharField(max_length=64)),
                 ("hash", models.CharField(max_length=64)),
+                ("salt", models.CharField(blank=True, max_length=32)),
+                ("content_sha256", models.CharField(max_length=64)),
             ],
             options={
                 "verbose_name_plural": "entries",

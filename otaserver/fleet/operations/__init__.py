@@ -22,6 +22,7 @@ from otaserver.fleet.operations.endings import (
     recommission_vehicle,
 )
 from otaserver.fleet.operations.enrolment import enrol
+from otaserver.fleet.operations.group_changes import change_group, delete_group
 from otaserver.fleet.operations.groups import (
     add_to_group,
     create_group,
@@ -101,6 +102,7 @@ __all__ = [
     "begin_import",
     "block_vehicle",
     "change_ddi_settings",
+    "change_group",
     "check_gateway_token",
     "create_claim_code",
     "create_claim_codes",
@@ -112,6 +114,7 @@ __all__ = [
     "declare_ecus",
     "declare_hardware",
     "declare_vehicle",
+    "delete_group",
     "due_imports",
     "end_import",
     "end_ownership",

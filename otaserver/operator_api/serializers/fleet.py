@@ -89,6 +89,13 @@ class GroupDeclaration(serializers.Serializer[Any]):
     )
 
 
+class GroupChanges(serializers.Serializer[Any]):
+    """What is left out stays as it is. Only a dynamic group has a filter."""
+
+    name = ExactField(max_length=100, required=False)
+    filter = ExactField(max_length=10_000, required=False)
+
+
 class FilterDeclaration(serializers.Serializer[Any]):
     filter = ExactField(max_length=10_000)
 

@@ -1,27 +1,36 @@
 """What all views share: authentication, permission by method, problems as errors, the tenant's rows only."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar, TypeVar, cast
 
+from django.db import transaction
 from django.db.models import Model, QuerySet
-from rest_framework.exceptions import NotFound
+from django.http.response import HttpResponseBase
+from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.generics import GenericAPIView
 from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.serializers import BaseSerializer
+from rest_framework.serializers import BaseSerializer, Serializer
 
-from otaserver.errors import NotFoundError
-from otaserver.operator_api import problems
+from otaserver.errors import NotFoundError, RateLimitedError
+from otaserver.operator_api import idempotency, limits, preconditions, problems, strictness
 from otaserver.operator_api.access import Caller, RolePermission, ServiceTokenAuthentication
 from otaserver.operator_api.bodies import JsonParser
-from otaserver.operator_api.errors import CursorInvalidError
+from otaserver.operator_api.errors import CursorInvalidError, FieldsInvalidError
+from otaserver.operator_api.exports import FILES, Rows, file_response
+from otaserver.operator_api.limits import Allowance
+from otaserver.tenants.models import Tenant
 from otaserver.tenants.states import Permission
 
+Handler = Callable[..., HttpResponseBase]
 Row = TypeVar("Row", bound=Model)
 _POSITION = re.compile(r"[0-9]{1,18}\Z")
+_LIMIT = re.compile(r"[1-9][0-9]{0,8}\Z")
 _BAD_CURSOR = "The cursor is not one that this server gave out for this list."
+_CHANGES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
 class NewestFirst(CursorPagination):
@@ -35,23 +44,40 @@ class NewestFirst(CursorPagination):
     def decode_cursor(self, request: Request) -> Any:
         try:
             cursor = super().decode_cursor(request)
-        except NotFound as error:
+        except (NotFound, UnicodeError) as error:
             raise CursorInvalidError(_BAD_CURSOR) from error
         # The position is compared with primary keys; the framework would hand anything to the database.
         if cursor is not None and cursor.position is not None and not _POSITION.match(str(cursor.position)):
             raise CursorInvalidError(_BAD_CURSOR)
         return cursor
 
+    def get_page_size(self, request: Request) -> int:
+        text = request.query_params.get("limit", str(self.page_size))
+        if not _LIMIT.match(text):
+            raise FieldsInvalidError(f"limit is {text[:20]!r}; it is a number from 1.", fields={"limit": ["From 1."]})
+        return min(int(text), self.max_page_size)
+
 
 class TenantView(GenericAPIView[Any]):
-    """A view of one tenant's things. `permissions` names what each method needs."""
+    """A view of one tenant's things. `permissions` names what each method needs.
+
+    What every one of them does, without saying so: it limits requests by token, answers lists as pages or files, tags
+    what is read and refuses changes that start from something else, and does once what is sent twice with one key.
+    """
 
     permissions: ClassVar[Mapping[str, Permission]]
     authentication_classes = [ServiceTokenAuthentication]
     permission_classes = [RolePermission]
     parser_classes = [JsonParser]
     pagination_class: type[NewestFirst] | None = NewestFirst
-    http_method_names = ["get", "head", "post", "put", "patch"]
+    http_method_names = ["get", "head", "post", "put", "patch", "delete"]
+    # False: what its POST does takes long, or keeps something also where it refuses.
+    is_one_transaction = True
+    # True: what its POST answers is shown once and stored nowhere.
+    shows_secret = False
+    # True: its If-Match speaks of a version which the operation itself compares.
+    compares_version = False
+    allowance: Allowance | None = None
 
     def get_exception_handler(self) -> Callable[..., Any]:
         return problems.exception_response
@@ -60,16 +86,82 @@ class TenantView(GenericAPIView[Any]):
     def caller(self) -> Caller:
         return cast(Caller, self.request.auth)
 
+    def get_renderers(self) -> list[Any]:
+        files = FILES if self.request.method in ("GET", "HEAD") and self.pagination_class is not None else ()
+        return [*super().get_renderers(), *(one() for one in files)]
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        method = str(request.method)
+        if method in _CHANGES and hasattr(self, method.lower()):
+            # Where the framework looks for the handler next.
+            setattr(self, method.lower(), partial(self._change, getattr(self, method.lower())))
+
+    def check_throttles(self, request: Request) -> None:
+        self.allowance = limits.spend(request.headers.get("Authorization", "") or self.caller.actor)
+        if self.allowance is not None and self.allowance.is_exceeded:
+            raise RateLimitedError(
+                f"More than {self.allowance.limit} requests in {limits.WINDOW_SECONDS} seconds.",
+                retry_after_seconds=self.allowance.reset_seconds,
+            )
+
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
+        chosen = getattr(request, "accepted_renderer", None)
+        if isinstance(response, Response) and isinstance(chosen, FILES):
+            response = problems.not_a_list(chosen.media_type)
+        finished = preconditions.tag_response(request, super().finalize_response(request, response, *args, **kwargs))
+        for name, value in (self.allowance.headers if self.allowance else {}).items():
+            finished[name] = value
+        return finished
+
+    def _change(self, handler: Handler, request: Request, **kwargs: Any) -> HttpResponseBase:
+        key = idempotency.key_of(request) if request.method == "POST" else None
+        do = partial(self._from_version, handler, request, **kwargs)
+        return do() if key is None else idempotency.done_once(self, request, key, do)
+
+    def _from_version(self, handler: Handler, request: Request, **kwargs: Any) -> HttpResponseBase:
+        wanted = request.headers.get("If-Match")
+        if wanted is None or self.compares_version:
+            return handler(request, **kwargs)
+        with transaction.atomic():
+            # Of two changes that start from one version, one waits here, and then starts from another.
+            Tenant.objects.select_for_update(no_key=True).get(pk=self.caller.tenant.pk)
+            preconditions.refuse_stale(request, wanted)
+            return handler(request, **kwargs)
+
     def received(self, serializer: type[BaseSerializer[Any]]) -> dict[str, Any]:
         """Return the body's fields, checked; what does not fit is refused with the fields' names."""
         loaded = serializer(data=self.request.data, context=self.get_serializer_context())
+        wrong = strictness.misfits(loaded, self.request.data)
+        if wrong:
+            raise ValidationError(wrong)
         loaded.is_valid(raise_exception=True)
         fields: dict[str, Any] = loaded.validated_data
         return fields
 
-    def page_of(self, rows: QuerySet[Any], serializer: type[BaseSerializer[Any]]) -> Response:
-        page = self.paginate_queryset(rows)
-        return self.get_paginated_response(serializer(page, many=True).data)
+    def page_of(
+        self,
+        rows: QuerySet[Any],
+        serializer: type[BaseSerializer[Any]],
+        context_of: Callable[[Sequence[Any]], dict[str, Any]] = lambda page: {},
+    ) -> Response:
+        """Return a page of the rows, or all of them as the file that was asked for; `context_of` serves one page."""
+
+        def represent(page: Sequence[Any]) -> list[dict[str, Any]]:
+            context = {**self.get_serializer_context(), **context_of(page)}
+            return list(serializer(page, many=True, context=context).data)
+
+        kind = self.request.accepted_renderer.format if self.request.accepted_renderer else "json"
+        if kind in ("csv", "jsonl"):
+            columns = list(cast(Serializer[Any], serializer()).fields)
+            # No response of the framework, but whoever asks for a page only hands it on.
+            return cast(Response, self._file(rows, represent, kind, columns))
+        return self.get_paginated_response(represent(self.paginate_queryset(rows) or []))
+
+    def _file(self, rows: QuerySet[Any], represent: Rows, kind: str, columns: list[str]) -> HttpResponseBase:
+        paginator = cast(NewestFirst, self.paginator)
+        name = self.request.path.removeprefix("/api/v1/").replace("/", "-")
+        return file_response(rows, represent, ordering=paginator.ordering, columns=columns, kind=kind, name=name)
 
     def only(self, rows: QuerySet[Row], *names: str) -> QuerySet[Row]:
         """Return the rows whose fields have the values that the query string gives; it may name these fields only."""

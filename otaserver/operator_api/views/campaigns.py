@@ -15,7 +15,7 @@ from otaserver.campaigns.operations import CampaignPlan, WavePlan
 from otaserver.errors import PreconditionError
 from otaserver.fleet import queries as fleet
 from otaserver.fleet.models import Group
-from otaserver.operator_api.bodies import expected_version
+from otaserver.operator_api.bodies import IF_MATCH, expected_version
 from otaserver.operator_api.errors import FieldsInvalidError
 from otaserver.operator_api.serializers.campaigns import (
     SETTINGS,
@@ -100,6 +100,7 @@ class CampaignList(CampaignView):
 
 class CampaignDetail(CampaignView):
     permissions = {"GET": Permission.VIEW, "PATCH": Permission.MANAGE_CAMPAIGNS}
+    compares_version = True
 
     @extend_schema(responses=CampaignDetailSerializer, description="A campaign; its revision is the ETag.")
     def get(self, request: Request, pk: int) -> Response:
@@ -108,7 +109,7 @@ class CampaignDetail(CampaignView):
     @extend_schema(
         request=PlanChanges,
         responses=CampaignDetailSerializer,
-        parameters=[OpenApiParameter("If-Match", str, OpenApiParameter.HEADER, required=True)],
+        parameters=[IF_MATCH],
     )
     def patch(self, request: Request, pk: int) -> Response:
         campaign = self.find(self.campaigns(), pk)
@@ -210,12 +211,14 @@ class CampaignAssignments(CampaignView):
     def get(self, request: Request, pk: int) -> Response:
         rows = self.find(self.campaigns(), pk).assignments.select_related("campaign__tenant", "vehicle", "wave")
         rows = self.only(rows, "state", "verdict", "code").prefetch_related("attempts", "consents")
-        page = self.paginate_queryset(rows) or []
-        context = {
-            "explanations": queries.explain_all(page, at=clock.now()),
-            "measured": queries.measurements(page),
-        }
-        return self.get_paginated_response(AssignmentSerializer(page, many=True, context=context).data)
+        return self.page_of(
+            rows,
+            AssignmentSerializer,
+            lambda page: {
+                "explanations": queries.explain_all(page, at=clock.now()),
+                "measured": queries.measurements(page),
+            },
+        )
 
 
 class CampaignDecisions(CampaignView):

@@ -39,6 +39,7 @@ class DdiSettingsDetail(TenantView):
 
 class DdiVehicleList(TenantView):
     permissions = {"POST": Permission.MANAGE_FLEET}
+    shows_secret = True
 
     @extend_schema(request=DdiVehicleDeclaration, responses={201: SecretToken})
     @transaction.atomic
@@ -54,6 +55,7 @@ class DdiVehicleList(TenantView):
 
 class VehicleTargetToken(TenantView):
     permissions = {"POST": Permission.MANAGE_FLEET}
+    shows_secret = True
 
     @extend_schema(request=TargetTokenDeclaration, responses={201: SecretToken})
     def post(self, request: Request, vehicle_id: str) -> Response:
@@ -65,6 +67,7 @@ class VehicleTargetToken(TenantView):
 
 class GatewayTokenList(TenantView):
     permissions = {"GET": Permission.VIEW, "POST": Permission.ADMINISTER}
+    shows_secret = True
 
     @extend_schema(responses=GatewayTokenSerializer(many=True))
     def get(self, request: Request) -> Response:

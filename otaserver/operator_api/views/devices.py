@@ -83,6 +83,7 @@ class TenantTokenView(TenantView):
 
 class TenantTokenList(TenantTokenView):
     permissions = {"GET": Permission.VIEW, "POST": Permission.ADMINISTER}
+    shows_secret = True
 
     @extend_schema(responses=TenantTokenSerializer(many=True))
     def get(self, request: Request) -> Response:

@@ -18,6 +18,7 @@ from otaserver.operator_api.serializers.fleet import (
     ClaimCodes,
     ExplanationSerializer,
     FilterDeclaration,
+    GroupChanges,
     GroupDeclaration,
     GroupSerializer,
     MembershipChange,
@@ -28,6 +29,9 @@ from otaserver.operator_api.serializers.fleet import (
 )
 from otaserver.operator_api.views.base import TenantView
 from otaserver.tenants.states import Permission
+
+# A DELETE has no body that every proxy would let through (RFC 9110, 9.3.5).
+REASON = OpenApiParameter("reason", {"type": "string", "minLength": 1, "maxLength": 2000}, required=True)
 
 
 class FleetView(TenantView):
@@ -121,11 +125,24 @@ class GroupPreview(FleetView):
 
 
 class GroupDetail(FleetView):
-    permissions = {"GET": Permission.VIEW}
+    permissions = {"GET": Permission.VIEW, "PATCH": Permission.MANAGE_FLEET, "DELETE": Permission.MANAGE_FLEET}
 
     @extend_schema(responses=GroupSerializer)
     def get(self, request: Request, pk: int) -> Response:
         return Response(GroupSerializer(self.find(self.groups(), pk)).data)
+
+    @extend_schema(request=GroupChanges, responses=GroupSerializer)
+    def patch(self, request: Request, pk: int) -> Response:
+        group = self.find(self.groups().select_related("tenant"), pk)
+        operations.change_group(group, **self.received(GroupChanges), by=self.caller.actor, at=clock.now())
+        return Response(GroupSerializer(group).data)
+
+    @extend_schema(responses={204: None}, parameters=[REASON])
+    def delete(self, request: Request, pk: int) -> Response:
+        group = self.find(self.groups().select_related("tenant"), pk)
+        reason = self.request.query_params.get("reason", "")
+        operations.delete_group(group, reason=reason[:2000].replace("\0", ""), by=self.caller.actor, at=clock.now())
+        return Response(status=204)
 
 
 class GroupBlockList(FleetView):
@@ -166,6 +183,7 @@ class GroupVehicles(FleetView):
 
 class ClaimCodeList(FleetView):
     permissions = {"POST": Permission.MANAGE_FLEET}
+    shows_secret = True
 
     @extend_schema(request=ClaimCodeRequest, responses={201: ClaimCodes})
     def post(self, request: Request) -> Response:

@@ -31,6 +31,7 @@ class ImportList(ImportView):
 
     permissions = {"GET": Permission.VIEW, "POST": Permission.MANAGE_FLEET}
     parser_classes = [BytesParser]
+    is_one_transaction = False
 
     @extend_schema(responses=ImportSerializer(many=True))
     def get(self, request: Request) -> Response:

@@ -95,6 +95,7 @@ class VehicleEcuSwaps(LifecycleView):
 
 class VehicleSale(LifecycleView):
     permissions = {"POST": Permission.MANAGE_FLEET}
+    shows_secret = True
 
     @extend_schema(request=SaleDeclaration, responses={201: SaleSerializer})
     def post(self, request: Request, vehicle_id: str) -> Response:

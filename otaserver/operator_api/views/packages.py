@@ -11,7 +11,14 @@ from rest_framework.response import Response
 from firmware_store import operations
 from firmware_store.models import Package
 from otaserver import clock
-from otaserver.operator_api.bodies import BytesParser, MetadataParser, expected_version, raw_body, upload_offset
+from otaserver.operator_api.bodies import (
+    IF_MATCH,
+    BytesParser,
+    MetadataParser,
+    expected_version,
+    raw_body,
+    upload_offset,
+)
 from otaserver.operator_api.serializers.packages import (
     PackageDeclaration,
     PackageSerializer,
@@ -21,13 +28,8 @@ from otaserver.operator_api.serializers.packages import (
 from otaserver.operator_api.views.base import TenantView
 from otaserver.tenants.states import Permission
 
-OFFSET_HEADER = OpenApiParameter("Upload-Offset", int, OpenApiParameter.HEADER, required=True)
-IF_MATCH = OpenApiParameter(
-    "If-Match",
-    str,
-    OpenApiParameter.HEADER,
-    required=True,
-    description='The version that this replaces, like "3"; "0" if there is none.',
+OFFSET_HEADER = OpenApiParameter(
+    "Upload-Offset", {"type": "integer", "minimum": 0, "maximum": 10**18 - 1}, OpenApiParameter.HEADER, required=True
 )
 
 
@@ -92,6 +94,8 @@ class PackageChange(PackageView):
 
     permissions = {"POST": Permission.PUBLISH}
     parser_classes = [MetadataParser]
+    is_one_transaction = False
+    compares_version = True
     operation: ClassVar[Callable[..., None]]
 
     @extend_schema(request=SignedMetadata, responses=ReceivedPackageSerializer, parameters=[IF_MATCH])

@@ -27,6 +27,7 @@ class ProvisioningView(TenantView):
 
 class ProvisioningCredentialList(ProvisioningView):
     permissions = {"GET": Permission.VIEW, "POST": Permission.MANAGE_FLEET}
+    shows_secret = True
 
     @extend_schema(responses=ProvisioningCredentialSerializer(many=True))
     def get(self, request: Request) -> Response:

@@ -2,13 +2,14 @@
 
 from typing import Any
 
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from otaserver import clock
 from otaserver.audit.models import Entry
+from otaserver.audit.queries import verification
 from otaserver.campaigns import operations
 from otaserver.operator_api.operations import change_tenant_settings
 from otaserver.operator_api.serializers.campaigns import Reason
@@ -44,13 +45,35 @@ class TenantSerializer(serializers.ModelSerializer[Tenant]):
             "rollbacks_need_approval",
             "late_renewal_days",
             "second_factor_required",
+            "storage_quota_bytes",
         ]
 
 
 class EntrySerializer(serializers.ModelSerializer[Entry]):
     class Meta:
         model = Entry
-        fields = ["number", "at", "actor", "action", "subject", "details", "previous_hash", "hash"]
+        fields = [
+            "number",
+            "at",
+            "actor",
+            "action",
+            "subject",
+            "details",
+            "previous_hash",
+            "hash",
+            "salt",
+            "content_sha256",
+        ]
+
+
+class VerificationSerializer(serializers.Serializer[Any]):
+    """Whether the audit record is whole: no entry changed, removed or inserted, none erased but on record."""
+
+    is_whole = serializers.BooleanField()
+    length = serializers.IntegerField()
+    head_hash = serializers.CharField(help_text="to be noted elsewhere: a chain that was made anew has another")
+    first_break = serializers.IntegerField(allow_null=True, help_text="the first entry that does not hold")
+    erased = serializers.IntegerField(help_text="entries of which something was erased, on record")
 
 
 class Me(TenantView):
@@ -80,6 +103,9 @@ class TenantSettings(serializers.Serializer[Any]):
         max_value=3650,
         required=False,
         help_text="for how long after its end a vehicle's last token may still fetch new credentials; 0: never",
+    )
+    storage_quota_bytes = serializers.IntegerField(
+        min_value=0, max_value=2**62, required=False, allow_null=True, help_text="null: as many as fit"
     )
     has_public_targets = serializers.BooleanField(required=False)
     required_approvals = serializers.IntegerField(
@@ -133,6 +159,19 @@ class TenantResume(TenantView):
 class AuditList(TenantView):
     permissions = {"GET": Permission.AUDIT}
 
-    @extend_schema(responses=EntrySerializer(many=True))
+    @extend_schema(
+        responses=EntrySerializer(many=True), parameters=[OpenApiParameter(name, str) for name in ("action", "actor")]
+    )
     def get(self, request: Request) -> Response:
-        return self.page_of(Entry.objects.filter(tenant=self.caller.tenant), EntrySerializer)
+        entries = Entry.objects.filter(tenant=self.caller.tenant)
+        return self.page_of(self.only(entries, "action", "actor"), EntrySerializer)
+
+
+class AuditVerification(TenantView):
+    """Reads the whole chain anew."""
+
+    permissions = {"GET": Permission.AUDIT}
+
+    @extend_schema(responses=VerificationSerializer)
+    def get(self, request: Request) -> Response:
+        return Response(VerificationSerializer(verification(self.caller.tenant)).data)

@@ -8,11 +8,10 @@ from firmware_store.states import Profile, Repository
 from firmware_store.trust import operations, queries
 from otaserver import clock
 from otaserver.errors import NotFoundError
-from otaserver.operator_api.bodies import MetadataParser, expected_version
+from otaserver.operator_api.bodies import IF_MATCH, MetadataParser, expected_version
 from otaserver.operator_api.errors import FieldsInvalidError
 from otaserver.operator_api.serializers.packages import OnlineKeys, SignedRoot, SignedTargets
 from otaserver.operator_api.views.base import TenantView
-from otaserver.operator_api.views.packages import IF_MATCH
 from otaserver.tenants.states import Permission
 
 
@@ -31,6 +30,7 @@ class OnlineKeyList(TenantView):
 
 class TrustView(TenantView):
     parser_classes = [MetadataParser]
+    compares_version = True
 
     @extend_schema(
         responses={(200, "application/json"): OpenApiTypes.BYTE},

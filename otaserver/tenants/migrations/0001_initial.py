@@ -118,6 +118,7 @@ class Migration(migrations.Migration):
                 ("rollbacks_need_approval", models.BooleanField(default=False)),
                 ("late_renewal_days", models.PositiveIntegerField(default=1095)),
                 ("second_factor_required", models.BooleanField(default=False)),
+                ("storage_quota_bytes", models.PositiveBigIntegerField(blank=True, null=True)),
             ],
             options={
                 "constraints": [
@@ -180,6 +181,31 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="RetentionRule",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="retention_rules",
+                        to="tenants.tenant",
+                    ),
+                ),
+                ("kind", models.CharField(max_length=40)),
+                ("days", models.PositiveIntegerField()),
+            ],
+            options={
+                "constraints": [
+                    models.UniqueConstraint(models.F("tenant"), models.F("kind"), name="retention_rule_once_per_kind"),
+                    models.CheckConstraint(
+                        condition=models.Q(("days__range", (1, 36500))), name="retention_rule_days_in_range"
+                    ),
+                ],
+            },
+        ),
+        migrations.CreateModel(
             name="Member",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
@@ -217,6 +243,48 @@ class Migration(migrations.Migration):
             options={
                 "constraints": [
                     models.UniqueConstraint(models.F("tenant"), models.F("user"), name="member_once_per_tenant")
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="KeptAnswer",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="kept_answers",
+                        to="tenants.tenant",
+                    ),
+                ),
+                ("caller", models.CharField(max_length=200)),
+                ("key", models.CharField(max_length=200)),
+                ("request_sha256", models.CharField(blank=True, max_length=64)),
+                ("began_at", models.DateTimeField()),
+                ("status", models.PositiveSmallIntegerField(blank=True, null=True)),
+                ("content_type", models.CharField(blank=True, max_length=100)),
+                ("headers", models.JSONField(default=dict)),
+                ("body", models.BinaryField(default=b"")),
+                ("was_secret", models.BooleanField(default=False)),
+            ],
+            options={
+                "indexes": [models.Index(models.F("began_at"), name="kept_answer_by_time")],
+                "constraints": [
+                    models.UniqueConstraint(
+                        models.F("tenant"), models.F("caller"), models.F("key"), name="kept_answer_key_once_per_caller"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("status", None), models.Q(("request_sha256", ""), _negated=True), _connector="OR"
+                        ),
+                        name="kept_answer_of_a_known_request",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("was_secret", False), ("body", b""), _connector="OR"),
+                        name="kept_answer_keeps_no_secret",
+                    ),
                 ],
             },
         ),

@@ -1,0 +1,68 @@
+from collections.abc import Iterator
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Q, QuerySet, TextField
+from django.db.models.functions import Cast
+
+from otaserver.audit.models import Entry
+from otaserver.fleet.authentication_models import AuthenticationSet
+from otaserver.fleet.models import ClaimCode, Vehicle
+from otaserver.privacy.holdings import HOLDINGS
+from otaserver.privacy.rules import KINDS
+from otaserver.tenants.models import Tenant
+
+_PAGE = 500
+# What lets somebody in is nobody's to read, not even as a hash.
+_SECRETS = frozenset({"sha256", "fingerprint"})
+_HASHED_SECRETS = frozenset({"credential", "claimcode"})
+
+
+def held_of(vehicle: Vehicle) -> Iterator[dict[str, Any]]:
+    """Yield all that is held of one vehicle, row by row, with `kind` and the row's own fields; audit entries last.
+
+    Read page by page: the whole of it is never in memory, and no transaction stays open.
+    """
+    yield from _rows(Vehicle.objects.filter(pk=vehicle.pk))
+    for model, path in HOLDINGS.items():
+        yield from _rows(model._default_manager.filter(**{path: vehicle}))
+    yield from _rows(ClaimCode.objects.filter(tenant=vehicle.tenant, vehicle_id=vehicle.vehicle_id))
+    unclaimed = AuthenticationSet.objects.filter(tenant=vehicle.tenant, vehicle=None)
+    yield from _rows(unclaimed.filter(claimed_vehicle_id=vehicle.vehicle_id))
+    for entry in _rows(entries_about(vehicle)):
+        entry.pop("said")
+        yield entry
+
+
+def entries_about(vehicle: Vehicle) -> QuerySet[Any]:
+    """Return the audit entries that name the vehicle, or an id that begins with its id."""
+    rows = Entry.objects.filter(tenant=vehicle.tenant_id).annotate(said=Cast("details", TextField()))
+    return rows.filter(Q(subject__contains=vehicle.vehicle_id) | Q(said__contains=vehicle.vehicle_id))
+
+
+def retention_days(tenant: Tenant) -> dict[str, int]:
+    """Return for how many days the tenant keeps each kind of record."""
+    own = dict(tenant.retention_rules.values_list("kind", "days"))
+    return {name: own.get(name, kind.days) for name, kind in KINDS.items()}
+
+
+def _rows(rows: QuerySet[Any]) -> Iterator[dict[str, Any]]:
+    kind = str(rows.model._meta.model_name)
+    hidden = _SECRETS if kind in _HASHED_SECRETS else frozenset()
+    last: Any = None
+    ordered = rows.order_by("pk").values()
+    while page := list((ordered if last is None else ordered.filter(pk__gt=last))[:_PAGE]):
+        for row in page:
+            yield {"kind": kind} | {name: _plain(value) for name, value in row.items() if name not in hidden}
+        last = page[-1][rows.model._meta.pk.name]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bytes | memoryview):
+        # Signed metadata and manifests are JSON in ASCII.
+        return bytes(value).decode("utf-8", "backslashreplace")
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return str(value) if isinstance(value, UUID | Decimal) else value

@@ -1,0 +1,32 @@
+"""Ticks. The database says what is due; each can be run twice, or be killed at any point."""
+
+import logging
+
+from celery import shared_task
+
+from firmware_store import operations as store
+from otaserver import clock
+from otaserver.privacy import operations
+from otaserver.tenants import kept_answers
+from otaserver.tenants.models import Tenant
+
+logger = logging.getLogger(__name__)
+
+
+@shared_task(ignore_result=True)
+def prune_records() -> None:
+    """Tick, from beat. Delete what no tenant keeps any longer."""
+    at = clock.now()
+    kept_answers.prune(at=at)
+    for tenant in Tenant.objects.all():
+        pruned = {kind: count for kind, count in operations.prune_records(tenant, at=at).items() if count}
+        if pruned:
+            logger.info("records pruned: tenant=%s %s", tenant, pruned)
+
+
+@shared_task(ignore_result=True)
+def remove_orphans() -> None:
+    """Tick, from beat. Delete stored files and uploads that no package refers to."""
+    removed = store.remove_orphans(now=clock.now())
+    if removed:
+        logger.info("files that nothing refers to removed: %s", removed)

@@ -1,0 +1,77 @@
+"""Requests that schemathesis makes up from the OpenAPI document, sent in this process, and what was wrong."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import schemathesis
+from django.core.handlers.wsgi import WSGIHandler
+from drf_spectacular.generators import SchemaGenerator
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from schemathesis import GenerationMode
+from schemathesis.config import SchemathesisConfig
+from schemathesis.core.failures import FailureGroup
+
+# A body may be in its form and still break a rule (422), come at the wrong moment (409), or start from another
+# version (412): the document says so of each operation.
+WELL_FORMED = ["2xx", "304", "401", "403", "404", "409", "412", "422", "428"]
+
+
+def document() -> dict[str, Any]:
+    return SchemaGenerator().get_schema(request=None, public=True)
+
+
+def operations() -> dict[str, Any]:
+    """Return the operations of the document by label, ready to be tried."""
+    config = SchemathesisConfig.from_dict({"checks": {"positive_data_acceptance": {"expected-statuses": WELL_FORMED}}})
+    schema = schemathesis.openapi.from_dict(document(), config=config)
+    schema.app = WSGIHandler()
+    found = {}
+    for result in schema.get_all_operations():
+        operation = result.ok()
+        operation.app = schema.app
+        found[operation.label] = operation
+    return found
+
+
+def violations(
+    operation: Any, *, mode: GenerationMode, examples: int, known: dict[str, Any], headers: dict[str, str], chosen: int
+) -> list[str]:
+    """Try one operation, and return what was wrong, each as a line; `known` are ids that there are, by path parameter.
+
+    Every other request goes to something that there is: of the numbers that are made up, none is.
+    """
+    found: dict[str, None] = {}
+    turn = iter(range(10**9))
+
+    @seed(chosen)
+    @settings(
+        max_examples=examples,
+        database=None,
+        deadline=None,
+        derandomize=False,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=operation.as_strategy(generation_mode=mode))
+    def send(case: Any) -> None:
+        names = set(case.path_parameters or {}) & set(known)
+        if names and next(turn) % 2 == 0:
+            case.path_parameters = {**case.path_parameters, **{name: known[name] for name in names}}
+        for line in _answered_wrongly(case, headers):
+            found[line] = None
+
+    send()
+    return list(found)
+
+
+def _answered_wrongly(case: Any, headers: dict[str, str]) -> Iterator[str]:
+    response = case.call(headers=headers)
+    try:
+        case.validate_response(response, headers=headers, transport_kwargs={"headers": headers})
+    except FailureGroup as group:
+        for failure in group.exceptions:
+            body = str(case.body)[:300]
+            yield (
+                f"{case.method} {case.formatted_path}?{case.query} {body} → {response.status_code} "
+                f"{failure.title}: {failure.message[:300]} {response.content[:200]!r}"
+            )
