@@ -11,6 +11,7 @@ import os
 import secrets
 import sys
 import tempfile
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -92,6 +93,23 @@ MAX_PACKAGE_BYTES = env.int("OTA_MAX_PACKAGE_BYTES", default=16 * 1024**3)
 # A PEM file with the CA of the server's own certificate, given to vehicles that are provisioned; empty: none are.
 SERVER_CA = env.str("OTA_SERVER_CA", default="")
 
+# How people and webhooks' receivers reach this server; letters link there.
+PUBLIC_URL = env.str("OTA_PUBLIC_URL", default=f"http://127.0.0.1:{PORT}").rstrip("/")
+WEBHOOKS_NEED_HTTPS = IS_PRODUCTION
+# Networks, like 10.1.0.0/16, that webhooks may go to although they are not public.
+WEBHOOK_NETWORKS = [ip_network(each) for each in env.list("OTA_WEBHOOK_NETWORKS", default=[])]
+# For how many days events, their deliveries and letters are kept.
+EVENT_DAYS = env.int("OTA_EVENT_DAYS", default=30)
+
+# Where letters go: smtp://user:password@host:587, smtps://host:465; empty: to the log of the worker.
+_mail = env.email_url("OTA_MAIL_URL", default="consolemail://")
+EMAIL_BACKEND = _mail["EMAIL_BACKEND"]
+EMAIL_HOST, EMAIL_PORT = _mail["EMAIL_HOST"], _mail["EMAIL_PORT"]
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _mail["EMAIL_HOST_USER"], _mail["EMAIL_HOST_PASSWORD"]
+EMAIL_USE_TLS, EMAIL_USE_SSL = _mail.get("EMAIL_USE_TLS", False), _mail.get("EMAIL_USE_SSL", False)
+EMAIL_TIMEOUT = 20
+DEFAULT_FROM_EMAIL = env.str("OTA_MAIL_FROM", default="ota-server@localhost")
+
 INSTALLED_APPS = [
     "unfold",
     "django.contrib.admin",
@@ -109,6 +127,7 @@ INSTALLED_APPS = [
     "otaserver.fleet",
     "otaserver.director",
     "otaserver.campaigns",
+    "otaserver.events",
     "otaserver.vehicle_api",
     "otaserver.operator_api",
     "otaserver.console",
@@ -239,6 +258,11 @@ CELERY_BEAT_SCHEDULE = {
     "wishes": _every(3600, "otaserver.fleet.tasks.forget_wishes"),
     "watches": _every(3600, "otaserver.fleet.tasks.expire_watches"),
     "imports": _every(5, "otaserver.fleet.tasks.run_imports"),
+    "events": _every(1, "otaserver.events.tasks.publish_events"),
+    "outcomes": _every(5, "otaserver.events.tasks.tell_outcomes"),
+    "letters": _every(10, "otaserver.events.tasks.send_letters"),
+    "expiries": _every(6 * 3600, "otaserver.events.tasks.warn_of_expiry"),
+    "forgotten-events": _every(24 * 3600, "otaserver.events.tasks.forget_events"),
 }
 if AUTHORITIES_FILE:
     CELERY_BEAT_SCHEDULE["authorities"] = _every(10, "otaserver.embedded.tasks.write_authorities")

@@ -768,6 +768,11 @@ class Migration(migrations.Migration):
                         models.F("due_at"), condition=models.Q(("due_at__isnull", False)), name="assignment_due"
                     ),
                     models.Index(
+                        models.F("settled_at"),
+                        condition=models.Q(("settled_at__isnull", False)),
+                        name="assignment_settled",
+                    ),
+                    models.Index(
                         models.F("campaign"),
                         models.F("renew_at"),
                         condition=models.Q(("renew_at__isnull", False)),
