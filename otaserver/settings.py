@@ -20,6 +20,8 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 from django.urls import reverse_lazy
 
+from otaserver.logs import formatter
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
 
@@ -101,6 +103,14 @@ WEBHOOK_NETWORKS = [ip_network(each) for each in env.list("OTA_WEBHOOK_NETWORKS"
 # For how many days events, their deliveries and letters are kept.
 EVENT_DAYS = env.int("OTA_EVENT_DAYS", default=30)
 
+# Who shows this as a bearer token may read /metrics; without it, only this host may.
+METRICS_TOKEN = env.str("OTA_METRICS_TOKEN", default="")
+# With less on the disk of OTA_VAR this server says that it is not ready.
+MIN_FREE_BYTES = env.int("OTA_MIN_FREE_BYTES", default=200 * 1024**2)
+# Where the processes of this host count together; set before anything counts.
+os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", str(VAR_DIR / "metrics"))
+Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]).mkdir(parents=True, exist_ok=True)
+
 # Where letters go: smtp://user:password@host:587, smtps://host:465; empty: to the log of the worker.
 _mail = env.email_url("OTA_MAIL_URL", default="consolemail://")
 EMAIL_BACKEND = _mail["EMAIL_BACKEND"]
@@ -135,6 +145,7 @@ INSTALLED_APPS = [
     "otaserver.demo",
 ]
 MIDDLEWARE = [
+    "otaserver.observing.observe",
     "otaserver.addresses.refuse_nul",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -258,6 +269,7 @@ CELERY_BEAT_SCHEDULE = {
     "wishes": _every(3600, "otaserver.fleet.tasks.forget_wishes"),
     "watches": _every(3600, "otaserver.fleet.tasks.expire_watches"),
     "imports": _every(5, "otaserver.fleet.tasks.run_imports"),
+    "beat": _every(10, "otaserver.events.tasks.beat"),
     "events": _every(1, "otaserver.events.tasks.publish_events"),
     "outcomes": _every(5, "otaserver.events.tasks.tell_outcomes"),
     "letters": _every(10, "otaserver.events.tasks.send_letters"),
@@ -335,11 +347,20 @@ if IS_PRODUCTION:
     SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
     CSRF_TRUSTED_ORIGINS = [f"https://{host}" for host in ALLOWED_HOSTS if host != "*"]
 
+_LOG_FORMAT = "json" if IS_PRODUCTION else "text"
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "stream": sys.stderr, "formatter": "line"}},
+    "formatters": {"line": formatter(is_json=env.str("OTA_LOG_FORMAT", default=_LOG_FORMAT) == "json")},
+    "filters": {"discreet": {"()": "otaserver.discreet.Discreet"}},
+    "handlers": {
+        "stderr": {
+            "class": "logging.StreamHandler",
+            "stream": sys.stderr,
+            "formatter": "line",
+            "filters": ["discreet"],
+        }
+    },
     "root": {"handlers": ["stderr"], "level": env.str("OTA_LOG_LEVEL", default="INFO")},
     # One line per tick, per request of a client in the same process, or per vehicle that asks whether there is a next
     # root (404 is the usual answer) would only say that nothing happened. What is refused is said to who sent it.

@@ -4,13 +4,14 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, URLResolver, include, path
 from django.views import defaults
 
-from otaserver import health
+from otaserver import exposition, health
 from otaserver.console.site import site
 from otaserver.operator_api.problems import problem_response
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("healthz", health.healthz),
     path("readyz", health.readyz),
+    path("metrics", exposition.metrics),
     path("console/", site.urls),
     path("api/v1/", include("otaserver.operator_api.urls")),
     path("", include("otaserver.vehicle_api.urls")),

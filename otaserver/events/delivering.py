@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from django.db import connection
 
-from otaserver import clock
+from otaserver import clock, metrics
 from otaserver.events import operations, posting
 from otaserver.events.models import Endpoint
 
@@ -42,6 +42,7 @@ def _next(endpoint: Endpoint) -> bool:
     if not connection.in_atomic_block:
         connection.close()  # nothing is held while an endpoint takes its time
     answer = posting.post(parcel)
+    metrics.deliveries.labels("delivered" if answer.is_good else "failed").inc()
     operations.record_answer(endpoint, parcel.delivery_id, answer, at=clock.now())
     return answer.is_good or not answer.is_endpoint_down
 

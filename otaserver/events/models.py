@@ -154,6 +154,16 @@ class ExpiryNotice(models.Model):
         return self.key
 
 
+class Heartbeat(models.Model):
+    """When a task of the clock last ran: the clock, Redis and a worker all work."""
+
+    name = models.CharField(max_length=40, unique=True)
+    at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.name} at {self.at:%Y-%m-%d %H:%M:%S}"
+
+
 class MailSettings(models.Model):
     """What a tenant's members are written to about at all, and which further addresses are (a team's mailbox)."""
 

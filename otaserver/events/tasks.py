@@ -5,8 +5,9 @@ import logging
 from celery import shared_task
 from django.conf import settings
 
-from otaserver import clock
+from otaserver import clock, metrics
 from otaserver.events import delivering, operations, posts
+from otaserver.events.models import Heartbeat
 from otaserver.events.queries import mails
 from otaserver.statemachine import StaleStateError
 from otaserver.tenants.models import Tenant
@@ -46,8 +47,10 @@ def send_letters() -> None:
     for mail in mails.due(clock.now())[: posts.IN_ONE_TURN]:
         problem = posts.send(mail)
         if problem is None:
+            metrics.letters.labels("sent").inc()
             operations.record_sent(mail, at=clock.now())
         else:
+            metrics.letters.labels("failed").inc()
             logger.warning("letter not sent: mail=%s problem=%s", mail.pk, problem)
             operations.record_not_sent(mail, problem, at=clock.now())
 
@@ -60,6 +63,12 @@ def warn_of_expiry() -> None:
             operations.warn_of_expiry(tenant, at=clock.now())
         except Exception:
             logger.exception("expiry not watched: tenant=%s", tenant)
+
+
+@shared_task(ignore_result=True)
+def beat() -> None:
+    """Note that the clock, Redis and a worker work."""
+    Heartbeat.objects.update_or_create(name="clock", defaults={"at": clock.now()})
 
 
 @shared_task(ignore_result=True)

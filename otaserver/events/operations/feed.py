@@ -9,6 +9,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import F, Q
 
+from otaserver import metrics
 from otaserver.audit.models import Chain, Entry
 from otaserver.events.models import Delivery, Endpoint, Event, Feed
 from otaserver.events.operations import letters
@@ -80,7 +81,13 @@ def store(feed: Feed, drafts: Sequence[Draft], *, at: datetime, **changes: Any) 
     )
     _address(feed, events, at=at)
     letters.write(feed.tenant, events, at=at)
+    transaction.on_commit(lambda: _count(events))
     return events
+
+
+def _count(events: Iterable[Event]) -> None:
+    for event in events:
+        metrics.events.labels(event.type).inc()
 
 
 def _draft(tenant: Tenant, entry: Entry) -> Draft | None:
