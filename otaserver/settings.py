@@ -111,7 +111,7 @@ MIN_FREE_BYTES = env.int("OTA_MIN_FREE_BYTES", default=200 * 1024**2)
 os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", str(VAR_DIR / "metrics"))
 Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]).mkdir(parents=True, exist_ok=True)
 
-# Where letters go: smtp://user:password@host:587, smtps://host:465; empty: to the log of the worker.
+# Where letters go: smtp+tls://user:password@host:587, smtp+ssl://host:465; without it, to the log of the worker.
 _mail = env.email_url("OTA_MAIL_URL", default="consolemail://")
 EMAIL_BACKEND = _mail["EMAIL_BACKEND"]
 EMAIL_HOST, EMAIL_PORT = _mail["EMAIL_HOST"], _mail["EMAIL_PORT"]
@@ -328,6 +328,18 @@ UNFOLD = {
                     {"title": "Requests", "icon": "troubleshoot", "link": _list_of("fleet_seenrequest")},
                     {"title": "Releases", "icon": "inventory", "link": _list_of("firmware_store_release")},
                     {"title": "Packages", "icon": "package_2", "link": _list_of("firmware_store_package")},
+                    {
+                        "title": "Events",
+                        "icon": "notifications",
+                        "link": _list_of("events_event"),
+                        "permission": "otaserver.console.access.may_audit",
+                    },
+                    {
+                        "title": "Webhooks",
+                        "icon": "webhook",
+                        "link": _list_of("events_endpoint"),
+                        "permission": "otaserver.console.access.may_audit",
+                    },
                     {
                         "title": "Records",
                         "icon": "history_edu",

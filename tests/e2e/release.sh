@@ -8,6 +8,7 @@ vehicles="CAR1 CAR2 CAR3"
 
 # Once for a tenant: keys, and the roots that vehicles are born with.
 ota keys init --tenant default --role supplier --json > "$FOLDER/keys.json"
+ota tenant polling 1
 ota trust init --json > "$FOLDER/trust.json"
 ota root fetch "$FOLDER"
 
