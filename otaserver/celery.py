@@ -4,6 +4,8 @@ import os
 
 from celery import Celery
 
+from otaserver import task_context  # noqa: F401 - it listens
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "otaserver.settings")
 
 app = Celery("otaserver")

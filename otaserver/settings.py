@@ -19,6 +19,8 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 from django.urls import reverse_lazy
 
+from otaserver.logs import formatter
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
 
@@ -94,7 +96,23 @@ BODY_SLOTS = env.int("OTA_BODY_SLOTS", default=4)
 API_REQUESTS_PER_MINUTE = env.int("OTA_API_REQUESTS_PER_MINUTE", default=3000)
 MAX_PACKAGE_BYTES = env.int("OTA_MAX_PACKAGE_BYTES", default=16 * 1024**3)
 
-# Where letters go: smtp://user:password@host:587, smtps://host:465; empty: to the log of the worker.
+# How people and webhooks' receivers reach this server; letters link there.
+PUBLIC_URL = env.str("OTA_PUBLIC_URL", default=f"http://127.0.0.1:{PORT}").rstrip("/")
+WEBHOOKS_NEED_HTTPS = IS_PRODUCTION
+# Networks, like 10.1.0.0/16, that webhooks may go to although they are not public.
+WEBHOOK_NETWORKS = [ip_network(each) for each in env.list("OTA_WEBHOOK_NETWORKS", default=[])]
+# For how many days events, their deliveries and letters are kept.
+EVENT_DAYS = env.int("OTA_EVENT_DAYS", default=30)
+
+# Who shows this as a bearer token may read /metrics; without it, only this host may.
+METRICS_TOKEN = env.str("OTA_METRICS_TOKEN", default="")
+# With less on the disk of OTA_VAR this server says that it is not ready.
+MIN_FREE_BYTES = env.int("OTA_MIN_FREE_BYTES", default=200 * 1024**2)
+# Where the processes of this host count together; set before anything counts.
+os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", str(VAR_DIR / "metrics"))
+Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]).mkdir(parents=True, exist_ok=True)
+
+# Where letters go: smtp+tls://user:password@host:587, smtp+ssl://host:465; without it, to the log of the worker.
 _mail = env.email_url("OTA_MAIL_URL", default="consolemail://")
 EMAIL_BACKEND = _mail["EMAIL_BACKEND"]
 EMAIL_HOST, EMAIL_PORT = _mail["EMAIL_HOST"], _mail["EMAIL_PORT"]
@@ -126,6 +144,7 @@ INSTALLED_APPS = [
     "otaserver.director",
     "otaserver.campaigns",
     "otaserver.privacy",
+    "otaserver.events",
     "otaserver.vehicle_api",
     "otaserver.operator_api",
     "otaserver.console",
@@ -133,6 +152,7 @@ INSTALLED_APPS = [
     "otaserver.demo",
 ]
 MIDDLEWARE = [
+    "otaserver.observing.observe",
     "otaserver.addresses.refuse_nul",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -267,6 +287,12 @@ CELERY_BEAT_SCHEDULE = {
     "retention": _every(3600, "otaserver.privacy.tasks.prune_records"),
     "orphans": _every(6 * 3600, "otaserver.privacy.tasks.remove_orphans"),
     "imports": _every(5, "otaserver.fleet.tasks.run_imports"),
+    "beat": _every(10, "otaserver.events.tasks.beat"),
+    "events": _every(1, "otaserver.events.tasks.publish_events"),
+    "outcomes": _every(5, "otaserver.events.tasks.tell_outcomes"),
+    "letters": _every(10, "otaserver.events.tasks.send_letters"),
+    "expiries": _every(6 * 3600, "otaserver.events.tasks.warn_of_expiry"),
+    "forgotten-events": _every(24 * 3600, "otaserver.events.tasks.forget_events"),
 }
 if AUTHORITIES_FILE:
     CELERY_BEAT_SCHEDULE["authorities"] = _every(10, "otaserver.embedded.tasks.write_authorities")
@@ -336,6 +362,18 @@ UNFOLD = {
                     {"title": "Releases", "icon": "inventory", "link": _list_of("firmware_store_release")},
                     {"title": "Packages", "icon": "package_2", "link": _list_of("firmware_store_package")},
                     {
+                        "title": "Events",
+                        "icon": "notifications",
+                        "link": _list_of("events_event"),
+                        "permission": "otaserver.console.access.may_audit",
+                    },
+                    {
+                        "title": "Webhooks",
+                        "icon": "webhook",
+                        "link": _list_of("events_endpoint"),
+                        "permission": "otaserver.console.access.may_audit",
+                    },
+                    {
                         "title": "Records",
                         "icon": "history_edu",
                         "link": _list_of("audit_entry"),
@@ -366,11 +404,20 @@ if IS_PRODUCTION:
     SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
     CSRF_TRUSTED_ORIGINS = [f"https://{host}" for host in ALLOWED_HOSTS if host != "*"]
 
+_LOG_FORMAT = "json" if IS_PRODUCTION else "text"
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "stream": sys.stderr, "formatter": "line"}},
+    "formatters": {"line": formatter(is_json=env.str("OTA_LOG_FORMAT", default=_LOG_FORMAT) == "json")},
+    "filters": {"discreet": {"()": "otaserver.discreet.Discreet"}},
+    "handlers": {
+        "stderr": {
+            "class": "logging.StreamHandler",
+            "stream": sys.stderr,
+            "formatter": "line",
+            "filters": ["discreet"],
+        }
+    },
     "root": {"handlers": ["stderr"], "level": env.str("OTA_LOG_LEVEL", default="INFO")},
     # One line per tick, per request of a client in the same process, or per vehicle that asks whether there is a next
     # root (404 is the usual answer) would only say that nothing happened. What is refused is said to who sent it.

@@ -4,7 +4,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, URLResolver, include, path
 from django.views import defaults
 
-from otaserver import health
+from otaserver import exposition, health
 from otaserver.console.site import site
 from otaserver.operator_api.problems import problem_response
 
@@ -13,6 +13,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("readyz", health.readyz),
     # Before the site's own, whose sign-in asks for a password alone.
     path("console/", include("otaserver.console.people.urls")),
+    path("metrics", exposition.metrics),
     path("console/", site.urls),
     path("api/v1/", include("otaserver.operator_api.urls")),
     path("", include("otaserver.vehicle_api.urls")),

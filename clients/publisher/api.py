@@ -59,6 +59,10 @@ class Api:
         """Change some fields; what is left out stays as it is. `replaces` is the revision that it starts from."""
         return self._send("PATCH", path, json=dict(changes), headers=_if_match(replaces)).json()
 
+    def put(self, path: str, body: Mapping[str, Any]) -> Any:
+        """Replace what is at `path`."""
+        return self._send("PUT", path, json=dict(body)).json()
+
     def put_metadata(self, path: str, bodies: Mapping[str, bytes], *, replaces: int | None = None) -> None:
         """Upload signed metadata in its profiles; `replaces` is the version it builds on."""
         self._send("PUT", path, json={"metadata": encoded(bodies)}, headers=_if_match(replaces))

@@ -355,6 +355,7 @@ class Assignment(StatefulModel):
                 condition=Q(is_replaced=True) & ~Q(state__in=sorted(NEUTRAL_STATES)),
             ),
             models.Index("due_at", name="assignment_due", condition=Q(due_at__isnull=False)),
+            models.Index("settled_at", name="assignment_settled", condition=Q(settled_at__isnull=False)),
             models.Index("campaign", "renew_at", name="assignment_renewal", condition=Q(renew_at__isnull=False)),
             models.Index(
                 "campaign",

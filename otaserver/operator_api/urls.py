@@ -11,6 +11,7 @@ from otaserver.operator_api.views import (
     imports,
     incidents,
     lifecycle,
+    mails,
     members,
     packages,
     privacy,
@@ -22,6 +23,7 @@ from otaserver.operator_api.views import (
     trust,
     verification_keys,
     watches,
+    webhooks,
 )
 from otaserver.operator_api.views.actions import CAMPAIGN_ACTIONS
 
@@ -130,4 +132,20 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("workshop-cases/<int:pk>/close", incidents.WorkshopCaseClose.as_view()),
     path("software-changes", incidents.SoftwareChangeList.as_view()),
     path("waves/<int:pk>/decide", campaigns.WaveDecide.as_view()),
+    path("event-types", webhooks.EventTypeList.as_view()),
+    path("events", webhooks.EventList.as_view()),
+    path("webhooks", webhooks.WebhookList.as_view()),
+    path("webhooks/<int:pk>", webhooks.WebhookDetail.as_view()),
+    path("webhooks/<int:pk>/pause", webhooks.WebhookPause.as_view()),
+    path("webhooks/<int:pk>/resume", webhooks.WebhookResume.as_view()),
+    path("webhooks/<int:pk>/remove", webhooks.WebhookRemove.as_view()),
+    path("webhooks/<int:pk>/rotate-secret", webhooks.WebhookSecret.as_view()),
+    path("webhooks/<int:pk>/test", webhooks.WebhookTest.as_view()),
+    path("webhooks/<int:pk>/replay", webhooks.WebhookReplay.as_view()),
+    path("webhooks/<int:pk>/deliveries", webhooks.WebhookDeliveries.as_view()),
+    path("webhook-deliveries/<int:pk>", webhooks.DeliveryDetail.as_view()),
+    path("webhook-deliveries/<int:pk>/replay", webhooks.DeliveryReplay.as_view()),
+    path("mail-settings", mails.MailSettingsDetail.as_view()),
+    path("mail-readers", mails.MailReaderList.as_view()),
+    path("mail-readers/<str:username>", mails.MailReaderDetail.as_view()),
 ]

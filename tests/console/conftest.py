@@ -1,6 +1,7 @@
 """A tenant in the middle of a campaign, people who may see it, and a browser."""
 
 import shutil
+import uuid
 from datetime import timedelta
 
 import pytest
@@ -30,6 +31,7 @@ from otaserver.campaigns.states import (
     WaveState,
 )
 from otaserver.director.models import Direction, Manifest
+from otaserver.events.models import Delivery, Endpoint, Event, Mail
 from otaserver.fleet.authentication_models import AuthenticationSet
 from otaserver.fleet.watch_models import SeenRequest
 from otaserver.tenants.models import Member, User
@@ -49,6 +51,25 @@ def signed_in(user):
     client = Client()
     client.force_login(user)
     return client
+
+
+def tell(tenant, campaign):
+    """An event of the campaign, on its way to an endpoint and to a mailbox."""
+    count = Event.objects.count()
+    event = Event.objects.create(
+        tenant=tenant,
+        sequence=count + 1,
+        public_id=uuid.uuid4(),
+        type="campaign.started",
+        subject=f"campaign/{campaign.pk}",
+        at=NOON,
+        data={},
+    )
+    endpoint = Endpoint.objects.create(
+        tenant=tenant, url="https://example.com/", salt="0", created_by="mia", created_at=NOON
+    )
+    Delivery.objects.create(endpoint=endpoint, event=event, due_at=NOON, created_at=NOON)
+    Mail.objects.create(tenant=tenant, address="mia@example.com", subject=event.subject, due_at=NOON)
 
 
 def make_campaign(tenant, *, name="autumn rollout", vehicles=4, state=CampaignState.RUNNING):
@@ -113,6 +134,7 @@ def make_campaign(tenant, *, name="autumn rollout", vehicles=4, state=CampaignSt
         tenant=tenant, vehicle=cars[0], at=NOON, address="192.0.2.1", method="GET", path="/x", identity="", status=200
     )
     audit.record("campaign.started", campaign, tenant=tenant, by="mia", at=NOON)
+    tell(tenant, campaign)
     return campaign
 
 

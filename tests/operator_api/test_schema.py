@@ -19,7 +19,13 @@ def test_the_schema_is_valid_and_describes_every_address_and_method():
         (method.upper(), path.removeprefix("/api/v1/")) for path, item in schema["paths"].items() for method in item
     }
     filled = {
-        (method, path.replace("{id}", "1").replace("{vehicle_id}", "VIN1").replace("{repository}", "image"))
+        (
+            method,
+            path.replace("{id}", "1")
+            .replace("{vehicle_id}", "VIN1")
+            .replace("{username}", "someone")
+            .replace("{repository}", "image"),
+        )
         for method, path in described
     }
     assert {(method, path.replace("{role}", "supplier").replace("{name}", "owner")) for method, path in filled} == set(

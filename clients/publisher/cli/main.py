@@ -14,6 +14,7 @@ from clients.publisher.cli import (
     forecasts,
     groups,
     keys,
+    looks,
     members,
     packages,
     people,
@@ -27,6 +28,7 @@ from clients.publisher.cli import (
     vehicles,
     verification_keys,
     watches,
+    webhooks,
     workshop,
 )
 from clients.publisher.cli.context import Seams, choose_profile
@@ -61,10 +63,13 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(trust.app, name="trust")
 app.add_typer(trust.root_app, name="root")
 app.add_typer(packages.app)
+releases.app.add_typer(looks.release_app)
 app.add_typer(releases.app, name="release")
+groups.app.add_typer(looks.group_app)
 app.add_typer(groups.app, name="group")
 campaigns.app.add_typer(people.app)
 campaigns.app.add_typer(forecasts.app)
+campaigns.app.add_typer(looks.campaign_app)
 app.add_typer(campaigns.app, name="campaign")
 app.add_typer(timing.app, name="blackout")
 app.command()(timing.freeze)
@@ -73,6 +78,7 @@ app.add_typer(tenants.app, name="tenant")
 vehicles.app.add_typer(credentials.app)
 vehicles.app.add_typer(watches.app)
 vehicles.app.add_typer(privacy.app)
+vehicles.app.add_typer(looks.vehicle_app)
 app.add_typer(vehicles.app, name="vehicle")
 app.add_typer(credentials.authority_app, name="authority")
 app.add_typer(credentials.attribute_app, name="attribute")
@@ -82,6 +88,9 @@ app.add_typer(provisioning.app, name="provisioning")
 app.add_typer(workshop.app, name="workshop")
 app.add_typer(arrivals.app, name="fleet")
 app.add_typer(verification_keys.app, name="verification-key")
+app.add_typer(webhooks.app, name="webhook")
+app.add_typer(webhooks.mail_app, name="mail")
+app.add_typer(looks.app)
 
 
 def run(arguments: Sequence[str], *, seams: Seams | None = None) -> int:

@@ -36,3 +36,17 @@ def approvals(
         changes["rollbacks_need_approval"] = rollbacks
     changed = open_api(context, url, token).patch("/tenant", changes)
     Answer(as_json).say(f"Campaigns of {changed['name']} need {changed['required_approvals']} approval(s).", changed)
+
+
+@app.command()
+def polling(
+    context: typer.Context,
+    *,
+    seconds: Annotated[int, typer.Argument(help="How often vehicles call", min=1, max=86400)],
+    url: Url,
+    token: Token,
+    as_json: AsJson = False,
+) -> None:
+    """Set how often vehicles call; each hears of it at its next call."""
+    changed = open_api(context, url, token).patch("/tenant", {"polling_seconds": seconds})
+    Answer(as_json).say(f"Vehicles of {changed['name']} call every {changed['polling_seconds']} seconds.", changed)

@@ -1,6 +1,7 @@
 from otaserver.console.admin.blackouts import BlackoutAdmin
 from otaserver.console.admin.campaigns import AssignmentAdmin, CampaignAdmin
 from otaserver.console.admin.devices import AuthenticationSetAdmin
+from otaserver.console.admin.events import DeliveryAdmin, EndpointAdmin, EventAdmin, MailAdmin
 from otaserver.console.admin.incidents import SoftwareChangeAdmin, WorkshopCaseAdmin
 from otaserver.console.admin.records import EntryAdmin
 from otaserver.console.admin.requests import SeenRequestAdmin
@@ -12,7 +13,11 @@ __all__ = [
     "AuthenticationSetAdmin",
     "BlackoutAdmin",
     "CampaignAdmin",
+    "DeliveryAdmin",
+    "EndpointAdmin",
     "EntryAdmin",
+    "EventAdmin",
+    "MailAdmin",
     "PackageAdmin",
     "ReleaseAdmin",
     "SeenRequestAdmin",

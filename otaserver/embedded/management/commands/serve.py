@@ -7,6 +7,7 @@ import threading
 from argparse import ArgumentParser
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
@@ -40,6 +41,7 @@ class Command(BaseCommand):
                 exclusive.check_port(programs.HOST, download_port, variable="OTA_DOWNLOAD_PORT")
                 nginx = self._find_nginx() if tls else ""
                 self._prepare()
+                _forget_counts()
                 self._run(download_port, nginx, quiet=quiet)
         except CannotServeError as error:
             raise CommandError(str(error)) from error
@@ -95,6 +97,12 @@ class Command(BaseCommand):
         with self._saying, suppress(BrokenPipeError):
             self.stdout.write(line)
             self.stdout.flush()
+
+
+def _forget_counts() -> None:
+    """Drop what processes of an earlier run have counted: Prometheus sees counters begin anew."""
+    for file in Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]).glob("*.db"):
+        file.unlink(missing_ok=True)
 
 
 def _programs(download_port: int, nginx: str) -> Iterator[Program]:

@@ -1,0 +1,1 @@
+"""What is asked of events, deliveries and letters."""

@@ -1,0 +1,23 @@
+"""What is counted while it happens. A leaf: whoever counts imports this; what is read when asked is in `exposition`."""
+
+from prometheus_client import Counter, Histogram
+
+vehicle_requests = Counter(
+    "ota_vehicle_requests", "Requests of vehicles, as they were answered.", ["protocol", "kind", "outcome"]
+)
+request_seconds = Histogram(
+    "ota_request_seconds",
+    "How long requests took, by who asks: vehicles, operators, people at the console.",
+    ["audience"],
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10),
+)
+task_seconds = Histogram(
+    "ota_task_seconds", "How long tasks took.", ["task"], buckets=(0.01, 0.05, 0.1, 0.5, 1, 5, 15, 60, 300)
+)
+task_lag_seconds = Histogram(
+    "ota_task_lag_seconds", "How long tasks waited for a worker.", ["task"], buckets=(0.05, 0.25, 1, 5, 15, 60, 300)
+)
+task_failures = Counter("ota_task_failures", "Tasks that ended in an exception.", ["task"])
+events = Counter("ota_events", "Events that were made, by their type: halts among them.", ["type"])
+deliveries = Counter("ota_webhook_tries", "Tries to deliver a webhook.", ["outcome"])
+letters = Counter("ota_letters", "Tries to send a letter.", ["outcome"])
