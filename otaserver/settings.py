@@ -18,6 +18,7 @@ from urllib.parse import parse_qsl, urlsplit
 import environ
 from django.core.exceptions import ImproperlyConfigured
 from django.urls import reverse_lazy
+from django.utils.translation import gettext_lazy as _
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
@@ -124,6 +125,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "otaserver.console.viewer.for_viewer",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 ROOT_URLCONF = "otaserver.urls"
@@ -133,7 +135,8 @@ APPEND_SLASH = False
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
-        "DIRS": [],
+        # Before Unfold's own, which comes first among the apps.
+        "DIRS": [BASE_DIR / "otaserver/console/overrides"],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -174,6 +177,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
 LOGIN_URL = "/console/login/"
+LOGIN_REDIRECT_URL = "/console/"
 
 
 def _storage(url: str) -> dict[str, Any]:
@@ -246,6 +250,9 @@ if AUTHORITIES_FILE:
 USE_TZ = True
 TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English"), ("zh-hans", "简体中文")]
+LANGUAGE_COOKIE_PATH = "/console/"
+LANGUAGE_COOKIE_SAMESITE = "Lax"
 USE_I18N = True
 FORMAT_MODULE_PATH = "otaserver.console.formats"
 
@@ -277,6 +284,9 @@ UNFOLD = {
     "SITE_SYMBOL": "deployed_code_update",
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": f"{STATIC_URL}console/favicon.svg"}],
     "SHOW_HISTORY": False,
+    "SHOW_LANGUAGES": True,
+    "STYLES": [f"{STATIC_URL}console/console.css"],
+    "SCRIPTS": [f"{STATIC_URL}console/{name}.js" for name in ("zone", "live", "follow", "upload", "filter")],
     "SHOW_VIEW_ON_SITE": False,
     "SIDEBAR": {
         "show_search": False,
@@ -284,16 +294,24 @@ UNFOLD = {
         "navigation": [
             {
                 "items": [
-                    {"title": "Overview", "icon": "dashboard", "link": reverse_lazy("console:index")},
-                    {"title": "Campaigns", "icon": "stairs", "link": _list_of("campaigns_campaign")},
-                    {"title": "Assignments", "icon": "checklist", "link": _list_of("campaigns_assignment")},
-                    {"title": "Blackouts", "icon": "ac_unit", "link": _list_of("campaigns_blackout")},
-                    {"title": "Vehicles", "icon": "directions_car", "link": _list_of("fleet_vehicle")},
-                    {"title": "Requests", "icon": "troubleshoot", "link": _list_of("fleet_seenrequest")},
-                    {"title": "Releases", "icon": "inventory", "link": _list_of("firmware_store_release")},
-                    {"title": "Packages", "icon": "package_2", "link": _list_of("firmware_store_package")},
+                    {"title": _("Overview"), "icon": "dashboard", "link": reverse_lazy("console:index")},
+                    {"title": _("Campaigns"), "icon": "stairs", "link": _list_of("campaigns_campaign")},
                     {
-                        "title": "Records",
+                        "title": _("New campaign"),
+                        "icon": "add_circle",
+                        "link": reverse_lazy("console:new_campaign", args=["what"]),
+                        "permission": "otaserver.console.access.may_plan",
+                    },
+                    {"title": _("Assignments"), "icon": "checklist", "link": _list_of("campaigns_assignment")},
+                    {"title": _("Blackouts"), "icon": "ac_unit", "link": _list_of("campaigns_blackout")},
+                    {"title": _("Groups"), "icon": "group_work", "link": reverse_lazy("console:groups")},
+                    {"title": _("Vehicles"), "icon": "directions_car", "link": _list_of("fleet_vehicle")},
+                    {"title": _("Requests"), "icon": "troubleshoot", "link": _list_of("fleet_seenrequest")},
+                    {"title": _("Releases"), "icon": "inventory", "link": _list_of("firmware_store_release")},
+                    {"title": _("Packages"), "icon": "package_2", "link": _list_of("firmware_store_package")},
+                    {"title": _("Keys"), "icon": "key", "link": reverse_lazy("console:keys")},
+                    {
+                        "title": _("Records"),
                         "icon": "history_edu",
                         "link": _list_of("audit_entry"),
                         "permission": "otaserver.console.access.may_audit",

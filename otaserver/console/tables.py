@@ -13,6 +13,7 @@ from django.utils import formats, timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from otaserver.campaigns.models import Campaign
 from otaserver.campaigns.states import AssignmentState, CampaignState, GateVerdict, ReportOutcome, WaveState
 
 NOTHING = "-"
@@ -71,6 +72,8 @@ def badge(state: str) -> SafeString:
 
 def link_to(row: Model, label: str | None = None) -> SafeString:
     """Return a link to the row's page."""
+    if isinstance(row, Campaign):
+        return _link(reverse("console:control_room", args=[row.pk]), label or str(row))
     address = reverse(f"console:{row._meta.app_label}_{row._meta.model_name}_change", args=[row.pk])
     return _link(address, label or str(row))
 

@@ -6,6 +6,7 @@ from otaserver.console.admin.records import EntryAdmin
 from otaserver.console.admin.requests import SeenRequestAdmin
 from otaserver.console.admin.software import PackageAdmin, ReleaseAdmin
 from otaserver.console.admin.vehicles import VehicleAdmin
+from otaserver.console.pages import urls  # noqa: F401 - its pages belong to the same site
 
 __all__ = [
     "AssignmentAdmin",
