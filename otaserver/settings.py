@@ -17,8 +17,6 @@ from urllib.parse import parse_qsl, urlsplit
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
-from django.urls import reverse_lazy
-from django.utils.translation import gettext_lazy as _
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
@@ -273,10 +271,6 @@ SPECTACULAR_SETTINGS = {
 }
 
 
-def _list_of(model: str) -> Any:
-    return reverse_lazy(f"console:{model}_changelist")
-
-
 UNFOLD = {
     "SITE_TITLE": "OTA server",
     "SITE_HEADER": "OTA server",
@@ -285,40 +279,29 @@ UNFOLD = {
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": f"{STATIC_URL}console/favicon.svg"}],
     "SHOW_HISTORY": False,
     "SHOW_LANGUAGES": True,
+    # The blue of what moves, so that colour means one thing.
+    "COLORS": {
+        "primary": {
+            "50": "#eff6ff",
+            "100": "#dbeafe",
+            "200": "#bfdbfe",
+            "300": "#93c5fd",
+            "400": "#60a5fa",
+            "500": "#3b82f6",
+            "600": "#1d4ed8",
+            "700": "#1e40af",
+            "800": "#1e3a8a",
+            "900": "#172f74",
+            "950": "#101f4d",
+        },
+    },
     "STYLES": [f"{STATIC_URL}console/console.css"],
     "SCRIPTS": [f"{STATIC_URL}console/{name}.js" for name in ("zone", "live", "follow", "upload", "filter")],
     "SHOW_VIEW_ON_SITE": False,
     "SIDEBAR": {
         "show_search": False,
         "show_all_applications": False,
-        "navigation": [
-            {
-                "items": [
-                    {"title": _("Overview"), "icon": "dashboard", "link": reverse_lazy("console:index")},
-                    {"title": _("Campaigns"), "icon": "stairs", "link": _list_of("campaigns_campaign")},
-                    {
-                        "title": _("New campaign"),
-                        "icon": "add_circle",
-                        "link": reverse_lazy("console:new_campaign", args=["what"]),
-                        "permission": "otaserver.console.access.may_plan",
-                    },
-                    {"title": _("Assignments"), "icon": "checklist", "link": _list_of("campaigns_assignment")},
-                    {"title": _("Blackouts"), "icon": "ac_unit", "link": _list_of("campaigns_blackout")},
-                    {"title": _("Groups"), "icon": "group_work", "link": reverse_lazy("console:groups")},
-                    {"title": _("Vehicles"), "icon": "directions_car", "link": _list_of("fleet_vehicle")},
-                    {"title": _("Requests"), "icon": "troubleshoot", "link": _list_of("fleet_seenrequest")},
-                    {"title": _("Releases"), "icon": "inventory", "link": _list_of("firmware_store_release")},
-                    {"title": _("Packages"), "icon": "package_2", "link": _list_of("firmware_store_package")},
-                    {"title": _("Keys"), "icon": "key", "link": reverse_lazy("console:keys")},
-                    {
-                        "title": _("Records"),
-                        "icon": "history_edu",
-                        "link": _list_of("audit_entry"),
-                        "permission": "otaserver.console.access.may_audit",
-                    },
-                ]
-            }
-        ],
+        "navigation": "otaserver.console.menu.navigation",
     },
 }
 

@@ -2,7 +2,6 @@
 
 from django.contrib.auth.models import AnonymousUser
 from django.db.models import QuerySet
-from django.http import HttpRequest
 
 from otaserver.tenants.models import Member, Tenant, User
 from otaserver.tenants.rules import may
@@ -20,11 +19,6 @@ def tenants_visible_to(user: User | AnonymousUser, permission: Permission) -> Qu
     return Tenant.objects.filter(members__user=user, members__role__in=roles)
 
 
-def may_audit(request: HttpRequest) -> bool:
-    """Return whether the person sees any records, for the console's menu."""
-    return tenants_visible_to(request.user, Permission.AUDIT).exists()
-
-
 def permissions_in(user: User | AnonymousUser, tenant: Tenant) -> frozenset[Permission]:
     """Return what the person may do in a tenant: the same table as for whoever calls the operator API."""
     if not isinstance(user, User) or not user.is_active:
@@ -38,8 +32,3 @@ def permissions_in(user: User | AnonymousUser, tenant: Tenant) -> frozenset[Perm
 def actor_of(user: User | AnonymousUser) -> str:
     """Return what the audit record calls a person."""
     return user.get_username()
-
-
-def may_plan(request: HttpRequest) -> bool:
-    """Return whether the person manages any campaigns, for the console's menu."""
-    return tenants_visible_to(request.user, Permission.MANAGE_CAMPAIGNS).exists()

@@ -2,6 +2,13 @@ from otaserver.console.admin.blackouts import BlackoutAdmin
 from otaserver.console.admin.campaigns import AssignmentAdmin, CampaignAdmin
 from otaserver.console.admin.devices import AuthenticationSetAdmin
 from otaserver.console.admin.incidents import SoftwareChangeAdmin, WorkshopCaseAdmin
+from otaserver.console.admin.protocols import (
+    DdiSettingsAdmin,
+    FleetImportAdmin,
+    GatewayTokenAdmin,
+    ProvisioningCredentialAdmin,
+    VerificationKeyAdmin,
+)
 from otaserver.console.admin.records import EntryAdmin
 from otaserver.console.admin.requests import SeenRequestAdmin
 from otaserver.console.admin.software import PackageAdmin, ReleaseAdmin
@@ -13,11 +20,16 @@ __all__ = [
     "AuthenticationSetAdmin",
     "BlackoutAdmin",
     "CampaignAdmin",
+    "DdiSettingsAdmin",
     "EntryAdmin",
+    "FleetImportAdmin",
+    "GatewayTokenAdmin",
     "PackageAdmin",
+    "ProvisioningCredentialAdmin",
     "ReleaseAdmin",
     "SeenRequestAdmin",
     "SoftwareChangeAdmin",
     "VehicleAdmin",
+    "VerificationKeyAdmin",
     "WorkshopCaseAdmin",
 ]

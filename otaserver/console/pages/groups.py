@@ -7,7 +7,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy as _l
+from django.utils.translation import gettext_lazy
 
 from otaserver import clock
 from otaserver.console.pages.base import Page, is_fragment
@@ -22,19 +22,19 @@ MAX_BY_HAND = 2000
 
 
 class GroupForm(forms.Form):
-    name = forms.CharField(label=_l("Name"), max_length=100)
+    name = forms.CharField(label=gettext_lazy("Name"), max_length=100)
     filter = forms.CharField(
-        label=_l("Filter"),
+        label=gettext_lazy("Filter"),
         required=False,
         max_length=10_000,
         widget=forms.Textarea(attrs={"rows": 3, "class": "c-code", "spellcheck": "false", "autocomplete": "off"}),
-        help_text=_l("Vehicles that match it now and later. Ctrl and space shows what can be asked for."),
+        help_text=gettext_lazy("Vehicles that match it now and later. Ctrl and space shows what can be asked for."),
     )
     vehicles = forms.CharField(
-        label=_l("Or vehicles by hand"),
+        label=gettext_lazy("Or vehicles by hand"),
         required=False,
         widget=forms.Textarea(attrs={"rows": 3, "class": "c-code"}),
-        help_text=_l("Vehicle ids, one a line."),
+        help_text=gettext_lazy("Vehicle ids, one a line."),
     )
 
     def clean(self) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy as _l
+from django.utils.translation import gettext_lazy
 
 from firmware_store import operations
 from firmware_store.models import Package
@@ -27,19 +27,23 @@ class PackageForm(forms.Form):
     """What the release engineer says about a file. Its length and digest the browser adds, from the file itself."""
 
     role = forms.CharField(
-        label=_l("Release role"), max_length=40, help_text=_l("Whose signature it will have: a supplier or a team.")
+        label=gettext_lazy("Release role"),
+        max_length=40,
+        help_text=gettext_lazy("Whose signature it will have: a supplier or a team."),
     )
-    name = forms.CharField(label=_l("Name"), max_length=80)
-    version = forms.CharField(label=_l("Version"), max_length=60)
+    name = forms.CharField(label=gettext_lazy("Name"), max_length=80)
+    version = forms.CharField(label=gettext_lazy("Version"), max_length=60)
     hardware_ids = forms.CharField(
-        label=_l("Compatible hardware"), max_length=4000, help_text=_l("Hardware ids, separated by commas.")
+        label=gettext_lazy("Compatible hardware"),
+        max_length=4000,
+        help_text=gettext_lazy("Hardware ids, separated by commas."),
     )
     release_counter = forms.IntegerField(
-        label=_l("Release counter"),
+        label=gettext_lazy("Release counter"),
         min_value=0,
         max_value=2**31 - 1,
         initial=0,
-        help_text=_l("Raise it only to bar older software for good."),
+        help_text=gettext_lazy("Raise it only to bar older software for good."),
     )
 
     def __init__(self, tenant: Tenant, data: Any = None) -> None:
@@ -119,8 +123,8 @@ class SignedForm(forms.Form):
     """The role's next signed metadata: its current packages and this one."""
 
     expected_version = forms.IntegerField(widget=forms.HiddenInput, min_value=0)
-    tuf = forms.FileField(label=_l("Signed targets, profile tuf-1.0"))
-    aktualizr = forms.FileField(label=_l("Signed targets, profile aktualizr"), required=False)
+    tuf = forms.FileField(label=gettext_lazy("Signed targets, profile tuf-1.0"))
+    aktualizr = forms.FileField(label=gettext_lazy("Signed targets, profile aktualizr"), required=False)
 
     def bodies(self) -> dict[Profile, bytes]:
         given = {Profile.TUF: self.cleaned_data["tuf"], Profile.AKTUALIZR: self.cleaned_data["aktualizr"]}

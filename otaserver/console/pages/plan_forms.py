@@ -17,27 +17,35 @@ from otaserver.tenants.models import Tenant
 
 MAX_COUNT = 2**31 - 1
 HOUR = 3600
-_l = gettext_lazy
-_DAYS = (_l("Mon"), _l("Tue"), _l("Wed"), _l("Thu"), _l("Fri"), _l("Sat"), _l("Sun"))
+
+_DAYS = (
+    gettext_lazy("Mon"),
+    gettext_lazy("Tue"),
+    gettext_lazy("Wed"),
+    gettext_lazy("Thu"),
+    gettext_lazy("Fri"),
+    gettext_lazy("Sat"),
+    gettext_lazy("Sun"),
+)
 PRIORITIES = {
-    CampaignPriority.SAFETY_RECALL: _l("safety recall"),
-    CampaignPriority.SECURITY: _l("security"),
-    CampaignPriority.QUALITY: _l("quality"),
-    CampaignPriority.FEATURE: _l("feature"),
+    CampaignPriority.SAFETY_RECALL: gettext_lazy("safety recall"),
+    CampaignPriority.SECURITY: gettext_lazy("security"),
+    CampaignPriority.QUALITY: gettext_lazy("quality"),
+    CampaignPriority.FEATURE: gettext_lazy("feature"),
 }
 CONSENTS = {
-    Consent.NONE: _l("Owners are not asked"),
-    Consent.ASK: _l("Owners are asked"),
-    Consent.ASK_WITH_DEADLINE: _l("Owners are asked; it goes ahead in the end"),
+    Consent.NONE: gettext_lazy("Owners are not asked"),
+    Consent.ASK: gettext_lazy("Owners are asked"),
+    Consent.ASK_WITH_DEADLINE: gettext_lazy("Owners are asked; it goes ahead in the end"),
 }
 HALT_ACTIONS = {
-    HaltAction.WITHDRAW: _l("withdraw every order that is not being installed"),
-    HaltAction.HOLD_OFFERS: _l("offer nothing more; let orders that stand go on"),
-    HaltAction.ROLL_BACK: _l("withdraw, and bring back what runs the release already"),
+    HaltAction.WITHDRAW: gettext_lazy("withdraw every order that is not being installed"),
+    HaltAction.HOLD_OFFERS: gettext_lazy("offer nothing more; let orders that stand go on"),
+    HaltAction.ROLL_BACK: gettext_lazy("withdraw, and bring back what runs the release already"),
 }
 WAVE_RULES = {
-    WaveRule.PROCEED: _l("go on, while failures stay within the limits"),
-    WaveRule.ASK: _l("ask a person"),
+    WaveRule.PROCEED: gettext_lazy("go on, while failures stay within the limits"),
+    WaveRule.ASK: gettext_lazy("ask a person"),
 }
 
 
@@ -59,19 +67,22 @@ class StepForm(forms.Form):
 
 
 class WhatForm(StepForm):
-    name = forms.CharField(label=_l("Name"), max_length=100)
-    release = forms.ModelChoiceField(Release.objects.none(), label=_l("Release"))
+    name = forms.CharField(label=gettext_lazy("Name"), max_length=100)
+    release = forms.ModelChoiceField(Release.objects.none(), label=gettext_lazy("Release"))
     fallback_release = forms.ModelChoiceField(
         Release.objects.none(),
-        label=_l("Way back"),
+        label=gettext_lazy("Way back"),
         required=False,
-        help_text=_l("The release that a roll-back returns to."),
+        help_text=gettext_lazy("The release that a roll-back returns to."),
     )
     no_way_back_reason = forms.CharField(
-        label=_l("Why there is no way back"), required=False, max_length=2000, widget=forms.Textarea(attrs={"rows": 2})
+        label=gettext_lazy("Why there is no way back"),
+        required=False,
+        max_length=2000,
+        widget=forms.Textarea(attrs={"rows": 2}),
     )
     priority = forms.TypedChoiceField(
-        label=_l("Priority"), choices=list(PRIORITIES.items()), coerce=int, initial=CampaignPriority.QUALITY
+        label=gettext_lazy("Priority"), choices=list(PRIORITIES.items()), coerce=int, initial=CampaignPriority.QUALITY
     )
 
     def __init__(self, *args: Any, **more: Any) -> None:
@@ -89,13 +100,16 @@ class WhatForm(StepForm):
 
 
 class WhomForm(StepForm):
-    group = forms.ModelChoiceField(Group.objects.none(), label=_l("Group"))
-    is_dynamic = forms.BooleanField(label=_l("Take in vehicles that come to match later"), required=False)
+    group = forms.ModelChoiceField(Group.objects.none(), label=gettext_lazy("Group"))
+    is_dynamic = forms.BooleanField(label=gettext_lazy("Take in vehicles that come to match later"), required=False)
     max_inventory_age_days = forms.IntegerField(
-        label=_l("Leave out vehicles silent for more than, in days"), required=False, min_value=1, max_value=3660
+        label=gettext_lazy("Leave out vehicles silent for more than, in days"),
+        required=False,
+        min_value=1,
+        max_value=3660,
     )
     control_percent = forms.DecimalField(
-        label=_l("Hold out for comparison, in %"),
+        label=gettext_lazy("Hold out for comparison, in %"),
         min_value=0,
         max_value=50,
         max_digits=5,
@@ -116,13 +130,15 @@ class WhomForm(StepForm):
 
 
 class WaveForm(forms.Form):
-    size = forms.DecimalField(label=_l("Size"), min_value=0, max_digits=10, decimal_places=3, required=False)
+    size = forms.DecimalField(label=gettext_lazy("Size"), min_value=0, max_digits=10, decimal_places=3, required=False)
     unit = forms.ChoiceField(
-        label=_l("of"),
-        choices=[("percent", _l("% of all, in total")), ("count", _l("vehicles"))],
+        label=gettext_lazy("of"),
+        choices=[("percent", gettext_lazy("% of all, in total")), ("count", gettext_lazy("vehicles"))],
         initial="count",
     )
-    max_failed = forms.IntegerField(label=_l("May fail"), min_value=0, max_value=MAX_COUNT, initial=0, required=False)
+    max_failed = forms.IntegerField(
+        label=gettext_lazy("May fail"), min_value=0, max_value=MAX_COUNT, initial=0, required=False
+    )
 
     def clean(self) -> dict[str, Any]:
         found = super().clean() or {}
@@ -155,31 +171,39 @@ Waves = forms.formset_factory(WaveForm, formset=BaseWaves, extra=2, max_num=20)
 
 
 class GateForm(StepForm):
-    acceptable_percent = forms.FloatField(label=_l("Acceptable failure rate, in %"), min_value=0, max_value=100)
-    unacceptable_percent = forms.FloatField(label=_l("Unacceptable failure rate, in %"), min_value=0, max_value=100)
-    alpha_percent = forms.FloatField(label=_l("Healthy campaigns halted, at most in %"), min_value=0, max_value=50)
-    beta_percent = forms.FloatField(label=_l("Bad campaigns passed, at most in %"), min_value=0, max_value=50)
+    acceptable_percent = forms.FloatField(
+        label=gettext_lazy("Acceptable failure rate, in %"), min_value=0, max_value=100
+    )
+    unacceptable_percent = forms.FloatField(
+        label=gettext_lazy("Unacceptable failure rate, in %"), min_value=0, max_value=100
+    )
+    alpha_percent = forms.FloatField(
+        label=gettext_lazy("Healthy campaigns halted, at most in %"), min_value=0, max_value=50
+    )
+    beta_percent = forms.FloatField(label=gettext_lazy("Bad campaigns passed, at most in %"), min_value=0, max_value=50)
     soak_hours = forms.FloatField(
-        label=_l("Soak, in hours"),
+        label=gettext_lazy("Soak, in hours"),
         min_value=0,
         max_value=24 * 366,
-        help_text=_l("How long the new software must stay healthy before a result counts."),
+        help_text=gettext_lazy("How long the new software must stay healthy before a result counts."),
     )
-    is_stratified = forms.BooleanField(label=_l("Test each hardware apart as well"), required=False)
+    is_stratified = forms.BooleanField(label=gettext_lazy("Test each hardware apart as well"), required=False)
     wave_rule = forms.ChoiceField(
-        label=_l("A wave that settles before the test decides"), choices=list(WAVE_RULES.items())
+        label=gettext_lazy("A wave that settles before the test decides"), choices=list(WAVE_RULES.items())
     )
     failure_budget = forms.IntegerField(
-        label=_l("Failures in all before a person is asked"), required=False, min_value=0, max_value=MAX_COUNT
+        label=gettext_lazy("Failures in all before a person is asked"), required=False, min_value=0, max_value=MAX_COUNT
     )
     max_failed = forms.IntegerField(
-        label=_l("Halt at more failures than"), required=False, min_value=0, max_value=MAX_COUNT
+        label=gettext_lazy("Halt at more failures than"), required=False, min_value=0, max_value=MAX_COUNT
     )
     max_in_flight = forms.IntegerField(
-        label=_l("Vehicles in flight, at most"), required=False, min_value=1, max_value=MAX_COUNT
+        label=gettext_lazy("Vehicles in flight, at most"), required=False, min_value=1, max_value=MAX_COUNT
     )
-    halt_codes = forms.CharField(label=_l("Codes that halt at once, by commas"), required=False, max_length=2000)
-    halt_action = forms.ChoiceField(label=_l("What a halt does"), choices=list(HALT_ACTIONS.items()))
+    halt_codes = forms.CharField(
+        label=gettext_lazy("Codes that halt at once, by commas"), required=False, max_length=2000
+    )
+    halt_action = forms.ChoiceField(label=gettext_lazy("What a halt does"), choices=list(HALT_ACTIONS.items()))
 
     DEFAULTS: Mapping[str, Any] = {
         "acceptable_percent": 0.5,
@@ -207,33 +231,35 @@ class GateForm(StepForm):
 
 class WhenForm(StepForm):
     weekdays = forms.MultipleChoiceField(
-        label=_l("Install on"),
+        label=gettext_lazy("Install on"),
         choices=list(zip(WEEKDAYS, _DAYS, strict=True)),
         required=False,
         widget=forms.CheckboxSelectMultiple,
-        help_text=_l("None: at any time. By the clock in each vehicle's own time zone."),
+        help_text=gettext_lazy("None: at any time. By the clock in each vehicle's own time zone."),
     )
     start = forms.TimeField(
-        label=_l("From"), required=False, widget=forms.TimeInput(attrs={"type": "time"}, format="%H:%M")
+        label=gettext_lazy("From"), required=False, widget=forms.TimeInput(attrs={"type": "time"}, format="%H:%M")
     )
-    length_hours = forms.FloatField(label=_l("For, in hours"), required=False, min_value=0.02, max_value=24)
-    downloads_early = forms.BooleanField(label=_l("Download before the window"), required=False)
+    length_hours = forms.FloatField(label=gettext_lazy("For, in hours"), required=False, min_value=0.02, max_value=24)
+    downloads_early = forms.BooleanField(label=gettext_lazy("Download before the window"), required=False)
     ends_at = forms.DateTimeField(
-        label=_l("Ends at"), required=False, widget=forms.DateTimeInput(attrs={"type": "datetime-local"})
+        label=gettext_lazy("Ends at"), required=False, widget=forms.DateTimeInput(attrs={"type": "datetime-local"})
     )
-    offers_per_minute = forms.IntegerField(label=_l("Offers per minute, at most"), required=False, min_value=1)
+    offers_per_minute = forms.IntegerField(
+        label=gettext_lazy("Offers per minute, at most"), required=False, min_value=1
+    )
     preconditions = forms.CharField(
-        label=_l("Preconditions"),
+        label=gettext_lazy("Preconditions"),
         required=False,
         widget=forms.Textarea(attrs={"rows": 3, "class": "c-code", "placeholder": "state_of_charge >= 30\nparked"}),
-        help_text=_l("One a line; all must hold before a vehicle installs."),
+        help_text=gettext_lazy("One a line; all must hold before a vehicle installs."),
     )
-    consent = forms.ChoiceField(label=_l("Consent"), choices=list(CONSENTS.items()), initial=Consent.NONE)
+    consent = forms.ChoiceField(label=gettext_lazy("Consent"), choices=list(CONSENTS.items()), initial=Consent.NONE)
     consent_postponements = forms.IntegerField(
-        label=_l("Postponements, at most"), required=False, min_value=0, max_value=100
+        label=gettext_lazy("Postponements, at most"), required=False, min_value=0, max_value=100
     )
     consent_deadline_days = forms.IntegerField(
-        label=_l("Deadline after the first question, in days"), required=False, min_value=1, max_value=366
+        label=gettext_lazy("Deadline after the first question, in days"), required=False, min_value=1, max_value=366
     )
 
     DEFAULTS: Mapping[str, Any] = {"downloads_early": True}

@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy as _l
+from django.utils.translation import gettext_lazy
 
 from firmware_store import operations
 from firmware_store.models import Package, Release
@@ -24,21 +24,23 @@ LANGUAGES = (("en", "English"), ("zh-CN", "简体中文"))
 
 
 class ReleaseForm(forms.Form):
-    name = forms.CharField(label=_l("Name"), max_length=80)
-    version = forms.CharField(label=_l("Version"), max_length=60)
+    name = forms.CharField(label=gettext_lazy("Name"), max_length=80)
+    version = forms.CharField(label=gettext_lazy("Version"), max_length=60)
     packages = forms.ModelMultipleChoiceField(
         Package.objects.none(),
-        label=_l("Packages"),
+        label=gettext_lazy("Packages"),
         widget=forms.CheckboxSelectMultiple,
-        help_text=_l("Installed together; in the order in which they are listed where a vehicle cannot."),
+        help_text=gettext_lazy("Installed together; in the order in which they are listed where a vehicle cannot."),
     )
     stepping_stone = forms.ModelChoiceField(
         Release.objects.none(),
-        label=_l("What must have run before"),
+        label=gettext_lazy("What must have run before"),
         required=False,
-        help_text=_l("A vehicle with older software is taken there first."),
+        help_text=gettext_lazy("A vehicle with older software is taken there first."),
     )
-    halt_codes = forms.CharField(label=_l("Codes that halt at once, by commas"), required=False, max_length=2000)
+    halt_codes = forms.CharField(
+        label=gettext_lazy("Codes that halt at once, by commas"), required=False, max_length=2000
+    )
 
     def __init__(self, tenant: Tenant, data: Any = None) -> None:
         super().__init__(data)
