@@ -24,9 +24,9 @@ def catalogue():
 
 def texts_in_code(path):
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in MARKS and node.args:
-            if isinstance(node.args[0], ast.Constant):
-                yield node.args[0].value
+        is_mark = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in MARKS
+        if is_mark and node.args and isinstance(node.args[0], ast.Constant):
+            yield node.args[0].value
 
 
 def texts_in_template(path):

@@ -20,7 +20,7 @@ from otaserver.demo.scenario import Operator
 from tests.processes import ROOT, Server, environment, wait_for
 
 PASSWORD = "correct horse battery"
-expect.set_options(timeout=60_000)
+expect.set_options(timeout=45_000)
 VEHICLES = 12
 START_SECONDS = 300
 AXE = Path(axe_playwright_python.__file__).parent / "axe.min.js"
@@ -61,7 +61,7 @@ class World:
 
     def _sign_in(self, name, **context):
         context = self._browser.new_context(**{"viewport": {"width": 1440, "height": 900}, "locale": "en-US"} | context)
-        context.set_default_timeout(60_000)
+        context.set_default_timeout(45_000)
         page = context.new_page()
         page.errors = []
         page.on("pageerror", lambda error: page.errors.append(str(error)))

@@ -56,7 +56,7 @@ class VehicleAdmin(ReadOnlyAdmin):
         return super().change_view(request, object_id, form_url, {**shown, **(extra_context or {})})
 
     def tables(self, row: Vehicle) -> Sequence[Table]:
-        return [
+        found = [
             Table("Reports", queries.REPORT_HEADERS, queries.reports_of(_attempts(row))),
             _manifests(row),
             _requests(row),
@@ -64,6 +64,7 @@ class VehicleAdmin(ReadOnlyAdmin):
             _swaps(row),
             _attributes(row),
         ]
+        return [table for table in found if table.rows or table.note]
 
 
 def _attempts(vehicle: Vehicle) -> QuerySet[Attempt]:
