@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Count, Sum
+from django.db.models import Count, Max, Sum
 from django.db.models.functions import TruncDay, TruncHour, TruncMinute, TruncSecond
 
 from otaserver.campaigns.models import Attempt, Campaign
-from otaserver.campaigns.states import NEUTRAL_STATES, AssignmentState
+from otaserver.campaigns.states import NEUTRAL_STATES, AssignmentState, CampaignState
 
 BARS = 48
 # The finest grain that divides a span without a bar for every second of a year.
@@ -48,11 +48,11 @@ class Course:
 
 
 def course(campaign: Campaign, *, at: datetime) -> Course | None:
-    """Return how a campaign went until `at`, in two queries; None before it has started."""
+    """Return how a campaign went until `at`, or until it stopped, in three queries; None before its start."""
     if campaign.started_at is None:
         return None
     start = campaign.started_at
-    span = max((campaign.finished_at or at) - start, timedelta(seconds=1))
+    span = max((campaign.finished_at or _stopped_at(campaign) or at) - start, timedelta(seconds=1))
     trunc, grain = grain_of(span)
     width = grain * max(1, -(-span // (grain * BARS)))
     ended = (
@@ -73,6 +73,14 @@ def course(campaign: Campaign, *, at: datetime) -> Course | None:
     counts = _by_bar(((moment, _kind(state), count) for moment, state, count in ended), start, width, bars)
     lengths = _by_bar(((moment, "length", total) for moment, total in offered), start, width, bars)
     return Course(start, width, [_bar(start + n * width, counts[n], lengths[n]["length"]) for n in range(bars)])
+
+
+def _stopped_at(campaign: Campaign) -> datetime | None:
+    """Return when a halted campaign was last decided on: from there on only what is under way ends by itself."""
+    if campaign.state != CampaignState.HALTED:
+        return None
+    last: datetime | None = campaign.decisions.aggregate(last=Max("at"))["last"]
+    return last
 
 
 def grain_of(span: timedelta) -> tuple[type[Any], timedelta]:

@@ -27,7 +27,7 @@ class PackageAdmin(ReadOnlyAdmin):
     fields = [
         ("name", "version", "shown_state"),
         ("role", "target_name", "release_counter"),
-        ("hardware_ids", "filename", "size"),
+        ("fits", "filename", "size"),
         "sha256",
         "sha512",
         ("created_by", "created_at", "published_at"),

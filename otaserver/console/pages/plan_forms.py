@@ -226,7 +226,8 @@ class GateForm(StepForm):
             )
         }
         codes = [code.strip() for code in found.pop("halt_codes").split(",") if code.strip()]
-        return {**found, **rates, "halt_codes": codes, "soak_seconds": round(found.pop("soak_hours") * HOUR)}
+        soak = round(found.pop("soak_hours") * HOUR)
+        return {**found, **rates, "halt_codes": codes, "soak_seconds": soak}
 
 
 class WhenForm(StepForm):

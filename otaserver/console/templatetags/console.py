@@ -9,16 +9,12 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from otaserver.console import words
-from otaserver.console.tables import NOTHING, VARIANTS
+from otaserver.console.tables import NOTHING, badge
 
 register = template.Library()
 
 
-@register.filter
-def state_label(state: str) -> SafeString:
-    """Return a coloured label for a state, an outcome or a verdict, in the viewer's language."""
-    variant = VARIANTS.get(state, "default")
-    return format_html('<span class="c-state c-state--{}">{}</span>', variant, words.of_state(state))
+register.filter("state_label", badge)
 
 
 @register.filter
