@@ -6,7 +6,7 @@ PIP = $(BIN)/pip install --quiet --disable-pip-version-check
 OTA_PORT ?= 8000
 export OTA_PORT
 
-.PHONY: demo serve test check bench fmt
+.PHONY: demo serve test check bench fmt screenshots
 
 # A stamp is made last: an installation that was interrupted is made again.
 $(VENV)/run: requirements.txt
@@ -42,3 +42,6 @@ fmt: $(VENV)/dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+# Of the demo that runs: start `make demo` beside it first.
+screenshots: $(VENV)/dev
+	$(BIN)/python -m tests.console.screenshots

@@ -11,6 +11,7 @@ import os
 import secrets
 import sys
 import tempfile
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -18,6 +19,7 @@ from urllib.parse import parse_qsl, urlsplit
 import environ
 from django.core.exceptions import ImproperlyConfigured
 from django.urls import reverse_lazy
+from django.utils.translation import gettext_lazy
 
 from otaserver.logs import formatter
 
@@ -162,6 +164,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "otaserver.console.people.sessions.limit_sessions",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "otaserver.console.viewer.for_viewer",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 ROOT_URLCONF = "otaserver.urls"
@@ -171,7 +174,8 @@ APPEND_SLASH = False
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
-        "DIRS": [],
+        # Before Unfold's own, which comes first among the apps.
+        "DIRS": [BASE_DIR / "otaserver/console/overrides"],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -219,6 +223,7 @@ SESSION_IDLE_SECONDS = env.int("OTA_SESSION_IDLE_SECONDS", default=3600)
 SESSION_COOKIE_AGE = env.int("OTA_SESSION_SECONDS", default=12 * 3600)
 # What an authenticator calls us.
 OTP_TOTP_ISSUER = "OTA server"
+LOGIN_REDIRECT_URL = "/console/"
 
 
 def _storage(url: str) -> dict[str, Any]:
@@ -300,6 +305,9 @@ if AUTHORITIES_FILE:
 USE_TZ = True
 TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English"), ("zh-hans", "简体中文")]
+LANGUAGE_COOKIE_PATH = "/console/"
+LANGUAGE_COOKIE_SAMESITE = "Lax"
 USE_I18N = True
 FORMAT_MODULE_PATH = "otaserver.console.formats"
 
@@ -334,10 +342,6 @@ SPECTACULAR_SETTINGS = {
 }
 
 
-def _list_of(model: str) -> Any:
-    return reverse_lazy(f"console:{model}_changelist")
-
-
 UNFOLD = {
     "SITE_TITLE": "OTA server",
     "SITE_HEADER": "OTA server",
@@ -345,55 +349,31 @@ UNFOLD = {
     "SITE_SYMBOL": "deployed_code_update",
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": f"{STATIC_URL}console/favicon.svg"}],
     "SHOW_HISTORY": False,
+    "SHOW_LANGUAGES": True,
+    # The blue of what moves, so that colour means one thing.
+    "COLORS": {
+        "primary": {
+            "50": "#eff6ff",
+            "100": "#dbeafe",
+            "200": "#bfdbfe",
+            "300": "#93c5fd",
+            "400": "#60a5fa",
+            "500": "#3b82f6",
+            "600": "#1d4ed8",
+            "700": "#1e40af",
+            "800": "#1e3a8a",
+            "900": "#172f74",
+            "950": "#101f4d",
+        },
+    },
+    "STYLES": [f"{STATIC_URL}console/console.css"],
+    "SCRIPTS": [f"{STATIC_URL}console/{name}.js" for name in ("zone", "live", "follow", "upload", "filter")],
     "SHOW_VIEW_ON_SITE": False,
-    "ACCOUNT": {"navigation": [{"title": "Your profile", "link": reverse_lazy("people:profile")}]},
+    "ACCOUNT": {"navigation": [{"title": gettext_lazy("Your profile"), "link": reverse_lazy("people:profile")}]},
     "SIDEBAR": {
         "show_search": False,
         "show_all_applications": False,
-        "navigation": [
-            {
-                "items": [
-                    {"title": "Overview", "icon": "dashboard", "link": reverse_lazy("console:index")},
-                    {"title": "Campaigns", "icon": "stairs", "link": _list_of("campaigns_campaign")},
-                    {"title": "Assignments", "icon": "checklist", "link": _list_of("campaigns_assignment")},
-                    {"title": "Blackouts", "icon": "ac_unit", "link": _list_of("campaigns_blackout")},
-                    {"title": "Vehicles", "icon": "directions_car", "link": _list_of("fleet_vehicle")},
-                    {"title": "Requests", "icon": "troubleshoot", "link": _list_of("fleet_seenrequest")},
-                    {"title": "Releases", "icon": "inventory", "link": _list_of("firmware_store_release")},
-                    {"title": "Packages", "icon": "package_2", "link": _list_of("firmware_store_package")},
-                    {
-                        "title": "Events",
-                        "icon": "notifications",
-                        "link": _list_of("events_event"),
-                        "permission": "otaserver.console.access.may_audit",
-                    },
-                    {
-                        "title": "Webhooks",
-                        "icon": "webhook",
-                        "link": _list_of("events_endpoint"),
-                        "permission": "otaserver.console.access.may_audit",
-                    },
-                    {
-                        "title": "Records",
-                        "icon": "history_edu",
-                        "link": _list_of("audit_entry"),
-                        "permission": "otaserver.console.access.may_audit",
-                    },
-                    {
-                        "title": "Members",
-                        "icon": "group",
-                        "link": reverse_lazy("people:members"),
-                        "permission": "otaserver.console.access.may_administer",
-                    },
-                    {
-                        "title": "Service tokens",
-                        "icon": "key",
-                        "link": reverse_lazy("people:tokens"),
-                        "permission": "otaserver.console.access.may_administer",
-                    },
-                ]
-            }
-        ],
+        "navigation": "otaserver.console.menu.navigation",
     },
 }
 

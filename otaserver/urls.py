@@ -3,6 +3,7 @@
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, URLResolver, include, path
 from django.views import defaults
+from django.views.i18n import set_language
 
 from otaserver import exposition, health
 from otaserver.console.site import site
@@ -11,6 +12,7 @@ from otaserver.operator_api.problems import problem_response
 urlpatterns: list[URLPattern | URLResolver] = [
     path("healthz", health.healthz),
     path("readyz", health.readyz),
+    path("console/language/", set_language, name="set_language"),
     # Before the site's own, whose sign-in asks for a password alone.
     path("console/", include("otaserver.console.people.urls")),
     path("metrics", exposition.metrics),

@@ -2,11 +2,10 @@
 
 from django.contrib.auth.models import AnonymousUser
 from django.db.models import QuerySet
-from django.http import HttpRequest
 
-from otaserver.tenants.models import Tenant, User
+from otaserver.tenants.models import Member, Tenant, User
 from otaserver.tenants.rules import may
-from otaserver.tenants.states import Permission, Role
+from otaserver.tenants.states import PERMISSIONS, Permission, Role
 
 
 def tenants_visible_to(user: User | AnonymousUser, permission: Permission) -> QuerySet[Tenant]:
@@ -31,11 +30,21 @@ def _tenants_of(user: User, permission: Permission) -> QuerySet[Tenant]:
     return Tenant.objects.filter(members__user=user, members__role__in=roles)
 
 
-def may_audit(request: HttpRequest) -> bool:
-    """Return whether the person sees any records, for the console's menu."""
-    return tenants_visible_to(request.user, Permission.AUDIT).exists()
+def permissions_in(user: User | AnonymousUser, tenant: Tenant) -> frozenset[Permission]:
+    """Return what the person may do in a tenant: the same table as for whoever calls the operator API.
+
+    In a tenant that their session does not show, they may do nothing.
+    """
+    if not isinstance(user, User) or not user.is_active:
+        return frozenset()
+    if not tenants_in_session(user, Tenant.objects.filter(pk=tenant.pk)).exists():
+        return frozenset()
+    if user.is_superuser:
+        return frozenset(Permission)
+    member = Member.objects.filter(tenant=tenant, user=user).first()
+    return PERMISSIONS.get(member.role, frozenset()) if member is not None else frozenset()
 
 
-def may_administer(request: HttpRequest) -> bool:
-    """Return whether the person has members to look after, for the console's menu."""
-    return tenants_visible_to(request.user, Permission.ADMINISTER).exists()
+def actor_of(user: User | AnonymousUser) -> str:
+    """Return what the audit record calls a person."""
+    return user.get_username()

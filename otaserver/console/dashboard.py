@@ -1,131 +1,193 @@
-"""The console's first page: what runs, what waits for a person, what will end soon."""
+"""The console's first page: the fleet, what runs, what waits for a person, what fails, what will end soon."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import Count, Max, Q, QuerySet
+from django.db.models import Count, Q, QuerySet
+from django.urls import reverse
+from django.utils.translation import gettext as _
 
 from firmware_store.models import RoleMetadata
+from firmware_store.trust.queries import newest_metadata
 from otaserver.audit.models import Entry
-from otaserver.campaigns.models import Campaign, Wave
-from otaserver.campaigns.states import CampaignState, WaveState
-from otaserver.console import queries
-from otaserver.console.tables import NOTHING, Table, badge, link_to, moment
+from otaserver.campaigns import queries as campaigns
+from otaserver.campaigns.models import Assignment, Campaign, Wave, WorkshopCase
+from otaserver.campaigns.states import AssignmentState, CampaignState, WaveState
+from otaserver.console import charts
+from otaserver.console.pages import ladders
+from otaserver.console.pages.ladders import Rung, list_of
+from otaserver.console.tables import moment
+from otaserver.fleet.authentication_models import AuthenticationSet
 from otaserver.fleet.models import Vehicle
+from otaserver.fleet.states import AuthenticationState
 from otaserver.tenants.models import Tenant
 
 SEEN_WITHIN = timedelta(hours=24)
 ENDS_WITHIN = timedelta(days=30)
+FAILED_WITHIN = timedelta(days=7)
 # The server signs these itself, long before their end.
 ONLINE_ROLES = ("snapshot", "timestamp")
 ROWS_SHOWN = 20
+RECORDS_SHOWN = 8
 
 
 @dataclass(frozen=True)
 class Figure:
     title: str
     value: int
-    note: str
+    address: str
+
+
+@dataclass(frozen=True)
+class Running:
+    """A campaign under way with its waves."""
+
+    campaign: Campaign
+    rungs: Sequence[Rung]
+    progress: campaigns.Progress
+
+
+@dataclass(frozen=True)
+class Errand:
+    """Something that needs a person: what, why, and where it is done."""
+
+    kind: str
+    what: str
+    why: str
+    address: str
 
 
 @dataclass(frozen=True)
 class Dashboard:
-    stopped: Sequence[Tenant]
     figures: Sequence[Figure]
-    tables: Sequence[Table]
+    running: Sequence[Running]
+    errands: Sequence[Errand]
+    fleet: campaigns.FleetReleases
+    chart: charts.FleetChart
+    failures: Sequence[tuple[str, int, str]]
+    records: Sequence[Entry]
 
 
 def dashboard(tenants: QuerySet[Tenant], *, audited: QuerySet[Tenant], at: datetime) -> Dashboard:
     """Return the first page for someone who sees `tenants`, and the audit records of `audited`."""
-    tables = [_running(tenants), _waiting(tenants), _ending(tenants, at=at)]
-    if audited.exists():
-        tables.append(_records(audited))
+    known = list(tenants)
+    fleet = campaigns.fleet_releases(known, at=at)
     return Dashboard(
-        stopped=list(tenants.filter(stopped_at__isnull=False)), figures=_figures(tenants, at=at), tables=tables
+        figures=_figures(known, at=at),
+        running=_running(known),
+        errands=[*_campaigns(known), *_waves(known), *_ending(known, at=at), *_workshop(known), *_devices(known)],
+        fleet=fleet,
+        chart=charts.fleet_chart(fleet),
+        failures=_failures(known, at=at),
+        records=list(
+            Entry.objects.filter(tenant__in=audited).select_related("tenant").order_by("-at", "-pk")[:RECORDS_SHOWN]
+        ),
     )
 
 
-def _figures(tenants: QuerySet[Tenant], *, at: datetime) -> Sequence[Figure]:
+def _figures(tenants: Sequence[Tenant], *, at: datetime) -> Sequence[Figure]:
+    since = at - SEEN_WITHIN
     vehicles = Vehicle.objects.filter(tenant__in=tenants).aggregate(
         enrolled=Count("pk", filter=Q(enrolled_at__isnull=False)),
-        seen=Count("pk", filter=Q(last_contact_at__gte=at - SEEN_WITHIN)),
+        seen=Count("pk", filter=Q(last_contact_at__gte=since)),
         blocked=Count("pk", filter=Q(blocked_at__isnull=False)),
     )
-    campaigns = Campaign.objects.filter(tenant__in=tenants).aggregate(
+    states = Campaign.objects.filter(tenant__in=tenants).aggregate(
         running=Count("pk", filter=Q(state=CampaignState.RUNNING)),
         halted=Count("pk", filter=Q(state=CampaignState.HALTED)),
+        in_review=Count("pk", filter=Q(state=CampaignState.IN_REVIEW)),
     )
+    listed, drawn = reverse("console:fleet_vehicle_changelist"), reverse("console:campaigns_campaign_changelist")
     return [
-        Figure("Vehicles", vehicles["enrolled"], "enrolled"),
-        Figure("Seen", vehicles["seen"], "in the last 24 hours"),
-        Figure("Blocked", vehicles["blocked"], "offered nothing"),
-        Figure("Running", campaigns["running"], "campaigns"),
-        Figure("Halted", campaigns["halted"], "campaigns"),
+        Figure(_("Vehicles enrolled"), vehicles["enrolled"], f"{listed}?enrolled_at__isempty=0"),
+        Figure(
+            _("Seen in the last day"), vehicles["seen"], f"{listed}?last_contact_at__gte={since:%Y-%m-%dT%H:%M:%SZ}"
+        ),
+        Figure(_("Vehicles blocked"), vehicles["blocked"], f"{listed}?blocked_at__isempty=0"),
+        Figure(_("Campaigns running"), states["running"], f"{drawn}?state__exact={CampaignState.RUNNING}"),
+        Figure(_("Campaigns halted"), states["halted"], f"{drawn}?state__exact={CampaignState.HALTED}"),
+        Figure(_("Waiting for approval"), states["in_review"], f"{drawn}?state__exact={CampaignState.IN_REVIEW}"),
     ]
 
 
-def _running(tenants: QuerySet[Tenant]) -> Table:
+def _running(tenants: Sequence[Tenant]) -> Sequence[Running]:
     found = list(
         Campaign.objects.filter(tenant__in=tenants, state__in=[CampaignState.RUNNING, CampaignState.PAUSED])
         .select_related("release", "tenant")
+        .prefetch_related("waves__group")
         .order_by("-started_at")[:ROWS_SHOWN]
     )
-    progress = queries.campaign_progress([campaign.pk for campaign in found])
-    rows = [
-        [
-            link_to(campaign),
-            campaign.tenant.name,
-            str(campaign.release),
-            badge(campaign.state),
-            progress[campaign.pk].wave or NOTHING,
-            progress[campaign.pk].sentence,
-        ]
-        for campaign in found
+    progress = campaigns.progress_of([campaign.pk for campaign in found])
+    return [
+        Running(each, ladders.ladder(each, list(each.waves.all()), progress[each.pk]), progress[each.pk])
+        for each in found
     ]
-    return Table("Under way", ["campaign", "tenant", "release", "state", "wave", "vehicles"], rows)
 
 
-def _waiting(tenants: QuerySet[Tenant]) -> Table:
-    campaigns = (
-        Campaign.objects.filter(tenant__in=tenants, state__in=[CampaignState.HALTED, CampaignState.IN_REVIEW])
-        .select_related("tenant")
-        .order_by("-created_at")[:ROWS_SHOWN]
-    )
-    waves = Wave.objects.filter(campaign__tenant__in=tenants, state=WaveState.UNDECIDED).select_related(
-        "campaign__tenant"
-    )
-    rows = [
-        [link_to(campaign), campaign.tenant.name, badge(campaign.state), campaign.reason or NOTHING]
-        for campaign in campaigns
+def _campaigns(tenants: Sequence[Tenant]) -> Sequence[Errand]:
+    words: Mapping[str, str] = {
+        CampaignState.IN_REVIEW: _("waits for approval"),
+        CampaignState.HALTED: _("is halted"),
+        CampaignState.APPROVED: _("is approved and not started"),
+    }
+    found = Campaign.objects.filter(tenant__in=tenants, state__in=list(words)).order_by("-created_at")[:ROWS_SHOWN]
+    return [
+        Errand(each.state, each.name, each.reason or words[each.state], reverse("console:control_room", args=[each.pk]))
+        for each in found
     ]
-    rows += [
-        [
-            link_to(wave.campaign),
-            wave.campaign.tenant.name,
-            badge(wave.state),
-            f"Wave {wave.number} asks for a decision.",
-        ]
-        for wave in waves
+
+
+def _waves(tenants: Sequence[Tenant]) -> Sequence[Errand]:
+    found = Wave.objects.filter(campaign__tenant__in=tenants, state=WaveState.UNDECIDED).select_related("campaign")
+    return [
+        Errand(
+            wave.state,
+            wave.campaign.name,
+            _("Wave %(number)s asks a person.") % {"number": wave.number},
+            reverse("console:decide_wave", args=[wave.campaign_id, wave.number]),
+        )
+        for wave in found[:ROWS_SHOWN]
     ]
-    return Table("Waiting for a person", ["campaign", "tenant", "state", "why"], rows)
 
 
-def _ending(tenants: QuerySet[Tenant], *, at: datetime) -> Table:
+def _ending(tenants: Sequence[Tenant], *, at: datetime) -> Sequence[Errand]:
     """Signed metadata made off the server that will have to be signed again soon: only its newest version counts."""
-    newest = (
-        RoleMetadata.objects.filter(tenant__in=tenants)
-        .exclude(role__in=ONLINE_ROLES)
-        .values("tenant__name", "repository", "role")
-        .annotate(ends_at=Max("expires_at"))
-        .filter(ends_at__lte=at + ENDS_WITHIN)
-        .order_by("ends_at")
-    )
-    rows = [[row["role"], row["repository"], row["tenant__name"], moment(row["ends_at"])] for row in newest]
-    return Table("Signed metadata that ends within 30 days", ["role", "repository", "tenant", "ends"], rows)
+    ending: QuerySet[RoleMetadata] = newest_metadata().filter(tenant__in=tenants, expires_at__lte=at + ENDS_WITHIN)
+    rows = ending.exclude(role__in=ONLINE_ROLES).defer("body").order_by("expires_at")
+    return [
+        Errand(
+            "ending",
+            f"{row.repository} {row.role}",
+            _("Its signed metadata ends at %(at)s: sign it again.") % {"at": moment(row.expires_at)},
+            reverse("console:keys"),
+        )
+        for row in rows.exclude(repository="director", role="targets")[:ROWS_SHOWN]
+    ]
 
 
-def _records(tenants: QuerySet[Tenant]) -> Table:
-    found = Entry.objects.filter(tenant__in=tenants).select_related("tenant").order_by("-at", "-pk")[:ROWS_SHOWN]
-    rows = [[moment(e.at), e.tenant.name, e.actor, link_to(e, e.action), e.subject] for e in found]
-    return Table("Last decisions", ["at", "tenant", "by", "action", "subject"], rows)
+def _workshop(tenants: Sequence[Tenant]) -> Sequence[Errand]:
+    number = WorkshopCase.objects.filter(vehicle__tenant__in=tenants, closed_at=None).count()
+    address = f"{reverse('console:campaigns_workshopcase_changelist')}?closed_at__isempty=1"
+    why = _("%(number)s cases are open: no order over the air helps.") % {"number": number}
+    return [Errand("workshop", _("Workshop"), why, address)] if number else []
+
+
+def _devices(tenants: Sequence[Tenant]) -> Sequence[Errand]:
+    pending = AuthenticationSet.objects.filter(tenant__in=tenants, state=AuthenticationState.PENDING)
+    number = pending.exclude(requested_at=None).count()
+    address = f"{reverse('console:fleet_authenticationset_changelist')}?state__exact={AuthenticationState.PENDING}"
+    why = _("%(number)s devices ask to be let in.") % {"number": number}
+    return [Errand("pending", _("Devices"), why, address)] if number else []
+
+
+def _failures(tenants: Sequence[Tenant], *, at: datetime) -> Sequence[tuple[str, int, str]]:
+    since = at - FAILED_WITHIN
+    rows = Assignment.objects.filter(
+        campaign__tenant__in=tenants, state=AssignmentState.FAILED, settled_at__gte=since
+    ).order_by()
+    counted = sorted(rows.values_list("code").annotate(count=Count("pk")), key=lambda row: (-row[1], row[0]))
+    return [
+        (code, count, list_of(state__exact="failed", code__exact=code, settled_at__gte=f"{since:%Y-%m-%dT%H:%M:%SZ}"))
+        for code, count in counted[:ROWS_SHOWN]
+    ]

@@ -5,10 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Count
-
 from otaserver.campaigns import queries as campaign_queries
-from otaserver.campaigns.models import Assignment, Attempt, Campaign, Report, Wave
+from otaserver.campaigns.models import Attempt, Campaign, Report, Wave
 from otaserver.campaigns.states import ACTIVE_STATES, NEUTRAL_STATES, AssignmentState, WaveState
 from otaserver.console.tables import NOTHING, badge, moment
 from otaserver.director.models import Direction
@@ -16,7 +14,7 @@ from otaserver.fleet.models import Vehicle
 
 REPORTS_SHOWN = 100
 REPORT_HEADERS = ["received", "attempt", "ECU", "phase", "outcome", "code", "message", "measured", "progress"]
-_COLUMNS: Mapping[str, frozenset[str]] = {
+COLUMNS: Mapping[str, frozenset[str]] = {
     "waiting": frozenset({AssignmentState.WAITING}),
     "under way": ACTIVE_STATES,
     "soaking": frozenset({AssignmentState.SOAKING}),
@@ -24,7 +22,7 @@ _COLUMNS: Mapping[str, frozenset[str]] = {
     "failed": frozenset({AssignmentState.FAILED}),
     "neutral": NEUTRAL_STATES,
 }
-LADDER_COLUMNS = tuple(_COLUMNS)
+LADDER_COLUMNS = tuple(COLUMNS)
 _CURRENT_WAVE = [WaveState.OPEN, WaveState.MATURING, WaveState.UNDECIDED]
 
 
@@ -52,12 +50,12 @@ class Step:
 def campaign_progress(campaign_ids: Sequence[int]) -> Mapping[int, Progress]:
     """Return the progress of several campaigns, in two queries."""
     counts: defaultdict[int, Counter[str]] = defaultdict(Counter)
-    grouped = Assignment.objects.filter(campaign__in=campaign_ids).values_list("campaign", "state")
-    for campaign_id, state, number in grouped.annotate(number=Count("pk")).order_by("campaign", "state"):
-        counts[campaign_id][_column(state)] += number
+    for campaign_id, found in campaign_queries.progress_of(campaign_ids).items():
+        for state, number in found.by_state.items():
+            counts[campaign_id][_column(state)] += number
     current = Wave.objects.filter(campaign__in=campaign_ids, state__in=_CURRENT_WAVE)
     waves = {wave.campaign_id: f"{wave.number}, {wave.state}" for wave in current}
-    ordered = (*_COLUMNS, AssignmentState.EXCLUDED.value)
+    ordered = (*COLUMNS, AssignmentState.EXCLUDED.value)
     return {
         pk: Progress(waves.get(pk, ""), {name: counts[pk][name] for name in ordered if counts[pk][name]})
         for pk in campaign_ids
@@ -102,11 +100,11 @@ def reports_of(attempts: Iterable[Attempt]) -> Sequence[Sequence[Any]]:
 
 
 def _cells(by_state: Mapping[str, int]) -> Sequence[tuple[int, Sequence[str]]]:
-    return [(sum(by_state.get(state, 0) for state in states), sorted(states)) for states in _COLUMNS.values()]
+    return [(sum(by_state.get(state, 0) for state in states), sorted(states)) for states in COLUMNS.values()]
 
 
 def _column(state: str) -> str:
-    for name, states in _COLUMNS.items():
+    for name, states in COLUMNS.items():
         if state in states:
             return name
     return state

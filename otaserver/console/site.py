@@ -1,9 +1,12 @@
-"""The console: a read-only view of one's tenants, at `/console/`. Changes go through the operator API."""
+"""The console, at `/console/`: what one may see of one's tenants, and do in them."""
 
 from typing import Any
 
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
+from django.urls import path
+from django.utils.translation import gettext as _
+from django.views import View
 from unfold.sites import UnfoldAdminSite
 
 from otaserver import clock
@@ -14,12 +17,35 @@ from otaserver.tenants.states import Permission
 
 class ConsoleSite(UnfoldAdminSite):
     index_template = "console/dashboard.html"
-    index_title = "Overview"
     site_url = None
     enable_nav_sidebar = True
 
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self._pages: list[tuple[str, type[View], str]] = []
+
+    def add_page(self, route: str, page: type[View], name: str) -> None:
+        """Serve a page of our own below `/console/`, to those who are signed in."""
+        self._pages.append((route, page, name))
+
+    def get_urls(self) -> Any:
+        own = [path(route, self.admin_view(page.as_view()), name=name) for route, page, name in self._pages]
+        return [*own, *super().get_urls()]
+
     def has_permission(self, request: HttpRequest) -> bool:
         return tenants_visible_to(request.user, Permission.VIEW).exists()
+
+    def each_context(self, request: HttpRequest) -> dict[str, Any]:
+        stoppable = tenants_visible_to(request.user, Permission.STOP)
+        stopped = tenants_visible_to(request.user, Permission.VIEW).filter(stopped_at__isnull=False)
+        return {
+            **super().each_context(request),
+            "may_stop": stoppable.filter(stopped_at=None).exists(),
+            "stopped_tenants": list(stopped.order_by("name")),
+            "resumable": set(
+                tenants_visible_to(request.user, Permission.MANAGE_CAMPAIGNS).values_list("pk", flat=True)
+            ),
+        }
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         found = dashboard(
@@ -27,7 +53,7 @@ class ConsoleSite(UnfoldAdminSite):
             audited=tenants_visible_to(request.user, Permission.AUDIT),
             at=clock.now(),
         )
-        return super().index(request, {"dashboard": found, **(extra_context or {})})
+        return super().index(request, {"title": _("Overview"), "dashboard": found, **(extra_context or {})})
 
 
 site = ConsoleSite("console")

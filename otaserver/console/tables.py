@@ -7,13 +7,14 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.db.models import Model
-from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import formats, timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from otaserver.campaigns.models import Campaign
 from otaserver.campaigns.states import AssignmentState, CampaignState, GateVerdict, ReportOutcome, WaveState
+from otaserver.console import words
 
 NOTHING = "-"
 # Colour says: moving, good, wants a look, bad. What has no colour waits or is over.
@@ -64,13 +65,16 @@ class Table:
 
 
 def badge(state: str) -> SafeString:
-    """Return a coloured label for a state or an outcome."""
-    context = {"text": state.replace("_", " "), "variant": VARIANTS.get(state, "default")}
-    return render_to_string("unfold/helpers/label.html", context)
+    """Return a coloured label for a state, an outcome or a verdict, in the viewer's language."""
+    return format_html(
+        '<span class="c-state c-state--{}">{}</span>', VARIANTS.get(state, "default"), words.of_state(state)
+    )
 
 
 def link_to(row: Model, label: str | None = None) -> SafeString:
     """Return a link to the row's page."""
+    if isinstance(row, Campaign):
+        return _link(reverse("console:control_room", args=[row.pk]), label or str(row))
     address = reverse(f"console:{row._meta.app_label}_{row._meta.model_name}_change", args=[row.pk])
     return _link(address, label or str(row))
 

@@ -2,13 +2,13 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import Exists, Max, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, Max, OuterRef, Q, QuerySet
 
 from otaserver.fleet import filters, rules
 from otaserver.fleet.authentication_models import AuthenticationSet
 from otaserver.fleet.errors import VehicleNotFoundError
 from otaserver.fleet.lifecycle_models import RetiredAuthority
-from otaserver.fleet.models import Credential, FleetAuthority, Group, Vehicle, VehicleQuerySet
+from otaserver.fleet.models import Credential, Ecu, FleetAuthority, Group, Vehicle, VehicleQuerySet
 from otaserver.fleet.protocol_models import DdiSettings
 from otaserver.fleet.states import AuthenticationState, CredentialKind, GroupKind, Protocol
 from otaserver.tenants.models import Tenant
@@ -144,3 +144,12 @@ def authentication_sets(tenant: Tenant) -> QuerySet[AuthenticationSet]:
     others = Exists(accepted.exclude(key_sha256=OuterRef("key_sha256")))
     rows = AuthenticationSet.objects.filter(tenant=tenant).select_related("tenant", "vehicle")
     return rows.annotate(is_key_change=others)
+
+
+def installed_by_hardware(tenant: Tenant, sha256: str) -> list[tuple[str, int, int]]:
+    """Return on how many of the tenant's ECUs a file of this digest runs, by hardware id, and how many only say so."""
+    rows = Ecu.objects.filter(vehicle__tenant=tenant, installed_sha256=sha256).order_by("hardware_id")
+    counted = rows.values_list("hardware_id").annotate(
+        ecus=Count("pk"), asserted=Count("pk", filter=Q(is_asserted=True))
+    )
+    return list(counted)

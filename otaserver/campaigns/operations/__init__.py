@@ -25,6 +25,7 @@ from otaserver.campaigns.operations.direct import order_now
 from otaserver.campaigns.operations.early_consents import record_early_consent
 from otaserver.campaigns.operations.engine import advance_campaign
 from otaserver.campaigns.operations.evidence import EvidenceReport, record_evidence
+from otaserver.campaigns.operations.fits import Fit, count_fitting, judge_group
 from otaserver.campaigns.operations.forecasts import Forecast, forecast_campaign
 from otaserver.campaigns.operations.gated_reports import report_failure, report_progress
 from otaserver.campaigns.operations.health import record_health, wanted_of
@@ -32,6 +33,7 @@ from otaserver.campaigns.operations.joining import close_campaign
 from otaserver.campaigns.operations.lifecycle import Decommission, Sale, decommission_vehicle, record_sale
 from otaserver.campaigns.operations.reconciliation import sweep
 from otaserver.campaigns.operations.reports import VehicleReport, confirm_withdrawal, record_log, record_report
+from otaserver.campaigns.operations.retrying import retry_waiting
 from otaserver.campaigns.operations.rollbacks import create_rollback
 from otaserver.campaigns.operations.starts import start_campaign
 from otaserver.campaigns.operations.stops import (
@@ -53,6 +55,7 @@ __all__ = [
     "ConsentAnswer",
     "Decommission",
     "EvidenceReport",
+    "Fit",
     "Forecast",
     "Sale",
     "SuggestedPlan",
@@ -66,6 +69,7 @@ __all__ = [
     "close_case",
     "confirm_order",
     "confirm_withdrawal",
+    "count_fitting",
     "create_campaign",
     "create_rollback",
     "decide_wave",
@@ -73,6 +77,7 @@ __all__ = [
     "decommission_vehicle",
     "forecast_campaign",
     "give_standing_consent",
+    "judge_group",
     "lapse_due",
     "lift_blackout",
     "open_exhausted_cases",
@@ -100,6 +105,7 @@ __all__ = [
     "report_progress",
     "resume_campaign",
     "resume_tenant",
+    "retry_waiting",
     "schedule_campaign",
     "set_time_zone",
     "start_campaign",

@@ -203,6 +203,13 @@ def fitting_by_band() -> dict[int, int]:
         return dict(cursor.fetchall())
 
 
+def verdicts() -> dict[str, int]:
+    """Return how many of the staged vehicles have each verdict."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT k.verdict, count(*) FROM {_JOINED} GROUP BY 1")
+        return dict(cursor.fetchall())
+
+
 def sample(band: int, count: int) -> list[tuple[int, str]]:
     """Return up to so many of the staged vehicles of a band that fit, as good as random, each with its stratum."""
     with connection.cursor() as cursor:

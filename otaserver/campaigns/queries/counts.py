@@ -13,8 +13,8 @@ from otaserver.campaigns.states import IN_FLIGHT_STATES, SETTLED_STATES, Assignm
 class Progress:
     """How many vehicles stand where: in the whole campaign, and by the number of their wave (None: no turn yet)."""
 
-    by_state: Mapping[str, int]
-    by_wave: Mapping[int | None, Mapping[str, int]]
+    by_state: dict[str, int]
+    by_wave: dict[int | None, dict[str, int]]
 
     @property
     def total(self) -> int:
@@ -33,13 +33,18 @@ class Progress:
 
 def progress(campaign: Campaign) -> Progress:
     """Count a campaign's vehicles by wave and state, in one query."""
-    by_state: dict[str, int] = {}
-    by_wave: dict[int | None, dict[str, int]] = {}
-    rows = campaign.assignments.order_by().values_list("wave__number", "state").annotate(count=Count("pk"))
-    for number, state, count in rows:
+    return progress_of([campaign.pk])[campaign.pk]
+
+
+def progress_of(campaigns: Collection[int]) -> Mapping[int, Progress]:
+    """Count the vehicles of several campaigns, by their ids, in one query."""
+    found: dict[int, Progress] = {pk: Progress({}, {}) for pk in campaigns}
+    rows = Assignment.objects.filter(campaign__in=campaigns).order_by()
+    for pk, number, state, count in rows.values_list("campaign", "wave__number", "state").annotate(count=Count("pk")):
+        by_wave, by_state = found[pk].by_wave, found[pk].by_state
         by_wave.setdefault(number, {})[state] = count
         by_state[state] = by_state.get(state, 0) + count
-    return Progress(by_state, by_wave)
+    return found
 
 
 def wave_counts(wave: Wave) -> dict[str, int]:

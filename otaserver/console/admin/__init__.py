@@ -3,25 +3,38 @@ from otaserver.console.admin.campaigns import AssignmentAdmin, CampaignAdmin
 from otaserver.console.admin.devices import AuthenticationSetAdmin
 from otaserver.console.admin.events import DeliveryAdmin, EndpointAdmin, EventAdmin, MailAdmin
 from otaserver.console.admin.incidents import SoftwareChangeAdmin, WorkshopCaseAdmin
+from otaserver.console.admin.protocols import (
+    DdiSettingsAdmin,
+    FleetImportAdmin,
+    GatewayTokenAdmin,
+    ProvisioningCredentialAdmin,
+    VerificationKeyAdmin,
+)
 from otaserver.console.admin.records import EntryAdmin
 from otaserver.console.admin.requests import SeenRequestAdmin
 from otaserver.console.admin.software import PackageAdmin, ReleaseAdmin
 from otaserver.console.admin.vehicles import VehicleAdmin
+from otaserver.console.pages import urls  # noqa: F401 - its pages belong to the same site
 
 __all__ = [
     "AssignmentAdmin",
     "AuthenticationSetAdmin",
     "BlackoutAdmin",
     "CampaignAdmin",
+    "DdiSettingsAdmin",
     "DeliveryAdmin",
     "EndpointAdmin",
     "EntryAdmin",
     "EventAdmin",
+    "FleetImportAdmin",
+    "GatewayTokenAdmin",
     "MailAdmin",
     "PackageAdmin",
+    "ProvisioningCredentialAdmin",
     "ReleaseAdmin",
     "SeenRequestAdmin",
     "SoftwareChangeAdmin",
     "VehicleAdmin",
+    "VerificationKeyAdmin",
     "WorkshopCaseAdmin",
 ]

@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.http.response import HttpResponse
+from django.template.response import TemplateResponse
 from unfold.admin import ModelAdmin
 
 from otaserver.console.access import tenants_visible_to
@@ -18,6 +19,9 @@ class ReadOnlyAdmin(ModelAdmin):
     tenant_field: ClassVar[str] = "tenant"
     permission: ClassVar[Permission] = Permission.VIEW
     change_form_template = "console/page.html"
+    change_list_template = "console/list.html"
+    # Pages that the list leads to: what they are called, their name, and what one needs to be shown them.
+    list_links: ClassVar[Sequence[tuple[Any, Any, Permission]]] = ()
     list_per_page = 50
     show_full_result_count = False
     actions = None
@@ -30,6 +34,15 @@ class ReadOnlyAdmin(ModelAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         tenants = tenants_visible_to(request.user, self.permission)
         return super().get_queryset(request).filter(**{f"{self.tenant_field}__in": tenants})
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
+        links = [
+            (label, address)
+            for label, address, permission in self.list_links
+            if tenants_visible_to(request.user, permission).exists()
+        ]
+        context: dict[str, Any] = {"list_links": links, **(extra_context or {})}
+        return super().changelist_view(request, context)
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None

@@ -4,7 +4,9 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
 from django.http import HttpRequest
+from django.urls import reverse_lazy
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
 
 from otaserver import clock
 from otaserver.campaigns import queries as campaign_queries
@@ -14,14 +16,18 @@ from otaserver.console import queries
 from otaserver.console.admin.base import ReadOnlyAdmin
 from otaserver.console.admin.health import health_tables
 from otaserver.console.site import site
-from otaserver.console.tables import NOTHING, Table, badge, link_to_list, moment
+from otaserver.console.tables import NOTHING, Table, badge, link_to, link_to_list, moment
+from otaserver.tenants.states import Permission
 
 DECISIONS_SHOWN = 100
 
 
 @admin.register(Campaign, site=site)
 class CampaignAdmin(ReadOnlyAdmin):
-    list_display = ["name", "tenant", "shown_state", "release", "group", "wave", "progress", "started_at"]
+    list_links = [(_("New campaign"), reverse_lazy("console:new_campaign", args=["what"]), Permission.MANAGE_CAMPAIGNS)]
+    # The control room is a campaign's page; this one tells all of its settings.
+    list_display_links = None
+    list_display = ["room", "tenant", "shown_state", "release", "group", "wave", "progress", "started_at"]
     list_select_related = ["tenant", "release", "group"]
     list_filter = ["state", "kind"]
     search_fields = ["name", "release__name"]
@@ -88,6 +94,10 @@ class CampaignAdmin(ReadOnlyAdmin):
         for campaign in found.result_list:
             campaign.shown_progress = shown[campaign.pk]
         return found
+
+    @admin.display(description="name", ordering="name")
+    def room(self, campaign: Campaign) -> SafeString:
+        return link_to(campaign)
 
     @admin.display(description="state", ordering="state")
     def shown_state(self, campaign: Campaign) -> SafeString:

@@ -2,7 +2,9 @@ from collections.abc import Sequence
 
 from django.contrib import admin
 from django.template.defaultfilters import filesizeformat
+from django.urls import reverse_lazy
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
 
 from firmware_store import queries
 from firmware_store.formats.facts import Contents, Format
@@ -10,10 +12,13 @@ from firmware_store.models import Package, Release
 from otaserver.console.admin.base import ReadOnlyAdmin
 from otaserver.console.site import site
 from otaserver.console.tables import Table, badge, lines, link_to
+from otaserver.fleet import queries as fleet
+from otaserver.tenants.states import Permission
 
 
 @admin.register(Package, site=site)
 class PackageAdmin(ReadOnlyAdmin):
+    list_links = [(_("New package"), reverse_lazy("console:new_package"), Permission.PUBLISH)]
     list_display = ["target_name", "tenant", "shown_state", "fits", "size", "release_counter", "published_at"]
     list_select_related = ["tenant"]
     list_filter = ["state"]
@@ -22,7 +27,7 @@ class PackageAdmin(ReadOnlyAdmin):
     fields = [
         ("name", "version", "shown_state"),
         ("role", "target_name", "release_counter"),
-        ("hardware_ids", "filename", "size"),
+        ("fits", "filename", "size"),
         "sha256",
         "sha512",
         ("created_by", "created_at", "published_at"),
@@ -44,9 +49,17 @@ class PackageAdmin(ReadOnlyAdmin):
     def tables(self, row: Package) -> Sequence[Table]:
         releases = Release.objects.filter(items__package=row).order_by("-created_at")
         return [
+            _running(row),
             *_inside(queries.package_contents(row), row.contents.get("verified_by", [])),
             Table("Releases that hold it", ["release"], [[link_to(release)] for release in releases]),
         ]
+
+
+def _running(package: Package) -> Table:
+    """On how many ECUs it is proved, or asserted, to run now, by hardware."""
+    rows = fleet.installed_by_hardware(package.tenant, package.sha256)
+    note = "" if rows else str(_("No ECU has proved to run it."))
+    return Table(str(_("Where it runs")), ["hardware", "ECUs", "asserted"], [list(row) for row in rows], note=note)
 
 
 def _inside(contents: Contents, verified_by: Sequence[str]) -> list[Table]:
@@ -79,6 +92,10 @@ def _inside(contents: Contents, verified_by: Sequence[str]) -> list[Table]:
 
 @admin.register(Release, site=site)
 class ReleaseAdmin(ReadOnlyAdmin):
+    list_links = [
+        (_("Compare two releases"), reverse_lazy("console:compare_releases"), Permission.VIEW),
+        (_("New release"), reverse_lazy("console:new_release"), Permission.PUBLISH),
+    ]
     list_display = ["__str__", "tenant", "created_by", "published_at"]
     list_select_related = ["tenant"]
     search_fields = ["name", "version"]

@@ -1,26 +1,32 @@
 from collections.abc import Sequence
+from typing import Any
 
 from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.http.response import HttpResponse
 from django.utils.safestring import SafeString
 
 from otaserver import clock
-from otaserver.campaigns.models import Attempt
+from otaserver.campaigns.models import Attempt, LogTail
 from otaserver.campaigns.queries import explain_vehicle
 from otaserver.console import queries
 from otaserver.console.admin.base import ReadOnlyAdmin
 from otaserver.console.site import site
-from otaserver.console.tables import NOTHING, Table, badge, lines, link_to, moment
+from otaserver.console.tables import NOTHING, Table, badge, lines, moment
 from otaserver.director.models import Manifest
 from otaserver.fleet import queries as fleet
 from otaserver.fleet.models import Vehicle
 
 ATTEMPTS_SHOWN = 20
 MANIFESTS_SHOWN = 10
+LOGS_SHOWN = 10
 REQUESTS_SHOWN = 50
 
 
 @admin.register(Vehicle, site=site)
 class VehicleAdmin(ReadOnlyAdmin):
+    change_form_template = "console/vehicle.html"
     list_display = ["vehicle_id", "tenant", "condition", "last_contact_at", "confirmed_at", "enrolled_at"]
     list_select_related = ["tenant"]
     list_filter = [("blocked_at", admin.EmptyFieldListFilter), ("enrolled_at", admin.EmptyFieldListFilter)]
@@ -42,54 +48,40 @@ class VehicleAdmin(ReadOnlyAdmin):
             return badge("blocked")
         return badge("enrolled" if vehicle.enrolled_at else "expected")
 
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        row = self.get_object(request, object_id)
+        shown = {} if row is None else _shown(row)
+        return super().change_view(request, object_id, form_url, {**shown, **(extra_context or {})})
+
     def tables(self, row: Vehicle) -> Sequence[Table]:
-        attempts = (Attempt.objects.filter(vehicle=row).select_related("assignment__campaign").order_by("-number"))[
-            :ATTEMPTS_SHOWN
-        ]
-        return [
-            _explanation(row),
-            _ecus(row),
-            Table(
-                "Attempts",
-                ["number", "campaign", "opened", "closed", "outcome", "code"],
-                [
-                    [
-                        attempt.number,
-                        link_to(attempt.assignment, attempt.assignment.campaign.name),
-                        moment(attempt.opened_at),
-                        moment(attempt.closed_at),
-                        badge(attempt.outcome),
-                        attempt.code or NOTHING,
-                    ]
-                    for attempt in attempts
-                ],
-            ),
-            Table("Reports", queries.REPORT_HEADERS, queries.reports_of(attempts)),
+        found = [
+            Table("Reports", queries.REPORT_HEADERS, queries.reports_of(_attempts(row))),
             _manifests(row),
             _requests(row),
             _credentials(row),
             _swaps(row),
             _attributes(row),
         ]
+        return [table for table in found if table.rows or table.note]
 
 
-def _explanation(vehicle: Vehicle) -> Table:
-    found = explain_vehicle(vehicle, at=clock.now())
-    rows = [[a.campaign or NOTHING, a.sentence, a.rule, a.limit, a.value, a.remedy] for a in found.answers]
-    headers = ["campaign", "why", "rule", "its value", "the vehicle's", "what would change it"]
-    return Table("Is it being updated?", headers, rows, note="Yes." if found.is_being_updated else "No.")
+def _attempts(vehicle: Vehicle) -> QuerySet[Attempt]:
+    rows = Attempt.objects.filter(vehicle=vehicle).select_related("assignment__campaign__release")
+    return rows.order_by("-number")[:ATTEMPTS_SHOWN]
 
 
-def _ecus(vehicle: Vehicle) -> Table:
+def _shown(vehicle: Vehicle) -> dict[str, Any]:
     wanted = queries.intended_targets(vehicle)
-    rows = []
-    for ecu in vehicle.ecus.order_by("-is_primary", "serial"):
-        serial = f"{ecu.serial} (Primary)" if ecu.is_primary else ecu.serial
-        installed = f"{ecu.installed_target or NOTHING}{' (asserted)' if ecu.is_asserted else ''}"
-        intended = wanted.get(ecu.serial, "as it is")
-        rows.append([serial, ecu.hardware_id, installed, moment(ecu.installed_at), intended, ecu.report_counter])
-    headers = ["ECU", "hardware", "installed", "since", "directed to", "reports"]
-    return Table("ECUs", headers, rows)
+    logs = LogTail.objects.filter(attempt__vehicle=vehicle).select_related("attempt__assignment__campaign")
+    return {
+        "vehicle": vehicle,
+        "explanation": explain_vehicle(vehicle, at=clock.now()),
+        "ecus": [(ecu, wanted.get(ecu.serial, "")) for ecu in vehicle.ecus.order_by("-is_primary", "serial")],
+        "attempts": _attempts(vehicle),
+        "logs": logs.order_by("-received_at")[:LOGS_SHOWN],
+    }
 
 
 def _manifests(vehicle: Vehicle) -> Table:

@@ -76,6 +76,7 @@ CAMPAIGN_ACTIONS = {
     "start": _action_view(operations.start_campaign, Permission.MANAGE_CAMPAIGNS, NoFields),
     "pause": _action_view(operations.pause_campaign, Permission.MANAGE_CAMPAIGNS, OptionalReason),
     "resume": _action_view(operations.resume_campaign, Permission.MANAGE_CAMPAIGNS, OptionalReason),
+    "retry": _action_view(operations.retry_waiting, Permission.MANAGE_CAMPAIGNS, OptionalReason),
     "cancel": _action_view(operations.cancel_campaign, Permission.MANAGE_CAMPAIGNS, OptionalReason),
     "close": _action_view(operations.close_campaign, Permission.MANAGE_CAMPAIGNS, Reason),
     "stop": _action_view(operations.stop_campaign, Permission.STOP, Reason),

@@ -1,0 +1,78 @@
+"""What the field protocols bring along: who may speak for vehicles, how DDI is read, files with which fleets arrive."""
+
+from collections.abc import Sequence
+
+from django.contrib import admin
+from django.utils.safestring import SafeString
+
+from firmware_store.models import VerificationKey
+from otaserver.console.admin.base import ReadOnlyAdmin
+from otaserver.console.site import site
+from otaserver.console.tables import NOTHING, Table, badge
+from otaserver.fleet.arrival_models import FleetImport
+from otaserver.fleet.protocol_models import DdiSettings, GatewayToken
+from otaserver.fleet.provisioning_models import ProvisioningCredential
+
+PROBLEMS_SHOWN = 100
+
+
+@admin.register(GatewayToken, site=site)
+class GatewayTokenAdmin(ReadOnlyAdmin):
+    list_display = ["name", "tenant", "created_by", "created_at", "revoked_at"]
+    list_select_related = ["tenant"]
+    list_filter = [("revoked_at", admin.EmptyFieldListFilter)]
+    search_fields = ["name"]
+    ordering = ["-created_at"]
+    fields = ["name", ("created_by", "created_at"), "revoked_at"]
+
+
+@admin.register(DdiSettings, site=site)
+class DdiSettingsAdmin(ReadOnlyAdmin):
+    list_display = ["tenant", "default_hardware_id", "hardware_attribute", "version_attribute"]
+    list_select_related = ["tenant"]
+    fields = ["tenant", "default_hardware_id", "hardware_attribute", "version_attribute", "chunk_parts", "authorities"]
+
+
+@admin.register(ProvisioningCredential, site=site)
+class ProvisioningCredentialAdmin(ReadOnlyAdmin):
+    list_display = ["name", "tenant", "created_by", "created_at", "expires_at", "revoked_at"]
+    list_select_related = ["tenant"]
+    list_filter = [("revoked_at", admin.EmptyFieldListFilter)]
+    search_fields = ["name"]
+    ordering = ["-created_at"]
+    fields = ["name", ("created_by", "created_at"), ("expires_at", "revoked_at")]
+
+
+@admin.register(VerificationKey, site=site)
+class VerificationKeyAdmin(ReadOnlyAdmin):
+    list_display = ["name", "tenant", "format", "hardware_id", "created_by", "created_at", "retired_at"]
+    list_select_related = ["tenant"]
+    list_filter = ["format"]
+    search_fields = ["name", "hardware_id"]
+    ordering = ["-created_at"]
+    fields = [("name", "format", "hardware_id"), ("created_by", "created_at", "retired_at"), "pem"]
+
+
+@admin.register(FleetImport, site=site)
+class FleetImportAdmin(ReadOnlyAdmin):
+    list_display = ["filename", "tenant", "condition", "kind", "is_dry_run", "created_by", "created_at", "finished_at"]
+    list_select_related = ["tenant"]
+    list_filter = ["state", "kind"]
+    search_fields = ["filename"]
+    ordering = ["-created_at"]
+    fields = [
+        ("filename", "condition", "kind", "is_dry_run"),
+        ("length", "done_bytes", "sha256"),
+        ("created_by", "created_at", "finished_at"),
+        "failed_reason",
+        "counts",
+    ]
+
+    @admin.display(description="state", ordering="state")
+    def condition(self, row: FleetImport) -> SafeString:
+        return badge(row.state)
+
+    def tables(self, row: FleetImport) -> Sequence[Table]:
+        found = row.problems.order_by("line")[:PROBLEMS_SHOWN]
+        rows = [[each.line, each.code, each.value or NOTHING, each.rule] for each in found]
+        return [Table("Lines left out", ["line", "code", "value", "why"], rows)]

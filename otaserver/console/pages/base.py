@@ -1,0 +1,71 @@
+"""What all pages of our own share: whose things they show, what one may do there, and how a refusal is told."""
+
+from typing import Any, ClassVar, TypeVar, cast
+
+from django.core.exceptions import PermissionDenied
+from django.db.models import Model, QuerySet
+from django.http import Http404, HttpRequest
+from django.template.response import TemplateResponse
+from django.views import View
+
+from otaserver.console.access import actor_of, permissions_in, tenants_visible_to
+from otaserver.console.site import site
+from otaserver.tenants.models import Tenant, User
+from otaserver.tenants.states import Permission
+
+Row = TypeVar("Row", bound=Model)
+TENANT_KEY = "console_tenant"
+
+
+class Page(View):
+    """A page of one tenant's things. Whoever may not see them is told that there is nothing."""
+
+    template: ClassVar[str]
+    # What one needs to open it; what a button on it needs is asked where it is pressed.
+    permission: ClassVar[Permission] = Permission.VIEW
+
+    @property
+    def person(self) -> User:
+        return cast(User, self.request.user)
+
+    @property
+    def actor(self) -> str:
+        return actor_of(self.person)
+
+    def find(self, rows: QuerySet[Row], pk: int, *, tenant_field: str = "tenant") -> Row:
+        """Return the row, if it is of a tenant in which the person may open this page."""
+        visible = tenants_visible_to(self.person, Permission.VIEW)
+        found = rows.filter(**{f"{tenant_field}__in": visible}, pk=pk).first()
+        if found is None:
+            raise Http404(f"There is no {rows.model._meta.verbose_name} {pk}.")
+        return found
+
+    def may(self, tenant: Tenant, permission: Permission) -> bool:
+        return permission in permissions_in(self.person, tenant)
+
+    def require(self, tenant: Tenant, permission: Permission) -> None:
+        if not self.may(tenant, permission):
+            raise PermissionDenied(f"This needs the permission {permission.value} in {tenant}.")
+
+    def tenants(self) -> QuerySet[Tenant]:
+        return tenants_visible_to(self.person, self.permission).order_by("name")
+
+    def tenant(self) -> Tenant:
+        """Return the tenant that the page is about: the one that was asked for or used last, else the first."""
+        tenants = list(self.tenants())
+        if not tenants:
+            raise PermissionDenied(f"This needs the permission {self.permission.value} in some tenant.")
+        wanted = self.request.GET.get("tenant") or self.request.session.get(TENANT_KEY)
+        chosen = next((each for each in tenants if each.name == wanted), tenants[0])
+        if self.request.session.get(TENANT_KEY) != chosen.name:
+            self.request.session[TENANT_KEY] = chosen.name
+        return chosen
+
+    def render(self, title: str, *, status: int = 200, template: str = "", **context: Any) -> TemplateResponse:
+        found = {**site.each_context(self.request), "title": title, **context}
+        return TemplateResponse(self.request, template or self.template, found, status=status)
+
+
+def is_fragment(request: HttpRequest) -> bool:
+    """Return whether a page's own script asks, which takes the changing part alone."""
+    return request.headers.get("X-Requested-With") == "fragment"

@@ -1,0 +1,118 @@
+"""Groups: by a filter that is checked while it is typed, or by hand."""
+
+from typing import Any
+
+from django import forms
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.shortcuts import redirect
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from otaserver import clock
+from otaserver.console.pages.base import Page, is_fragment
+from otaserver.errors import OtaError
+from otaserver.fleet import operations, queries
+from otaserver.fleet.filters.fields import ECU_FIELDS, VEHICLE_FIELDS
+from otaserver.fleet.models import Attribute, Group, Vehicle
+from otaserver.tenants.models import Tenant
+from otaserver.tenants.states import Permission
+
+MAX_BY_HAND = 2000
+
+
+class GroupForm(forms.Form):
+    name = forms.CharField(label=gettext_lazy("Name"), max_length=100)
+    filter = forms.CharField(
+        label=gettext_lazy("Filter"),
+        required=False,
+        max_length=10_000,
+        widget=forms.Textarea(attrs={"rows": 3, "class": "c-code", "spellcheck": "false", "autocomplete": "off"}),
+        help_text=gettext_lazy("Vehicles that match it now and later. Ctrl and space shows what can be asked for."),
+    )
+    vehicles = forms.CharField(
+        label=gettext_lazy("Or vehicles by hand"),
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 3, "class": "c-code"}),
+        help_text=gettext_lazy("Vehicle ids, one a line."),
+    )
+
+    def clean(self) -> dict[str, Any]:
+        found = super().clean() or {}
+        chosen = found.get("vehicles", "").split()
+        if bool(found.get("filter")) == bool(chosen):
+            self.add_error("filter", _("Write a filter, or list vehicles by hand: one of the two."))
+        if len(chosen) > MAX_BY_HAND:
+            self.add_error("vehicles", _("At most %(number)s at a time.") % {"number": MAX_BY_HAND})
+        return {**found, "vehicles": chosen}
+
+
+class GroupList(Page):
+    template = "console/groups_list.html"
+
+    def get(self, request: HttpRequest) -> HttpResponseBase:
+        tenant = self.tenant()
+        return self.render(
+            _("Groups"),
+            tenant=tenant,
+            tenants=list(self.tenants()),
+            groups=Group.objects.filter(tenant=tenant).order_by("name")[:500],
+            may_manage=self.may(tenant, Permission.MANAGE_FLEET),
+        )
+
+
+class NewGroup(Page):
+    template = "console/new_group.html"
+    permission = Permission.MANAGE_FLEET
+
+    def get(self, request: HttpRequest) -> HttpResponseBase:
+        if is_fragment(request):
+            return self._preview(self.tenant(), request.GET.get("filter", "").strip())
+        return self._ask(GroupForm())
+
+    def post(self, request: HttpRequest) -> HttpResponseBase:
+        tenant, form = self.tenant(), GroupForm(request.POST)
+        if not form.is_valid():
+            return self._ask(form, status=422)
+        given = form.cleaned_data
+        found = list(Vehicle.objects.of(tenant).filter(vehicle_id__in=given["vehicles"]))
+        missing = sorted(set(given["vehicles"]) - {vehicle.vehicle_id for vehicle in found})
+        if missing:
+            form.add_error("vehicles", _("There is no vehicle %(vehicle)s.") % {"vehicle": missing[0]})
+            return self._ask(form, status=422)
+        try:
+            operations.create_group(
+                tenant, name=given["name"], filter=given["filter"], vehicles=found, by=self.actor, at=clock.now()
+            )
+        except OtaError as error:
+            place = _place(error)
+            form.add_error("filter" if place else None, f"{place} {error.message}".strip())
+            return self._ask(form, status=error.status)
+        return redirect("console:groups")
+
+    def _preview(self, tenant: Tenant, text: str) -> HttpResponseBase:
+        found, error = None, ""
+        try:
+            found = queries.preview(tenant, text) if text else None
+        except OtaError as refusal:
+            error = f"{_place(refusal)} {refusal.message}".strip()
+        return self.render("", template="console/filter_preview.html", preview=found, error=error)
+
+    def _ask(self, form: GroupForm, *, status: int = 200) -> HttpResponseBase:
+        tenant = self.tenant()
+        attributes = Attribute.objects.filter(tenant=tenant).order_by("name").values_list("name", flat=True)
+        words = [
+            *VEHICLE_FIELDS,
+            *(f"ecu.{name}" for name in ECU_FIELDS),
+            *(f"attribute.{name}" for name in attributes),
+            "group",
+            *("and", "or", "not", "in", "startswith", "endswith"),
+        ]
+        return self.render(
+            _("New group"), status=status, form=form, tenant=tenant, tenants=list(self.tenants()), words=words
+        )
+
+
+def _place(error: OtaError) -> str:
+    line, column = error.details.get("line"), error.details.get("column")
+    return "" if line is None else _("Line %(line)s, column %(column)s:") % {"line": line, "column": column}

@@ -1,0 +1,29 @@
+"""The addresses of our own pages, below `/console/`."""
+
+from otaserver.console.pages.campaign_actions import ConfirmAction, DecideWave
+from otaserver.console.pages.control_room import ControlRoom
+from otaserver.console.pages.emergency import ResumeEverything, StopEverything
+from otaserver.console.pages.groups import GroupList, NewGroup
+from otaserver.console.pages.keys import Keys
+from otaserver.console.pages.new_campaign import DropDraft, NewCampaign
+from otaserver.console.pages.packages import NewPackage, PackageContent, SignPackage
+from otaserver.console.pages.records import VerifyRecords
+from otaserver.console.pages.releases import CompareReleases, NewRelease
+from otaserver.console.site import site
+
+site.add_page("stop/", StopEverything, "stop_everything")
+site.add_page("tenants/<int:pk>/resume/", ResumeEverything, "resume_everything")
+site.add_page("campaigns/new/drop/", DropDraft, "drop_draft")
+site.add_page("campaigns/new/<slug:step>/", NewCampaign, "new_campaign")
+site.add_page("campaigns/<int:pk>/", ControlRoom, "control_room")
+site.add_page("campaigns/<int:pk>/waves/<int:number>/decide/", DecideWave, "decide_wave")
+site.add_page("campaigns/<int:pk>/<slug:name>/", ConfirmAction, "confirm_action")
+site.add_page("groups/", GroupList, "groups")
+site.add_page("groups/new/", NewGroup, "new_group")
+site.add_page("packages/new/", NewPackage, "new_package")
+site.add_page("packages/<int:pk>/content/", PackageContent, "package_content")
+site.add_page("packages/<int:pk>/sign/", SignPackage, "sign_package")
+site.add_page("releases/new/", NewRelease, "new_release")
+site.add_page("releases/compare/", CompareReleases, "compare_releases")
+site.add_page("keys/", Keys, "keys")
+site.add_page("records/verify/", VerifyRecords, "verify_records")

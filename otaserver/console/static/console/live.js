@@ -1,0 +1,53 @@
+// Keeps a part of the page up to date: asks for it again and again, and is told "304" while nothing has changed.
+(() => {
+    const PAUSE = 2000;
+
+    const focusOf = (part) => {
+        const focused = document.activeElement;
+        if (!focused || !part.contains(focused)) return null;
+        if (focused.id) return `#${CSS.escape(focused.id)}`;
+        const address = focused.getAttribute("href");
+        return address ? `a[href="${CSS.escape(address)}"]` : null;
+    };
+
+    const keepLive = (part) => {
+        let version = part.dataset.version || "";
+        const note = document.getElementById(part.dataset.note);
+
+        const show = (text) => {
+            const focus = focusOf(part);
+            const open = [...part.querySelectorAll("details[open][id]")].map((each) => each.id);
+            part.innerHTML = text;
+            open.forEach((id) => document.getElementById(id)?.setAttribute("open", ""));
+            if (focus) part.querySelector(focus)?.focus({ preventScroll: true });
+            const said = part.querySelector("[data-announce]");
+            const status = document.getElementById("live-status");
+            if (said && status && status.textContent !== said.dataset.announce) status.textContent = said.dataset.announce;
+        };
+
+        const ask = async () => {
+            if (document.hidden) return;
+            try {
+                const headers = { "X-Requested-With": "fragment", "If-None-Match": version };
+                const answer = await fetch(part.dataset.live, { headers, credentials: "same-origin", redirect: "error" });
+                if (answer.status === 200) {
+                    version = answer.headers.get("ETag") || "";
+                    show(await answer.text());
+                }
+                if (note) note.dataset.lost = answer.ok || answer.status === 304 ? "" : "yes";
+            } catch {
+                // The server is away, or the person was signed out: what is shown grows old, and says so.
+                if (note) note.dataset.lost = "yes";
+            }
+        };
+
+        const again = async () => {
+            await ask();
+            setTimeout(again, PAUSE);
+        };
+        setTimeout(again, PAUSE);
+        document.addEventListener("visibilitychange", ask);
+    };
+
+    document.addEventListener("DOMContentLoaded", () => document.querySelectorAll("[data-live]").forEach(keepLive));
+})();

@@ -1,0 +1,54 @@
+"""How the console's templates write states, times and numbers."""
+
+from datetime import datetime
+from zoneinfo import ZoneInfo, available_timezones
+
+from django import template
+from django.utils import formats, timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from otaserver.console import words
+from otaserver.console.tables import NOTHING, badge
+
+register = template.Library()
+
+
+register.filter("state_label", badge)
+
+
+@register.filter
+def state_word(state: str) -> str:
+    return words.of_state(state)
+
+
+@register.filter
+def action_word(kind: str) -> str:
+    return words.of_decision(kind)
+
+
+@register.filter
+def moment(value: datetime | None) -> SafeString | str:
+    """Return a time by the viewer's clock."""
+    if value is None:
+        return NOTHING
+    shown = formats.date_format(timezone.localtime(value), "DATETIME_FORMAT")
+    return format_html('<time datetime="{}">{}</time>', value.isoformat(), shown)
+
+
+@register.filter
+def there(value: datetime | None, zone: str) -> str:
+    """Return a time by the clock of a vehicle's zone, empty where that is the viewer's own."""
+    if value is None or zone not in available_timezones() or zone == timezone.get_current_timezone_name():
+        return ""
+    return f"{timezone.localtime(value, ZoneInfo(zone)):%Y-%m-%d %H:%M} {zone}"
+
+
+@register.filter
+def signed(value: float) -> str:
+    return f"{value:+.2f}"
+
+
+@register.filter
+def percent(value: float) -> str:
+    return f"{100 * value:.2f} %"

@@ -1,0 +1,72 @@
+"""The glossary in the viewer's language: states and kinds of decisions are stored in English."""
+
+from django.utils.translation import gettext, pgettext_lazy
+from django.utils.translation import gettext_lazy as _
+
+_STATES = {
+    "draft": _("draft"),
+    "in_review": _("in review"),
+    "approved": _("approved"),
+    "scheduled": _("scheduled"),
+    "running": _("running"),
+    "paused": _("paused"),
+    "halted": _("halted"),
+    "completed": _("completed"),
+    "cancelled": _("cancelled"),
+    "waiting": _("waiting"),
+    "open": _("open"),
+    "maturing": _("maturing"),
+    "passed": _("passed"),
+    "failed": _("failed"),
+    "undecided": _("undecided"),
+    "excluded": _("excluded"),
+    "offered": _("offered"),
+    "downloading": _("downloading"),
+    "downloaded": _("downloaded"),
+    "held": _("held"),
+    "installing": _("installing"),
+    "soaking": _("soaking"),
+    "succeeded": _("succeeded"),
+    "refused": _("refused"),
+    "lapsed": _("lapsed"),
+    "withdrawing": _("withdrawing"),
+    "withdrawn": _("withdrawn"),
+    "superseded": _("superseded"),
+    "under way": _("under way"),
+    "neutral": _("neutral"),
+    "pass": pgettext_lazy("verdict", "pass"),
+    "halt": pgettext_lazy("verdict", "halt"),
+    "uploading": _("uploading"),
+    "verifying": _("verifying"),
+    "published": _("published"),
+    "success": _("success"),
+    "failure": _("failure"),
+    "none": _("none"),
+    "accepted": _("accepted"),
+    "blocked": _("blocked"),
+    "enrolled": _("enrolled"),
+    "expected": _("expected"),
+    "decommissioned": _("decommissioned"),
+    "fits": _("fits"),
+    "already_there": _("already there"),
+    "wrong_hardware": _("wrong hardware"),
+    "unmet_dependency": _("unmet dependency"),
+    "conflict": _("conflict"),
+    "rollback_barred": _("rollback barred"),
+    "not_enrolled": _("not enrolled"),
+    "on_block_list": _("on block list"),
+    "stale_inventory": _("stale inventory"),
+    "not_deliverable": _("not deliverable"),
+    "control": _("control"),
+}
+
+
+def of_state(state: str) -> str:
+    """Return the word for a state, a verdict or an outcome; one that is not in the list as it is stored."""
+    known = _STATES.get(state)
+    return str(known) if known is not None else gettext(state.replace("_", " "))
+
+
+def of_decision(kind: str) -> str:
+    """Return a kind of decision for people: `wave.passed` as it is stored, with a blank for the point."""
+    return kind.replace(".", " ").replace("_", " ")

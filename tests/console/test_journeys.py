@@ -1,0 +1,286 @@
+"""From a file to a fleet, in a browser: each journey goes on where the one before has ended."""
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from clients.publisher.packages import PackageSpec
+from otaserver.demo.fleet_plan import HARDWARE, ROLE, target_name
+from tests.console.world import VEHICLES, running_world, serious_findings
+
+pytestmark = [pytest.mark.e2e, pytest.mark.any_database, pytest.mark.xdist_group("console-journeys")]
+IN_TIME = 120_000
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    with running_world(tmp_path_factory.mktemp("journeys")) as world:
+        yield world
+
+
+def press(page, name):
+    page.get_by_role("button", name=name, exact=True).click()
+
+
+def follow(page, name):
+    page.get_by_role("link", name=name, exact=True).first.click()
+
+
+def state(page):
+    return page.locator(".c-room-head .c-state")
+
+
+def cell(page, column):
+    """The cell of the ladder's last line under a column's head."""
+    heads = page.locator(".c-ladder thead th").all_inner_texts()
+    # The line begins with one cell over the first four columns.
+    return page.locator(".c-ladder tfoot tr > *").nth(heads.index(column) - 3)
+
+
+def test_a_package_is_sent_from_the_browser_and_published_by_its_signature(world):
+    page = world.go("rex", "packages/new/")
+    page.get_by_label("Release role").fill(ROLE)
+    page.get_by_label("Name", exact=True).fill("gateway")
+    page.get_by_label("Version").fill("2.0")
+    press(page, "Upload")
+    expect(page.locator("#upload-error")).to_have_text("Choose a file.")
+
+    page.get_by_label("File").set_input_files(world.firmware["2.0"].files["gateway"])
+    press(page, "Upload")
+    expect(page.locator(".c-field").filter(has_text="Compatible hardware").locator(".c-error")).to_have_text(
+        "This field is required."
+    )
+    page.get_by_label("Compatible hardware").fill("gateway-a, gateway-b")
+    press(page, "Upload")
+    expect(page.get_by_text("4096 of 4096")).to_be_visible()
+    spec = PackageSpec(ROLE, "gateway", "2.0", HARDWARE["gateway"])
+    world.operator.publisher.packages.publish(world.firmware["2.0"].files["gateway"], spec)
+
+    page.reload()
+    expect(page.get_by_text("published").first).to_be_visible()
+    assert page.errors == []
+
+
+def test_a_release_is_made_of_published_packages(world):
+    world.publish("2.0", leave_out=("gateway",))
+    page = world.go("rex", "releases/new/")
+    page.get_by_label("Name", exact=True).fill("city-car")
+    page.get_by_label("Version").fill("2.0")
+    for ecu in HARDWARE:
+        page.get_by_label(target_name(ecu, "2.0")).check()
+    page.get_by_label("Release notes, English").fill("Smoother display.")
+    press(page, "Publish release")
+
+    expect(page.get_by_text("city-car 2.0").first).to_be_visible()
+    left, right = (row["id"] for row in sorted(world.operator.publisher.api.rows("/releases"), key=lambda r: r["id"]))
+    world.go("rex", f"releases/compare/?left={left}&right={right}")
+    expect(page.get_by_role("row").filter(has_text="demo-supplier/radio")).to_contain_text("differs")
+
+
+def test_a_group_is_made_by_a_filter_that_tells_its_errors_and_its_vehicles(world):
+    page = world.go("fin", "groups/new/")
+    page.get_by_label("Name").fill("all")
+    area = page.get_by_label("Filter")
+    area.press_sequentially("vehicle_id startwith")
+    expect(page.locator("[data-follows] .c-error")).to_contain_text("Line 1, column 12:")
+    area.fill("")
+    area.press_sequentially("vehicle_")
+    expect(page.get_by_role("option", name="vehicle_id")).to_be_visible()
+    area.press("Enter")
+    area.press_sequentially(' startswith "DEMO"')
+    expect(page.get_by_text(f"{VEHICLES} vehicles match.")).to_be_visible()
+    press(page, "Make group")
+
+    expect(page.get_by_role("row").filter(has_text="all")).to_contain_text('vehicle_id startswith "DEMO"')
+
+
+def test_a_campaign_is_planned_in_steps_that_keep_what_was_given(world):
+    page = world.go("cam", "campaigns/new/what/")
+    press(page, "Next")
+    expect(page.get_by_role("alert").first).to_have_text("This field is required.")
+    page.get_by_label("Name").fill("summer")
+    page.locator("#id_release").select_option("city-car 2.0")
+    page.locator("#id_fallback_release").select_option("city-car 1.0")
+    press(page, "Next")
+    page.locator("#id_group").select_option("all")
+    expect(page.get_by_text(f"{VEHICLES} of {VEHICLES} vehicles of all fit city-car 2.0.")).to_be_visible()
+    press(page, "Next")
+    page.get_by_label("Vehicles that may break").fill("3")
+    press(page, "Suggest waves")
+    expect(page.get_by_text("The first wave is 3 vehicles")).to_be_visible()
+    press(page, "Next")
+    page.get_by_label("Soak, in hours").fill("0.0006")
+    press(page, "Back")
+    press(page, "Next")
+    expect(page.get_by_label("Soak, in hours")).to_have_value("0.0006")
+    press(page, "Next")
+    page.get_by_label("Preconditions").fill("flying")
+    press(page, "Next")
+    expect(page.get_by_role("alert").first).to_contain_text("flying: there is no such precondition.")
+    page.get_by_label("Preconditions").fill("")
+    press(page, "Next")
+    expect(page.get_by_text(f"{VEHICLES} vehicles fit now.")).to_be_visible()
+    press(page, "Send for approval")
+
+    expect(state(page)).to_have_text("in review")
+    assert page.errors == []
+
+
+def test_another_person_approves_it_and_its_waves_fill_before_ones_eyes(world):
+    author = world.page_of("cam")
+    expect(author.locator("#do-approve")).to_have_count(0)
+    page = world.go("app", world.room("summer"))
+    follow(page, "Approve")
+    expect(page.locator(".c-effects")).to_contain_text(f"{VEHICLES}")
+    press(page, "Approve")
+    expect(state(page)).to_have_text("approved")
+
+    expect(author.locator("#do-start")).to_be_visible(timeout=IN_TIME)
+    follow(author, "Start")
+    press(author, "Start")
+    author.evaluate("window.isSamePage = true")
+    expect(author.locator(".c-ladder tbody tr").first.locator(".c-state")).to_have_text("passed", timeout=IN_TIME)
+    expect(state(author)).to_have_text("completed", timeout=IN_TIME)
+    expect(cell(author, "succeeded")).to_have_text(str(VEHICLES))
+    assert author.evaluate("window.isSamePage")
+    assert author.errors == []
+
+
+def test_a_bad_release_is_halted_before_ones_eyes_and_each_failure_leads_to_its_vehicle(world):
+    world.publish("3.0")
+    world.plan("bad", "3.0", fallback="2.0")
+    page = world.go("app", world.room("bad"))
+    follow(page, "Approve")
+    press(page, "Approve")
+    page = world.go("cam", world.room("bad"))
+    follow(page, "Start")
+    press(page, "Start")
+
+    expect(state(page)).to_have_text("halted", timeout=IN_TIME)
+    expect(page.locator("#h-gate .c-state")).to_have_text("halt")
+    failed = int(cell(page, "failed").inner_text())
+    assert failed >= 4
+    codes = page.locator("section", has=page.locator("#h-codes"))
+    expect(codes).to_contain_text("health_failed")
+    codes.get_by_role("link").first.click()
+    expect(page.locator("#result_list tbody tr")).to_have_count(failed)
+
+
+def test_it_is_rolled_back_after_the_numbers_were_stated(world):
+    page = world.go("cam", world.room("bad"))
+    follow(page, "Roll back")
+    expect(page.locator(".c-effects")).to_contain_text("vehicles run what would be taken back")
+    page.get_by_label("Name of the roll-back").fill("bad back")
+    press(page, "Roll back")
+    expect(state(page)).to_have_text("draft")
+    assert world.campaign("bad back")["rolls_back"] == world.campaign("bad")["id"]
+
+
+def test_the_emergency_stop_halts_everything_and_is_seen_on_every_page(world):
+    world.plan("slow", "1.0", fallback="2.0", soak_seconds=600)
+    for action in ("approve", "start"):
+        page = world.go("app" if action == "approve" else "cam", world.room("slow"))
+        page.locator(f"#do-{action}").click()
+        page.locator(".c-page form [type=submit]").first.click()
+    expect(state(page)).to_have_text("running")
+    watching = world.go("app", world.room("slow"))
+    follow(page, "Emergency stop")
+    page.get_by_label("Reason").fill("Smoke in two cars.")
+    press(page, "Stop everything of default")
+
+    expect(page.get_by_role("alert").first).to_contain_text("Smoke in two cars.")
+    expect(state(watching)).to_have_text("halted", timeout=IN_TIME)
+    world.go("rex", "keys/")
+    expect(world.page_of("rex").get_by_role("alert").first).to_contain_text("Everything of default is stopped.")
+    follow(page, "Let campaigns run again")
+    page.get_by_label("Reason").fill("It was the barbecue.")
+    press(page, "Let campaigns run again")
+    expect(page.locator(".c-alarm")).to_have_count(0)
+
+
+def test_a_vehicle_explains_itself_in_a_sentence(world):
+    page = world.go("fin", "fleet/vehicle/?q=DEMO00003")
+    follow(page, "DEMO00003")
+
+    expect(page.locator(".c-sentence")).to_contain_text(re.compile(r"halted|stopped|withdrawn|soak", re.I))
+    expect(page.get_by_role("row").filter(has_text="DEMO00003-radio")).to_be_visible()
+
+
+def test_a_campaign_is_ended_by_the_keyboard_alone(world):
+    page = world.go("cam", world.room("slow"))
+
+    def tab_to(element):
+        for _ in range(80):
+            if element.evaluate("each => each === document.activeElement"):
+                return
+            page.keyboard.press("Tab")
+        raise AssertionError("The keyboard does not reach it.")
+
+    tab_to(page.locator("#do-cancel"))
+    page.keyboard.press("Enter")
+    tab_to(page.get_by_label("Reason"))
+    page.keyboard.type("Nobody needs it any more.")
+    tab_to(page.get_by_role("button", name="Cancel", exact=True))
+    page.keyboard.press("Enter")
+
+    expect(state(page)).to_have_text("cancelled")
+    expect(page.locator(".c-decisions li").first).to_contain_text("Nobody needs it any more.")
+
+
+def test_the_console_speaks_chinese(world):
+    page = world.page_of("cam", locale="zh-CN", timezone_id="Asia/Shanghai")
+    expect(page.locator("h2").first).to_have_text("进行中的活动")
+    page.goto(f"{world.server.url}/console/{world.room('summer')}")
+
+    expect(state(page)).to_have_text("已完成")
+    expect(page.get_by_role("heading", name="批次")).to_be_visible()
+    expect(page.get_by_text("紧急停止")).to_be_visible()
+    expect(page.locator("[data-zone-note]")).to_contain_text("Asia/Shanghai")
+    page.context.close()
+
+
+PAGES = [
+    "",
+    "campaigns/campaign/",
+    "campaigns/new/what/",
+    "campaigns/new/whom/",
+    "campaigns/new/waves/",
+    "campaigns/new/gate/",
+    "campaigns/new/when/",
+    "stop/",
+    "groups/",
+    "keys/",
+    "fleet/vehicle/",
+    "firmware_store/package/",
+    "firmware_store/release/",
+    "releases/compare/",
+]
+
+
+def test_axe_finds_nothing_serious_on_any_page(world):
+    found = {}
+    for name, paths in {
+        "cam": [*PAGES, world.room("bad"), f"{world.room('bad')}resume/", f"{world.room('bad')}rollback/"],
+        "rex": ["packages/new/", "releases/new/"],
+        "fin": ["groups/new/"],
+        "aud": ["audit/entry/", "records/verify/"],
+    }.items():
+        for path in paths:
+            page = world.go(name, path)
+            page.wait_for_load_state("networkidle")
+            found[path] = serious_findings(page)
+
+    assert {path: findings for path, findings in found.items() if findings} == {}
+
+
+def test_axe_finds_nothing_serious_in_the_dark(world):
+    page = world.page_of("cam", color_scheme="dark")
+    found = {}
+    for path in ("", world.room("bad"), f"{world.room('bad')}resume/"):
+        page.goto(f"{world.server.url}/console/{path}")
+        page.wait_for_load_state("networkidle")
+        found[path] = serious_findings(page)
+
+    assert {path: findings for path, findings in found.items() if findings} == {}
+    page.context.close()
