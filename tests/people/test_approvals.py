@@ -84,7 +84,7 @@ def test_the_author_by_personal_token_is_the_person_in_the_console(mia):
 
 def test_a_token_that_does_not_carry_it_approves_no_roll_back_either(mia):
     campaign = submitted(mia.tenant, by="bob", required=0)
-    Campaign.objects.update(kind=CampaignKind.ROLLBACK, rolls_back=campaign, group=None)
+    Campaign.objects.update(kind=CampaignKind.ROLLBACK, rolls_back=campaign)
     Member.objects.update(role=Role.CAMPAIGN_MANAGER)
     mia.refresh_from_db()
     whole = Caller(mia.tenant, make_personal_token(mia))
