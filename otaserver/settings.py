@@ -131,7 +131,7 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
-    # Of all that it can do, the models of second factors; why it: docs/people.md.
+    # Of all that it can do, the models of second factors; why it: docs/members.md.
     "django_otp",
     "django_otp.plugins.otp_totp",
     "django_otp.plugins.otp_static",

@@ -67,7 +67,8 @@ def test_every_page_is_short(page):
 
 @each_page
 def test_every_command_of_a_client_exists_with_its_options(page):
-    typed = [found for line in code_of(page) if (found := re.search(r"python -m clients\.(\w+) ?([^|>]*)", line))]
+    lines = [re.sub(r"^ota ", "python -m clients.publisher ", line) for line in code_of(page)]
+    typed = [found for line in lines if (found := re.search(r"python -m clients\.(\w+) ?([^|>]*)", line))]
     missing = [(line[0], unknown) for line in typed if (unknown := unknown_part(CLIENTS[line[1]], line[2].split()))]
 
     assert missing == []

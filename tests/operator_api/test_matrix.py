@@ -98,6 +98,7 @@ BODIES = {
     ("POST", "fleet-authorities/<int:pk>/end"): REASON,
     ("POST", "vehicles/<str:vehicle_id>/provisioning"): REASON | {"valid_hours": 1},
     ("POST", "vehicles/<str:vehicle_id>/sale"): REASON,
+    ("POST", "vehicles/<str:vehicle_id>/ecu-swaps"): REASON | {"old_serial": "a"},
     ("POST", "vehicles/<str:vehicle_id>/decommission"): REASON,
     ("POST", "vehicles/<str:vehicle_id>/recommission"): REASON,
     ("POST", "vehicles/<str:vehicle_id>/credentials/revoke"): REASON,

@@ -7,8 +7,9 @@ from otaserver.campaigns import operations as campaigns
 from otaserver.campaigns.errors import AlreadyApprovedError, OwnApprovalError
 from otaserver.campaigns.models import Campaign
 from otaserver.campaigns.records import Approval
+from otaserver.campaigns.states import CampaignKind
 from otaserver.people import operations
-from otaserver.tenants.models import Tenant
+from otaserver.tenants.models import Member, Tenant
 from otaserver.tenants.states import Role
 from tests.campaigns.campaign_factories import make_campaign
 from tests.factories import NOON, make_tenant
@@ -79,3 +80,19 @@ def test_the_author_by_personal_token_is_the_person_in_the_console(mia):
         refused = caller.post(f"/campaigns/{campaign.pk}/approve")
 
     assert (refused.status_code, refused.json()["authors"]) == (403, ["alice", "mia", "someone"])
+
+
+def test_a_token_that_does_not_carry_it_approves_no_roll_back_either(mia):
+    campaign = submitted(mia.tenant, by="bob", required=0)
+    Campaign.objects.update(kind=CampaignKind.ROLLBACK, rolls_back=campaign)
+    Member.objects.update(role=Role.CAMPAIGN_MANAGER)
+    mia.refresh_from_db()
+    whole = Caller(mia.tenant, make_personal_token(mia))
+    few = Caller(mia.tenant, make_personal_token(mia, "few", permissions=["view"]))
+
+    with clock.using(lambda: NOON):
+        refused = few.post(f"/campaigns/{campaign.pk}/approve")
+        approved = whole.post(f"/campaigns/{campaign.pk}/approve")
+
+    assert (refused.status_code, refused.json()["code"]) == (403, "permission.missing")
+    assert approved.status_code == 200, approved.content
