@@ -70,9 +70,11 @@ def test_a_vehicle_without_an_order_has_none():
 def test_only_a_client_that_holds_is_given_its_order_before_its_window():
     assert order(make_order(windows=EVENING)) is None
 
-    found = order(make_order(RAUC, windows=EVENING))
+    found = order(make_order(RAUC, hardware=("gateway",), windows=EVENING))
     assert (found.delivery, found.not_before) == (Delivery.DOWNLOAD, after(hours=6))
-    assert order(make_order(RAUC, windows=EVENING), at=after(hours=6)).delivery == Delivery.INSTALL
+    assert (
+        order(make_order(RAUC, hardware=("gateway",), windows=EVENING), at=after(hours=6)).delivery == Delivery.INSTALL
+    )
 
 
 def test_a_window_that_shuts_before_the_vehicle_began_keeps_its_order_back():

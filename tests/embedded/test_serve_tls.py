@@ -1,5 +1,6 @@
 """`manage.py serve --tls`: vehicles, publishers and people come through nginx, which ends with the server."""
 
+import base64
 import hashlib
 import json
 import secrets
@@ -13,6 +14,7 @@ from datetime import timedelta
 
 import httpx
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from clients.publisher.packages import PackageSpec
 from clients.vehicle.agent import Agent
@@ -25,6 +27,7 @@ from otaserver.embedded.errors import CannotServeError
 from otaserver.fleet.credentials.certificates import Authority
 from tests.embedded.fronts import make_client_certificate, needs_nginx, now, trusting
 from tests.embedded.test_downloads import CASES, CONTENT, SHA256
+from tests.fleet import provisioned
 from tests.processes import ROOT, Server, descendants, environment, free_port, is_running, wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("tls")]
@@ -357,6 +360,20 @@ def test_the_authority_of_a_new_tenant_is_known_to_nginx_soon(stage):
     wait_for(lambda: known.read_text() != before, seconds=40, what="another bundle")
     assert known.read_text().startswith(before)
     assert known.read_text().count("BEGIN CERTIFICATE") == before.count("BEGIN CERTIFICATE") + 1
+
+
+def test_vehicles_that_are_provisioned_get_the_ca_that_the_server_has_made(stage):
+    answer = httpx.post(
+        f"{stage.server.url}/api/v1/provisioning-credentials",
+        headers={"Authorization": f"Bearer {(stage.server.var / 'operator-token').read_text().strip()}"},
+        json={"name": "line-1", "address": f"{stage.server.tls_url}/aktualizr/default"},
+        timeout=30,
+    )
+
+    assert answer.status_code == 201, answer.text
+    _, packed = provisioned.unpacked(base64.b64decode(answer.json()["archive"]))
+    trusted = [each.certificate.public_bytes(Encoding.PEM) for each in provisioned.opened(packed).additional_certs]
+    assert (stage.server.var / "nginx" / "ca.pem").read_bytes() in trusted
 
 
 def test_the_files_of_nginx_are_for_their_owner_alone(stage):
