@@ -1,5 +1,6 @@
 """A tenant in the middle of a campaign, people who may see it, and a browser."""
 
+import hashlib
 import shutil
 import uuid
 from datetime import timedelta
@@ -8,6 +9,8 @@ import pytest
 from django.test import Client
 from playwright.sync_api import sync_playwright
 
+from firmware_store.models import VerificationKey
+from firmware_store.states import KeyFormat
 from otaserver.audit import operations as audit
 from otaserver.campaigns.models import (
     Assignment,
@@ -32,7 +35,11 @@ from otaserver.campaigns.states import (
 )
 from otaserver.director.models import Direction, Manifest
 from otaserver.events.models import Delivery, Endpoint, Event, Mail
+from otaserver.fleet.arrival_models import FleetImport
 from otaserver.fleet.authentication_models import AuthenticationSet
+from otaserver.fleet.protocol_models import DdiSettings, GatewayToken
+from otaserver.fleet.provisioning_models import ProvisioningCredential
+from otaserver.fleet.states import ImportKind
 from otaserver.fleet.watch_models import SeenRequest
 from otaserver.tenants.models import Member, User
 from otaserver.tenants.states import Role
@@ -133,9 +140,24 @@ def make_campaign(tenant, *, name="autumn rollout", vehicles=4, state=CampaignSt
     SeenRequest.objects.create(
         tenant=tenant, vehicle=cars[0], at=NOON, address="192.0.2.1", method="GET", path="/x", identity="", status=200
     )
+    _add_protocol_rows(tenant, name)
     audit.record("campaign.started", campaign, tenant=tenant, by="mia", at=NOON)
     tell(tenant, campaign)
     return campaign
+
+
+def _add_protocol_rows(tenant, name):
+    made = {"tenant": tenant, "created_by": "factory", "created_at": NOON}
+    digest = hashlib.sha256(f"{tenant} {name}".encode()).hexdigest()
+    GatewayToken.objects.create(name=name, sha256=digest, **made)
+    DdiSettings.objects.get_or_create(tenant=tenant)
+    ProvisioningCredential.objects.create(
+        name=name.replace(" ", "-"), fingerprint=digest, expires_at=NOON + timedelta(days=1), **made
+    )
+    VerificationKey.objects.create(name=name, format=KeyFormat.values[0], pem="-", **made)
+    FleetImport.objects.create(
+        kind=ImportKind.values[0], filename=f"{name}.csv", stored_as=digest, sha256=digest, length=1, **made
+    )
 
 
 def _add_attempt(assignment, car, state):

@@ -85,6 +85,7 @@ class InvitationView(TenantView):
 
 class InvitationList(InvitationView):
     permissions = {"GET": Permission.ADMINISTER, "POST": Permission.ADMINISTER}
+    shows_secret = True
 
     @extend_schema(responses=InvitationSerializer(many=True))
     def get(self, request: Request) -> Response:

@@ -33,6 +33,7 @@ class ServiceTokenView(TenantView):
 
 class ServiceTokenList(ServiceTokenView):
     permissions = {"GET": Permission.AUDIT, "POST": Permission.ADMINISTER}
+    shows_secret = True
 
     @extend_schema(responses=ServiceTokenSerializer(many=True))
     def get(self, request: Request) -> Response:
@@ -69,6 +70,7 @@ class OwnTokenView(TenantView):
 
 class OwnTokenList(OwnTokenView):
     permissions = {"GET": Permission.VIEW, "POST": Permission.VIEW}
+    shows_secret = True
 
     @extend_schema(responses=PersonalTokenSerializer(many=True))
     def get(self, request: Request) -> Response:

@@ -62,6 +62,7 @@ class EndpointView(TenantView):
 
 class WebhookList(EndpointView):
     permissions = {"GET": Permission.ADMINISTER, "POST": Permission.ADMINISTER}
+    shows_secret = True
 
     @extend_schema(responses=EndpointSerializer(many=True))
     def get(self, request: Request) -> Response:
@@ -125,6 +126,7 @@ class WebhookSecret(EndpointView):
     """A new secret; for a day the old one signs as well."""
 
     permissions = {"POST": Permission.ADMINISTER}
+    shows_secret = True
 
     @extend_schema(request=NoFields, responses=EndpointWithSecretSerializer)
     def post(self, request: Request, pk: int) -> Response:
