@@ -54,7 +54,7 @@ _IF_MATCH = {
 _IF_NONE_MATCH = {
     "in": "header",
     "name": "If-None-Match",
-    "schema": {"type": "string", "pattern": '^"[0-9a-f]+"$'},
+    "schema": {"type": "string"},
     "description": "The ETag of what the caller has; 304 where it is still that.",
 }
 _FORMAT = {"in": "query", "name": "format", "schema": {"type": "string", "enum": ["json", "csv", "jsonl"]}}
@@ -94,12 +94,16 @@ def _add_parameters(operation: dict[str, Any], path: str, method: str) -> None:
 
 
 def _describe_reading(operation: dict[str, Any]) -> None:
+    # The framework takes every view that has lists for one that is written in each form.
+    operation["parameters"] = [each for each in operation["parameters"] if each["name"] != "format"]
     answer = operation["responses"].get("200")
     if answer is None:
         return
     operation["parameters"].append(_IF_NONE_MATCH)
     operation["responses"]["304"] = {"description": "It is still what If-None-Match names."}
     answer["headers"] = {"ETag": {"schema": {"type": "string"}, "description": "The version of what is read."}}
+    if "application/json" in answer.get("content", {}):
+        answer["content"] = {"application/json": answer["content"]["application/json"]}
     if is_list(operation):
         operation["parameters"].append(_FORMAT)
         answer["content"]["text/csv"] = {"schema": {"type": "string"}}

@@ -17,7 +17,7 @@ from tests.operator_api.test_lists import Fleet
 
 pytestmark = pytest.mark.any_database
 
-EXAMPLES = int(os.environ.get("OTA_TEST_FUZZ_EXAMPLES", "2"))
+EXAMPLES = int(os.environ.get("OTA_TEST_FUZZ_EXAMPLES", "1"))
 SEED = int(os.environ.get("OTA_TEST_FUZZ_SEED", "20261125"))
 
 

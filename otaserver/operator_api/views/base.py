@@ -160,6 +160,8 @@ class TenantView(GenericAPIView[Any]):
 
     def _file(self, rows: QuerySet[Any], represent: Rows, kind: str, columns: list[str]) -> HttpResponseBase:
         paginator = cast(NewestFirst, self.paginator)
+        # A file has no pages; what is wrong is refused all the same.
+        paginator.get_page_size(self.request)
         name = self.request.path.removeprefix("/api/v1/").replace("/", "-")
         return file_response(rows, represent, ordering=paginator.ordering, columns=columns, kind=kind, name=name)
 

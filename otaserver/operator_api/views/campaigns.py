@@ -75,10 +75,11 @@ class CampaignList(CampaignView):
     permissions = {"GET": Permission.VIEW, "POST": Permission.MANAGE_CAMPAIGNS}
 
     @extend_schema(
-        responses=CampaignSerializer(many=True), parameters=[OpenApiParameter(name, str) for name in ("name", "state")]
+        responses=CampaignSerializer(many=True),
+        parameters=[OpenApiParameter(name, str) for name in ("name", "state", "kind")],
     )
     def get(self, request: Request) -> Response:
-        return self.page_of(self.only(self.campaigns(), "name", "state"), CampaignSerializer)
+        return self.page_of(self.only(self.campaigns(), "name", "state", "kind"), CampaignSerializer)
 
     @extend_schema(request=PlanDeclaration, responses={201: CampaignDetailSerializer})
     def post(self, request: Request) -> Response:
@@ -224,9 +225,10 @@ class CampaignAssignments(CampaignView):
 class CampaignDecisions(CampaignView):
     permissions = {"GET": Permission.VIEW}
 
-    @extend_schema(responses=DecisionSerializer(many=True))
+    @extend_schema(responses=DecisionSerializer(many=True), parameters=[OpenApiParameter("kind", str)])
     def get(self, request: Request, pk: int) -> Response:
-        return self.page_of(queries.decisions(self.find(self.campaigns(), pk)), DecisionSerializer)
+        rows = self.only(queries.decisions(self.find(self.campaigns(), pk)), "kind")
+        return self.page_of(rows, DecisionSerializer)
 
 
 class CampaignReplay(CampaignView):

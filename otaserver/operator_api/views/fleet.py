@@ -97,9 +97,11 @@ class VehicleTestBench(FleetView):
 class GroupList(FleetView):
     permissions = {"GET": Permission.VIEW, "POST": Permission.MANAGE_FLEET}
 
-    @extend_schema(responses=GroupSerializer(many=True), parameters=[OpenApiParameter("name", str)])
+    @extend_schema(
+        responses=GroupSerializer(many=True), parameters=[OpenApiParameter(name, str) for name in ("name", "kind")]
+    )
     def get(self, request: Request) -> Response:
-        return self.page_of(self.only(self.groups(), "name"), GroupSerializer)
+        return self.page_of(self.only(self.groups(), "name", "kind"), GroupSerializer)
 
     @extend_schema(request=GroupDeclaration, responses={201: GroupSerializer})
     def post(self, request: Request) -> Response:

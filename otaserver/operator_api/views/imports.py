@@ -33,9 +33,11 @@ class ImportList(ImportView):
     parser_classes = [BytesParser]
     is_one_transaction = False
 
-    @extend_schema(responses=ImportSerializer(many=True))
+    @extend_schema(
+        responses=ImportSerializer(many=True), parameters=[OpenApiParameter(name, str) for name in ("state", "kind")]
+    )
     def get(self, request: Request) -> Response:
-        return self.page_of(self.imports(), ImportSerializer)
+        return self.page_of(self.only(self.imports(), "state", "kind"), ImportSerializer)
 
     @extend_schema(
         request={"application/octet-stream": OpenApiTypes.BINARY},
