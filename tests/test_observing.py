@@ -220,6 +220,7 @@ def test_metrics_say_how_the_server_stands(db, at_noon):
     for rank, state in enumerate(("waiting", "waiting", "succeeded", "held")):
         Assignment.objects.create(campaign=campaign, vehicle=make_vehicle(tenant), rank=rank, state=state, due_at=NOON)
     tasks.beat()
+    Client().get("/nobody/controller/v1/CAR1")
     exposition._Standing.forget()
 
     text = Client().get("/metrics").content.decode()
