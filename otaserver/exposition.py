@@ -71,7 +71,7 @@ def _gauges(at: datetime) -> Iterator[Metric]:
     found = standing.standing(at)
     yield _by("ota_assignments", "Assignments of campaigns under way, by state.", ["state"], found.assignments)
     yield _by("ota_campaigns", "Campaigns, by state.", ["state"], found.campaigns)
-    yield _one("ota_orders", "Orders ever given.", found.orders)
+    yield _one("ota_orders_open", "Orders that stand at vehicles.", found.open_orders)
     yield _one("ota_webhook_deliveries_pending", "Deliveries that wait.", found.pending_deliveries)
     yield _one("ota_letters_pending", "Letters that wait.", found.pending_letters)
     yield _one("ota_untold_entries", "Entries of the audit record that are no events yet.", found.untold)

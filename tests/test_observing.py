@@ -217,9 +217,10 @@ def test_without_a_token_none_opens_metrics(db, settings):
 def test_metrics_say_how_the_server_stands(db, at_noon):
     tenant = make_tenant("acme")
     campaign = make_campaign(tenant, started_at=NOON.replace(minute=0, hour=11))
-    for rank, state in enumerate(("waiting", "waiting", "succeeded")):
-        Assignment.objects.create(campaign=campaign, vehicle=make_vehicle(tenant), rank=rank, state=state)
+    for rank, state in enumerate(("waiting", "waiting", "succeeded", "held")):
+        Assignment.objects.create(campaign=campaign, vehicle=make_vehicle(tenant), rank=rank, state=state, due_at=NOON)
     tasks.beat()
+    Client().get("/nobody/controller/v1/CAR1")
     exposition._Standing.forget()
 
     text = Client().get("/metrics").content.decode()
@@ -228,7 +229,7 @@ def test_metrics_say_how_the_server_stands(db, at_noon):
         'ota_assignments{state="waiting"} 2.0',
         'ota_assignments{state="succeeded"} 1.0',
         'ota_campaigns{state="running"} 1.0',
-        "ota_orders 0.0",
+        "ota_orders_open 1.0",
         "ota_tick_age_seconds 3600.0",
         "ota_beat_age_seconds 0.0",
         "ota_webhook_deliveries_pending 0.0",

@@ -9,8 +9,8 @@ from django.db.models.functions import Coalesce
 
 from firmware_store.trust.queries import newest_metadata
 from otaserver.audit.models import Chain
-from otaserver.campaigns.models import Assignment, Attempt, Campaign
-from otaserver.campaigns.states import CampaignState
+from otaserver.campaigns.models import Assignment, Campaign
+from otaserver.campaigns.states import ACTIVE_STATES, CampaignState
 from otaserver.events.models import Delivery, Heartbeat, Mail
 from otaserver.events.states import DeliveryState, MailState
 
@@ -33,7 +33,7 @@ class Standing:
 
     assignments: dict[str, int]
     campaigns: dict[str, int]
-    orders: int
+    open_orders: int
     pending_deliveries: int
     pending_letters: int
     untold: int
@@ -47,11 +47,11 @@ def standing(at: datetime) -> Standing:
     rows = Assignment.objects.filter(campaign__state__in=_UNDER_WAY).order_by()
     running = Campaign.objects.filter(state=CampaignState.RUNNING)
     last_tick = running.aggregate(last=Min(Coalesce("advanced_at", "started_at")))["last"]
+    assignments = _counts(rows.values_list("state").annotate(count=Count("pk")))
     return Standing(
-        assignments=_counts(rows.values_list("state").annotate(count=Count("pk"))),
+        assignments=assignments,
         campaigns=_counts(Campaign.objects.order_by().values_list("state").annotate(count=Count("pk"))),
-        # Ids rise with every order, and are never used again.
-        orders=Attempt.objects.aggregate(last=Max("pk"))["last"] or 0,
+        open_orders=sum(count for state, count in assignments.items() if state in ACTIVE_STATES),
         pending_deliveries=Delivery.objects.filter(state=DeliveryState.PENDING).count(),
         pending_letters=Mail.objects.filter(state=MailState.PENDING).count(),
         untold=_untold(),
