@@ -3,7 +3,7 @@
 # From the environment: OTA_URL, OTA_TOKEN and OTA_KEYS as always; FOLDER for files; HOOK, where events are posted to.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-ota() { python -m clients.publisher "$@"; }
+ota() { python -m clients.publisher "$@"; }  # the installed command `ota` is the same
 vehicles="CAR1 CAR2 CAR3"
 
 # Once for a tenant: keys, and the roots that vehicles are born with.
