@@ -68,7 +68,7 @@ class Block:
 
 @dataclass(frozen=True)
 class BarChart:
-    """Bars over time; `line` is what was forecast, empty where nothing was."""
+    """Bars over time."""
 
     height: int
     right: float
@@ -76,7 +76,6 @@ class BarChart:
     blocks: Sequence[Block]
     ticks: Sequence[Tick]
     most: int
-    line: str
     first: datetime
     last: datetime
     width: int = WIDTH
@@ -132,14 +131,14 @@ def outcome_chart(course: Course, *, height: int = 150) -> BarChart:
         (bar.at, (("failed", bar.failed), ("neutral", bar.neutral), ("succeeded", bar.succeeded)))
         for bar in course.bars
     ]
-    return _bars(stacks, most, height, course, line=[])
+    return _bars(stacks, most, height, course)
 
 
-def load_chart(course: Course, forecast: Sequence[float] = (), *, height: int = 150) -> BarChart:
-    """Return the bytes that vehicles were sent to fetch over time; `forecast` is what was expected of each bar."""
-    most = max([bar.length for bar in course.bars] + [round(value) for value in forecast] + [1])
+def load_chart(course: Course, *, height: int = 150) -> BarChart:
+    """Return the bytes that vehicles were sent to fetch over time."""
+    most = max([bar.length for bar in course.bars] + [1])
     stacks = [(bar.at, (("load", bar.length),)) for bar in course.bars]
-    drawn = _bars(stacks, most, height, course, line=forecast)
+    drawn = _bars(stacks, most, height, course)
     return replace(drawn, ticks=[replace(tick, label=_in_bytes(tick.value)) for tick in drawn.ticks])
 
 
@@ -148,8 +147,6 @@ def _bars(
     most: int,
     height: int,
     course: Course,
-    *,
-    line: Sequence[float],
 ) -> BarChart:
     right, bottom = WIDTH - 12, height - BOTTOM
     step = (right - LEFT) / len(stacks)
@@ -165,10 +162,9 @@ def _bars(
             floor -= tall
             x = round(LEFT + place * step + 0.5, 1)
             blocks.append(Block(kind, x, round(floor, 1), round(max(step - 1, 1), 1), round(tall, 1), at, value))
-    drawn = [(round(LEFT + (n + 0.5) * step, 1), round(bottom - value * scale, 1)) for n, value in enumerate(line)]
     ticks = [Tick(round(bottom - value * scale, 1), f"{value:,}", value) for value in _round_values(most, wanted=3)]
     last = course.bars[-1].at + course.width
-    return BarChart(height, right, bottom, blocks, ticks, most, _line(drawn), course.starts_at, last)
+    return BarChart(height, right, bottom, blocks, ticks, most, course.starts_at, last)
 
 
 def _in_bytes(value: int) -> str:

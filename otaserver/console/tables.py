@@ -59,10 +59,6 @@ class Table:
     rows: Sequence[Sequence[Any]] = field(default_factory=tuple)
     note: str = ""
 
-    @property
-    def data(self) -> dict[str, Any]:
-        return {"headers": self.headers, "rows": self.rows}
-
 
 def badge(state: str) -> SafeString:
     """Return a coloured label for a state, an outcome or a verdict, in the viewer's language."""

@@ -157,6 +157,9 @@ def test_a_bad_release_is_halted_before_ones_eyes_and_each_failure_leads_to_its_
 
     expect(state(page)).to_have_text("halted", timeout=IN_TIME)
     expect(page.locator("#h-gate .c-state")).to_have_text("halt")
+    # What is being installed is not interrupted, and counts.
+    for column in ("under way", "soaking"):
+        expect(cell(page, column)).to_have_text("0", timeout=IN_TIME)
     failed = int(cell(page, "failed").inner_text())
     assert failed >= 4
     codes = page.locator("section", has=page.locator("#h-codes"))

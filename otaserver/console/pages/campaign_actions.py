@@ -14,18 +14,15 @@ from django.utils.translation import gettext as _
 from firmware_store.models import Release
 from otaserver import clock
 from otaserver.campaigns import operations
+from otaserver.campaigns.errors import CampaignMovedError
 from otaserver.campaigns.models import Campaign, Wave
 from otaserver.campaigns.states import WaveState
 from otaserver.console.access import permissions_in
 from otaserver.console.pages import actions, effects
 from otaserver.console.pages.actions import Action
 from otaserver.console.pages.control_room import CampaignPage
-from otaserver.errors import ConflictError, OtaError
+from otaserver.errors import OtaError
 from otaserver.tenants.states import Permission
-
-
-class MovedError(ConflictError):
-    code = "campaign.moved"
 
 
 class ConfirmAction(CampaignPage):
@@ -83,7 +80,9 @@ class ConfirmAction(CampaignPage):
     def _carry_out(self, campaign: Campaign, action: Action, given: dict[str, Any], *, at: datetime) -> Campaign:
         # An emergency stop is for whatever runs; anything else is for what the person has read.
         if action.tone != "stop" and given["revision"] != campaign.revision:
-            raise MovedError(_("This campaign has moved since you opened this page. Look at the numbers again."))
+            raise CampaignMovedError(
+                _("This campaign has moved since you opened this page. Look at the numbers again.")
+            )
         values = {name: value for name, value in given.items() if name != "revision"}
         if action.name == "approve":
             values["revision"] = given["revision"]
