@@ -17,6 +17,7 @@ from otaserver.campaigns.models import (
 )
 from otaserver.campaigns.records import StandingConsent
 from otaserver.director.models import Direction, InstalledImage, Manifest, VehicleMetadata
+from otaserver.events.models import ToldOutcome
 from otaserver.fleet.authentication_models import AuthenticationSet
 from otaserver.fleet.lifecycle_models import EcuSwap
 from otaserver.fleet.models import AttributeValue, Credential, Ecu, Membership
@@ -48,4 +49,5 @@ HOLDINGS: Mapping[type[Model], str] = {
     ConsentRecord: "assignment__vehicle",
     HealthReading: "assignment__vehicle",
     ControlBlock: "control__vehicle",
+    ToldOutcome: "assignment__vehicle",
 }

@@ -241,4 +241,4 @@ def test_the_operator_api_speaks_english_to_everybody(manager):
     answer = manager.get("/api/v1/campaigns", headers={"Accept-Language": "zh-CN"})
 
     assert answer.status_code == 401
-    assert "Send a service token" in answer.content.decode()
+    assert "Send a token" in answer.content.decode()

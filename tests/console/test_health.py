@@ -25,7 +25,7 @@ def test_a_campaigns_page_shows_its_signals_and_the_comparison(tenant):
 
     page = page_of(tenant, campaign, "campaigns/campaign")
 
-    assert "bad above" in page
+    assert "Bad above" in page
     assert "Against the vehicles held out" in page
     assert page.count("2 of 2") == 2
 
@@ -33,7 +33,7 @@ def test_a_campaigns_page_shows_its_signals_and_the_comparison(tenant):
 def test_a_campaign_without_signals_has_no_such_tables(tenant):
     page = page_of(tenant, make_started(vehicles=1, tenant=tenant), "campaigns/campaign")
 
-    assert "bad above" not in page
+    assert "Bad above" not in page
     assert "Against the vehicles held out" not in page
 
 

@@ -1,5 +1,6 @@
 """Every list of the API, found in its document, asks the database as often for many rows as for one."""
 
+import uuid
 from datetime import timedelta
 
 import pytest
@@ -7,15 +8,20 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from otaserver.campaigns.models import Blackout
+from otaserver.events.models import Delivery, Endpoint, Event
 from otaserver.fleet.lifecycle_models import EcuSwap
 from otaserver.fleet.models import Attribute, Credential
 from otaserver.fleet.protocol_models import GatewayToken
 from otaserver.fleet.provisioning_models import ProvisioningCredential
 from otaserver.fleet.watch_models import AddressWatch, SeenRequest
 from otaserver.operator_api.schema import is_list
+from otaserver.people import operations as people
+from otaserver.tenants.states import Role
 from tests.factories import NOON, make_vehicle
 from tests.operator_api import fuzz
+from tests.operator_api.conftest import Caller
 from tests.operator_api.test_lists import Fleet
+from tests.people.people_factories import ROOT, make_member, make_personal_token
 
 LATER = NOON + timedelta(days=1)
 
@@ -26,10 +32,19 @@ class Everything(Fleet):
     def __init__(self, tenant):
         super().__init__(tenant)
         self.car = make_vehicle(tenant, "VIN1")
+        self.mia = make_member(tenant)
+        self.endpoint = self._endpoint()
+
+    def _endpoint(self):
+        return Endpoint.objects.create(
+            tenant=self.tenant, url="https://example.com/", salt="0", created_by="x", created_at=NOON
+        )
 
     def grow(self):
         super().grow()
         number = str(self.count)
+        self._grow_people(number)
+        self._grow_events()
         for vehicle in (self.car, make_vehicle(self.tenant)):
             Credential.objects.create(
                 vehicle=vehicle, kind="token", fingerprint=f"{vehicle.pk}-{number}", created_at=NOON, expires_at=LATER
@@ -57,9 +72,29 @@ class Everything(Fleet):
             tenant=self.tenant, name=number, reason="x", starts_at=NOON, created_by="x", created_at=NOON
         )
 
+    def _grow_people(self, number):
+        make_member(self.tenant, f"member {number}")
+        people.invite(self.tenant, role=Role.VIEWER, by=ROOT, at=NOON)
+        people.issue_service_token(self.tenant, name=f"service {number}", role=Role.VIEWER, by=ROOT, at=NOON)
+        make_personal_token(self.mia, f"own {number}")
+
+    def _grow_events(self):
+        event = Event.objects.create(
+            tenant=self.tenant,
+            sequence=Event.objects.count() + 1,
+            public_id=uuid.uuid4(),
+            type="campaign.started",
+            subject="x",
+            at=NOON,
+            data={},
+        )
+        for endpoint in (self.endpoint, self._endpoint()):
+            Delivery.objects.create(endpoint=endpoint, event=event, due_at=NOON, created_at=NOON)
+
     def address(self, path):
         """Return an address of the document with ids of rows that have something below them."""
         ids = {"groups": self.group.pk, "campaigns": self.campaign.pk, "imports": self.arrival.pk}
+        ids |= {"members": self.mia.pk, "webhooks": self.endpoint.pk}
         first = path.removeprefix("/api/v1/").partition("/")[0]
         filled = path.replace("{id}", str(ids.get(first, ""))).replace("{vehicle_id}", "VIN1")
         return filled.removeprefix("/api/v1")
@@ -73,6 +108,12 @@ def lists():
 @pytest.fixture
 def rows(tenant):
     return Everything(tenant)
+
+
+@pytest.fixture
+def caller(rows):
+    """A person: what they have of their own grows as well."""
+    return Caller(rows.tenant, make_personal_token(rows.mia, "caller"))
 
 
 def asked(caller, address):

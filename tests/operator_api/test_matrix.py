@@ -4,11 +4,14 @@ Addresses are found in the API's own list; where one takes an id that `things_of
 each role may do in its own tenant is tests/operator_api/test_access.py.
 """
 
+import uuid
+
 import pytest
 
 from firmware_store.models import VerificationKey
 from otaserver.audit.models import Entry
 from otaserver.campaigns.models import Assignment, Blackout, Campaign, Wave, WorkshopCase
+from otaserver.events.models import Delivery, Endpoint, Event
 from otaserver.fleet.arrival_models import FleetImport
 from otaserver.fleet.authentication_models import AuthenticationSet, TenantToken
 from otaserver.fleet.lifecycle_models import RetiredAuthority
@@ -52,6 +55,10 @@ def things_of(tenant):
     made = {"tenant": tenant, "created_at": NOON}
     campaign = Campaign.objects.create(**made, name="first", release=release, group=group, created_by="test")
     member = make_member(tenant, "victim")
+    endpoint = Endpoint.objects.create(**made, url="https://example.com/", salt="0", created_by="test")
+    event = Event.objects.create(
+        tenant=tenant, sequence=1, public_id=uuid.uuid4(), type="campaign.started", subject="x", at=NOON, data={}
+    )
     by_address = {
         "vehicles": vehicle,
         "packages": package,
@@ -76,9 +83,11 @@ def things_of(tenant):
         "provisioning-credentials": ProvisioningCredential.objects.create(
             **made, name="a", fingerprint="a", expires_at=NOON.replace(year=2027), created_by="test"
         ),
+        "webhooks": endpoint,
+        "webhook-deliveries": Delivery.objects.create(endpoint=endpoint, event=event, due_at=NOON, created_at=NOON),
         "fleet-authorities": RetiredAuthority.objects.create(**made, certificate_pem="x", retired_at=NOON),
     }
-    return {address: row.pk for address, row in by_address.items()} | {"vehicles": "VIN1"}
+    return {address: row.pk for address, row in by_address.items()} | {"vehicles": "VIN1", "mail-readers": "victim"}
 
 
 def body_of(method, route):
@@ -96,6 +105,9 @@ REASON = {"reason": "because"}
 BODIES = {
     ("PATCH", "members/<int:pk>"): {"role": "viewer"},
     ("POST", "fleet-authorities/<int:pk>/end"): REASON,
+    ("POST", "webhooks/<int:pk>/pause"): REASON,
+    ("POST", "webhooks/<int:pk>/replay"): {"since": "2026-01-01T00:00:00Z", "until": "2026-01-02T00:00:00Z"},
+    ("PUT", "mail-readers/<str:username>"): {"kinds": []},
     ("POST", "vehicles/<str:vehicle_id>/provisioning"): REASON | {"valid_hours": 1},
     ("POST", "vehicles/<str:vehicle_id>/sale"): REASON,
     ("POST", "vehicles/<str:vehicle_id>/ecu-swaps"): REASON | {"old_serial": "a"},

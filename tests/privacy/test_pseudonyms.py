@@ -1,4 +1,5 @@
 import json
+import uuid
 
 import pytest
 from django.apps import apps
@@ -19,6 +20,7 @@ from otaserver.campaigns.models import (
     WorkshopCase,
 )
 from otaserver.director.models import InstalledImage, Manifest
+from otaserver.events.models import Event
 from otaserver.fleet.models import Attribute, AttributeValue, ClaimCode, Vehicle
 from otaserver.fleet.protocol_models import ReportedAttribute
 from otaserver.fleet.watch_models import SeenRequest
@@ -29,7 +31,7 @@ from otaserver.privacy.operations.pseudonyms import DELETED, REWRITTEN
 from otaserver.tenants import kept_answers
 from tests.factories import NOON, make_group, make_package, make_release, make_tenant, make_vehicle
 
-pytestmark = [pytest.mark.any_database, pytest.mark.django_db]
+pytestmark = pytest.mark.django_db
 
 VIN = "WVWZZZ1JZXW000001"
 
@@ -84,6 +86,15 @@ def fill(vehicle):
     row = kept_answers.begin(tenant, "a", "k", request_sha256="0" * 64, at=NOON)
     answer = kept_answers.Answer(201, "application/json", json.dumps({"vehicle_id": VIN}).encode())
     kept_answers.keep(row, answer, request_sha256="0" * 64, is_secret=False)
+    Event.objects.create(
+        tenant=tenant,
+        sequence=1,
+        public_id=uuid.uuid4(),
+        type="vehicle.blocked",
+        subject=f"vehicle/{VIN}",
+        at=NOON,
+        data={"details": {"reason": f"{VIN}, {serial}"}},
+    )
     audit.record("vehicle.blocked", vehicle, tenant=tenant, by="x", at=NOON, reason=f"{VIN}, {serial}")
     audit.record("claim_codes.issued", "2 vehicles", tenant=tenant, by="x", at=NOON, vehicle_ids=[VIN, f"{VIN}2"])
 

@@ -2,13 +2,14 @@
 
 import json
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from django.db import transaction
-from django.db.models import JSONField, Model, QuerySet
+from django.db.models import JSONField, Model, Q, QuerySet, TextField
+from django.db.models.functions import Cast
 
 from otaserver.audit import operations as audit
 from otaserver.campaigns.models import (
@@ -23,6 +24,7 @@ from otaserver.campaigns.models import (
 )
 from otaserver.campaigns.records import StandingConsent
 from otaserver.director.models import Direction, InstalledImage, Manifest, VehicleMetadata
+from otaserver.events.models import Event
 from otaserver.fleet.arrival_models import FleetImportProblem
 from otaserver.fleet.authentication_models import AuthenticationSet
 from otaserver.fleet.lifecycle_models import EcuSwap
@@ -93,6 +95,7 @@ def pseudonymise_vehicle(vehicle: Vehicle, *, reason: str, by: str, at: datetime
     _delete(locked)
     _rewrite_all(locked, replaced)
     _rewrite_decisions(locked, replaced)
+    _rewrite_events(locked, known, replaced)
     _forget_mentions(locked)
     vehicle.vehicle_id = known[locked.vehicle_id]
     Vehicle.objects.filter(pk=locked.pk).update(
@@ -136,6 +139,14 @@ def _rewrite_all(vehicle: Vehicle, replaced: Callable[[str], str]) -> None:
 def _rewrite_decisions(vehicle: Vehicle, replaced: Callable[[str], str]) -> None:
     rows = Decision.objects.filter(campaign__assignments__vehicle=vehicle)
     _rewrite(rows.filter(sentence__contains=vehicle.vehicle_id), ("sentence", "inputs"), replaced)
+
+
+def _rewrite_events(vehicle: Vehicle, names: Iterable[str], replaced: Callable[[str], str]) -> None:
+    rows = Event.objects.filter(tenant=vehicle.tenant).annotate(told=Cast("data", TextField()))
+    named = Q()
+    for name in names:
+        named |= Q(subject__contains=name) | Q(told__contains=name)
+    _rewrite(rows.filter(named), ("subject", "data"), replaced)
 
 
 def _rewrite(rows: QuerySet[Any], fields: tuple[str, ...], replaced: Callable[[str], str]) -> None:
