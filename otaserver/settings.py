@@ -330,6 +330,7 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "CampaignStateEnum": "otaserver.campaigns.states.CampaignState",
         "CampaignKindEnum": "otaserver.campaigns.states.CampaignKind",
+        "EndpointStateEnum": "otaserver.events.states.EndpointState",
         "WaveStateEnum": "otaserver.campaigns.states.WaveState",
         "PackageStateEnum": "firmware_store.states.PackageState",
         "ConditionKindEnum": "firmware_store.states.ConditionKind",

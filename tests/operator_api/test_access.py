@@ -119,6 +119,7 @@ NEEDS = {
     ("POST", "campaigns/1/start"): Permission.MANAGE_CAMPAIGNS,
     ("POST", "campaigns/1/pause"): Permission.MANAGE_CAMPAIGNS,
     ("POST", "campaigns/1/resume"): Permission.MANAGE_CAMPAIGNS,
+    ("POST", "campaigns/1/retry"): Permission.MANAGE_CAMPAIGNS,
     ("POST", "campaigns/1/cancel"): Permission.MANAGE_CAMPAIGNS,
     ("POST", "campaigns/1/close"): Permission.MANAGE_CAMPAIGNS,
     ("POST", "campaigns/1/stop"): Permission.STOP,

@@ -131,10 +131,13 @@ def test_what_is_another_tenants_is_not_there_whatever_ones_role(tenant, role):
 
     for method, route in CELLS:
         body = body_of(method, route)
-        headers = {"If-Match": '"1"', "Upload-Offset": "0"}
+        headers = {"Upload-Offset": "0"}
         if isinstance(body, bytes):
             headers["content_type"] = "application/octet-stream"
         answer = caller(method, filled(route, things), body, **headers)
+        if answer.status_code == 428:
+            # A version is wanted before anything is looked for.
+            answer = caller(method, filled(route, things), body, **headers, **{"If-Match": '"1"'})
         is_let_in = PERMISSIONS_NEEDED[method, route] in PERMISSIONS[role]
         if answer.status_code != (404 if is_let_in else 403):
             wrong[method, route] = answer.status_code, answer.content
