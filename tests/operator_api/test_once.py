@@ -20,7 +20,17 @@ from tests.operator_api.conftest import make_caller
 pytestmark = pytest.mark.any_database
 
 KEY = {"Idempotency-Key": "8e03978e-40d5-43dd-bc93-6894a57f9324"}
-SECRETS = {"token", "link", "claim_code", "claim_codes", "archive", "secret", "password", "recovery_codes", "private_key"}
+SECRETS = {
+    "token",
+    "link",
+    "claim_code",
+    "claim_codes",
+    "archive",
+    "secret",
+    "password",
+    "recovery_codes",
+    "private_key",
+}
 
 
 def test_the_same_request_again_gets_the_same_answer_and_does_nothing(caller):
