@@ -51,15 +51,30 @@ class Page(View):
         return tenants_visible_to(self.person, self.permission).order_by("name")
 
     def tenant(self) -> Tenant:
-        """Return the tenant that the page is about: the one that was asked for or used last, else the first."""
+        """Return the tenant that the page is about: the one that was asked for, else the one used last or the first.
+
+        Another than was asked for it never is: what is meant for one tenant would be done in another.
+        """
+        asked = self._asked()
+        if asked is not None:
+            self.require(asked, self.permission)
         tenants = list(self.tenants())
         if not tenants:
             raise PermissionDenied(f"This needs the permission {self.permission.value} in some tenant.")
-        wanted = self.request.GET.get("tenant") or self.request.session.get(TENANT_KEY)
+        wanted = asked.name if asked is not None else self.request.session.get(TENANT_KEY)
         chosen = next((each for each in tenants if each.name == wanted), tenants[0])
         if self.request.session.get(TENANT_KEY) != chosen.name:
             self.request.session[TENANT_KEY] = chosen.name
         return chosen
+
+    def _asked(self) -> Tenant | None:
+        name = self.request.GET.get("tenant")
+        if not name:
+            return None
+        found = tenants_visible_to(self.person, Permission.VIEW).filter(name=name).first()
+        if found is None:
+            raise Http404(f"There is no tenant {name}.")
+        return found
 
     def render(self, title: str, *, status: int = 200, template: str = "", **context: Any) -> TemplateResponse:
         found = {**site.each_context(self.request), "title": title, **context}
