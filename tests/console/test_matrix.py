@@ -30,6 +30,10 @@ FOR_ALL = {
     "console:jsi18n": 200,
     # Their own methods and rows are tested where they are made.
     "console:logout": 405,
+    "people:sign-out": 405,
+    # Where nobody has set up single sign-on.
+    "people:sign-on": 404,
+    "people:sign-on-callback": 404,
 }
 NEEDS = {"people:members": Permission.ADMINISTER, "people:tokens": Permission.ADMINISTER}
 # What the admin has and this console has no use for; nothing of a tenant is in it.
@@ -135,6 +139,9 @@ def test_pages_for_all_answer_to_all(tenant):
         "console:password_change_done": "password_change/done/",
         "console:jsi18n": "jsi18n/",
         "console:logout": "logout/",
+        "people:sign-out": "logout/",
+        "people:sign-on": "login/sign-on/",
+        "people:sign-on-callback": "login/sign-on/callback/",
     }
 
     assert {name: client.get(f"/console/{path}").status_code for name, path in paths.items()} == FOR_ALL
