@@ -22,6 +22,7 @@ from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy
 
 from otaserver.logs import formatter
+from otaserver.people.sign_on_rules import grants_in, is_safe_address
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
@@ -105,6 +106,28 @@ WEBHOOKS_NEED_HTTPS = IS_PRODUCTION
 WEBHOOK_NETWORKS = [ip_network(each) for each in env.list("OTA_WEBHOOK_NETWORKS", default=[])]
 # For how many days events, their deliveries and letters are kept.
 EVENT_DAYS = env.int("OTA_EVENT_DAYS", default=30)
+
+# Single sign-on by OpenID Connect (docs/single_sign_on.md): the issuer and all that it needs, or none of it.
+OIDC_ISSUER = env.str("OTA_OIDC_ISSUER", default="")
+OIDC_CLIENT_ID = env.str("OTA_OIDC_CLIENT_ID", default="")
+OIDC_CLIENT_SECRET = os.environ.get("OTA_OIDC_CLIENT_SECRET", "")
+OIDC_SCOPES = env.str("OTA_OIDC_SCOPES", default="openid email profile")
+OIDC_GROUPS_CLAIM = env.str("OTA_OIDC_GROUPS_CLAIM", default="groups")
+try:
+    OIDC_GRANTS = grants_in(env.str("OTA_OIDC_ROLES", default=""))
+except ValueError as error:
+    raise ImproperlyConfigured(f"OTA_OIDC_ROLES: {error}.") from error
+_oidc = {
+    "OTA_OIDC_ISSUER": OIDC_ISSUER,
+    "OTA_OIDC_CLIENT_ID": OIDC_CLIENT_ID,
+    "OTA_OIDC_CLIENT_SECRET": OIDC_CLIENT_SECRET,
+    "OTA_OIDC_ROLES": OIDC_GRANTS,
+}
+if any(_oidc.values()) and not all(_oidc.values()):
+    _missing = [name for name, value in _oidc.items() if not value]
+    raise ImproperlyConfigured(f"Single sign-on does not work without {', '.join(_missing)}.")
+if OIDC_ISSUER and not is_safe_address(OIDC_ISSUER):
+    raise ImproperlyConfigured(f"OTA_OIDC_ISSUER {OIDC_ISSUER!r} is not https://… of at most 200 characters.")
 
 # Who shows this as a bearer token may read /metrics; without it, only this host may.
 METRICS_TOKEN = env.str("OTA_METRICS_TOKEN", default="")

@@ -1,4 +1,4 @@
-from otaserver.errors import ConflictError, ForbiddenError, NotFoundError, RateLimitedError, RefusedError
+from otaserver.errors import ConflictError, ForbiddenError, NotFoundError, OtaError, RateLimitedError, RefusedError
 
 
 class LastAdministratorError(ConflictError):
@@ -57,3 +57,50 @@ class SignInRefusedError(ForbiddenError):
     """Single sign-on says who somebody is, and that is nobody who may come in; the sentence says why."""
 
     code = "sign_on.refused"
+
+
+class AnswerForAnotherError(SignInRefusedError):
+    """What came back from the issuer does not belong to what this browser began."""
+
+    code = "sign_on.not_begun_here"
+
+
+class IssuerRefusedError(SignInRefusedError):
+    code = "sign_on.refused_by_issuer"
+
+
+class StatementInvalidError(SignInRefusedError):
+    """What the issuer states about a person is not signed by it, not for us, not for now, or incomplete."""
+
+    code = "sign_on.statement_invalid"
+
+
+class EmailUnverifiedError(SignInRefusedError):
+    code = "sign_on.email_unverified"
+
+
+class NoGroupError(SignInRefusedError):
+    code = "sign_on.no_group"
+
+
+class AccountInactiveError(SignInRefusedError):
+    code = "sign_on.account_inactive"
+
+
+class AccountTakenError(SignInRefusedError):
+    """The account that it would be belongs, or may belong, to somebody else."""
+
+    code = "sign_on.account_taken"
+
+
+class AccountElsewhereError(SignInRefusedError):
+    """An issuer speaks for the people of its own tenants, and for nobody who has a role in another."""
+
+    code = "sign_on.account_elsewhere"
+
+
+class IssuerUnavailableError(OtaError):
+    """The issuer does not answer, or answers what no issuer does."""
+
+    status = 502
+    code = "sign_on.issuer_unavailable"

@@ -39,6 +39,10 @@ FOR_ALL = {
     "console:jsi18n": 200,
     # Their own methods and rows are tested where they are made.
     "console:logout": 405,
+    "people:sign-out": 405,
+    # Where nobody has set up single sign-on.
+    "people:sign-on": 404,
+    "people:sign-on-callback": 404,
 }
 NEEDS = {"people:members": Permission.ADMINISTER, "people:tokens": Permission.ADMINISTER}
 
@@ -280,6 +284,9 @@ def test_pages_for_all_answer_to_all(tenant):
         "console:password_change_done": "password_change/done/",
         "console:jsi18n": "jsi18n/",
         "console:logout": "logout/",
+        "people:sign-out": "logout/",
+        "people:sign-on": "login/sign-on/",
+        "people:sign-on-callback": "login/sign-on/callback/",
     }
 
     assert {name: client.get(f"/console/{path}").status_code for name, path in paths.items()} == FOR_ALL

@@ -3,6 +3,7 @@
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.contrib.auth.forms import AuthenticationForm as PlainForm
 from django.contrib.auth.models import AbstractBaseUser
 from django.contrib.auth.views import LoginView
@@ -65,7 +66,7 @@ def counted_try(request: HttpRequest, account: str, step: str) -> SignIn:
 
 
 class SignInView(LoginView):
-    template_name = "admin/login.html"
+    template_name = "console/people/sign_in.html"
     authentication_form = SignInForm
 
     def get_default_redirect_url(self) -> str:
@@ -83,8 +84,12 @@ class SignInView(LoginView):
         return sessions.first_factor_passed(self.request, form.get_user(), next_url=self.get_success_url())
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        more = {"title": _("Log in"), "app_path": self.request.get_full_path()}
-        return super().get_context_data(**site.each_context(self.request), **more, **kwargs)
+        more = {
+            "title": _("Log in"),
+            "app_path": self.request.get_full_path(),
+            "has_sign_on": bool(settings.OIDC_ISSUER),
+        }
+        return super().get_context_data(**{**site.each_context(self.request), **more, **kwargs})
 
 
 @method_decorator(never_cache, name="dispatch")

@@ -21,7 +21,12 @@ class Migration(migrations.Migration):
                 (
                     "step",
                     models.CharField(
-                        choices=[("password", "Password"), ("second_factor", "Second Factor")], max_length=20
+                        choices=[
+                            ("password", "Password"),
+                            ("second_factor", "Second Factor"),
+                            ("single_sign_on", "Single Sign On"),
+                        ],
+                        max_length=20,
                     ),
                 ),
                 ("at", models.DateTimeField()),

@@ -16,6 +16,7 @@ from otaserver.people.operations.second_factors import (
     show_second_factor,
 )
 from otaserver.people.operations.sign_ins import begin_sign_in, forget_sign_ins, note_success
+from otaserver.people.operations.sign_on import sign_on
 from otaserver.people.operations.tokens import (
     authenticate_personal_token,
     issue_personal_token,
@@ -50,4 +51,5 @@ __all__ = [
     "revoke_personal_token",
     "revoke_service_token",
     "show_second_factor",
+    "sign_on",
 ]

@@ -1,0 +1,214 @@
+"""What is said to an issuer of OpenID Connect, and how what it says is verified.
+
+The authorization code flow with PKCE (OpenID Connect Core 1.0, 3.1; RFC 7636; RFC 9700). Nothing that the person's
+browser brings is believed but the code, which only the issuer can turn into an ID token.
+"""
+
+import base64
+import functools
+import hashlib
+import ssl
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import httpx
+import jwt
+from django.conf import settings
+from django.core.cache import cache
+
+from otaserver.people.errors import IssuerRefusedError, IssuerUnavailableError, StatementInvalidError
+from otaserver.people.sign_on_rules import Statement, claims_problem, is_safe_address, statement_of
+
+# How long the issuer's addresses and keys are kept; a key that is not among them is asked for at once.
+_KEPT_SECONDS = 3600
+_TIMEOUT_SECONDS = 10
+# By its algorithm, what a key has to be. Anything else is refused: "none", and what is signed with a shared secret.
+_KEY_KINDS: Mapping[str, Mapping[str, str]] = {"RS256": {"kty": "RSA"}, "ES256": {"kty": "EC", "crv": "P-256"}}
+
+
+@dataclass(frozen=True)
+class Issuer:
+    """Where the issuer answers what, as its own document says (OpenID Connect Discovery 1.0)."""
+
+    authorization_endpoint: str
+    token_endpoint: str
+    jwks_uri: str
+    end_session_endpoint: str
+    takes_basic: bool
+
+
+def issuer() -> Issuer:
+    """Return the configured issuer, as it described itself within the last hour.
+
+    Raises:
+        IssuerUnavailableError: it does not answer, or describes another one.
+    """
+    url = settings.OIDC_ISSUER.rstrip("/") + "/.well-known/openid-configuration"
+    found = _kept(url)
+    if found.get("issuer") != settings.OIDC_ISSUER:
+        raise IssuerUnavailableError(f"{url} describes the issuer {found.get('issuer')!r}.")
+    # RFC 8414: what it takes where it does not say.
+    methods = found.get("token_endpoint_auth_methods_supported", ["client_secret_basic"])
+    return Issuer(
+        authorization_endpoint=_address(found, "authorization_endpoint"),
+        token_endpoint=_address(found, "token_endpoint"),
+        jwks_uri=_address(found, "jwks_uri"),
+        end_session_endpoint=_address(found, "end_session_endpoint", is_needed=False),
+        takes_basic="client_secret_basic" in methods,
+    )
+
+
+def authorization_url(to: Issuer, *, state: str, nonce: str, verifier: str, redirect_uri: str) -> str:
+    """Return where the person goes to say to the issuer who they are."""
+    challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
+    asked = {
+        "response_type": "code",
+        "client_id": settings.OIDC_CLIENT_ID,
+        "scope": settings.OIDC_SCOPES,
+        "redirect_uri": redirect_uri,
+        "state": state,
+        "nonce": nonce,
+        "code_challenge": challenge,
+        "code_challenge_method": "S256",
+    }
+    return _with_query(to.authorization_endpoint, asked)
+
+
+def end_session_url(to: Issuer, *, back_to: str) -> str:
+    """Return where the person ends their session at the issuer (RP-Initiated Logout 1.0), or "" if it has no such."""
+    asked = {"client_id": settings.OIDC_CLIENT_ID, "post_logout_redirect_uri": back_to}
+    return _with_query(to.end_session_endpoint, asked) if to.end_session_endpoint else ""
+
+
+def redeem(of: Issuer, code: str, *, verifier: str, redirect_uri: str) -> str:
+    """Turn the code that the browser brought into an ID token, not verified yet.
+
+    Raises:
+        IssuerRefusedError: the code is used, too old, or not ours.
+        IssuerUnavailableError: it does not answer, or without a token.
+    """
+    form = {"grant_type": "authorization_code", "code": code, "redirect_uri": redirect_uri, "code_verifier": verifier}
+    answer = _ask("POST", of.token_endpoint, data=form | _in_form(of), auth=_in_header(of))
+    if answer.is_client_error:
+        raise IssuerRefusedError("The issuer does not take the code that it gave you; sign in again.")
+    token = _document(answer).get("id_token")
+    if not isinstance(token, str):
+        raise IssuerUnavailableError(f"{of.token_endpoint} answers without an ID token.")
+    return token
+
+
+def verified(token: str, *, of: Issuer, nonce: str, at: datetime) -> Statement:
+    """Return what an ID token states, after its signature and everything that it has to say were checked.
+
+    Raises:
+        StatementInvalidError: the sentence says what is wrong.
+        IssuerUnavailableError: its keys cannot be read.
+    """
+    try:
+        header = jwt.get_unverified_header(token)
+        key = _key_for(header, of)
+        # Times are checked beside the other claims, on the server's own clock.
+        claims = jwt.decode(
+            token,
+            key,
+            algorithms=[header["alg"]],
+            issuer=settings.OIDC_ISSUER,
+            audience=settings.OIDC_CLIENT_ID,
+            options={
+                "require": ["iss", "sub", "aud", "exp", "iat"],
+                "verify_exp": False,
+                "verify_nbf": False,
+                "verify_iat": False,
+                "enforce_minimum_key_length": True,
+            },
+        )
+    except jwt.PyJWTError as error:
+        raise StatementInvalidError(f"What the issuer states is not valid: {error}.") from error
+    problem = claims_problem(claims, client_id=settings.OIDC_CLIENT_ID, nonce=nonce, at=at)
+    if problem:
+        raise StatementInvalidError(f"What the issuer states is not valid: {problem}.")
+    return statement_of(claims, issuer=settings.OIDC_ISSUER, groups_claim=settings.OIDC_GROUPS_CLAIM)
+
+
+def _key_for(header: Mapping[str, Any], of: Issuer) -> jwt.PyJWK:
+    algorithm = header.get("alg", "")
+    if algorithm not in _KEY_KINDS:
+        raise jwt.InvalidAlgorithmError(f"it is signed by {algorithm!r}, not by {' or '.join(_KEY_KINDS)}")
+    # An issuer that has changed its keys since they were read: once.
+    for is_fresh in (False, True):
+        keys = _kept(of.jwks_uri, is_fresh=is_fresh).get("keys")
+        fitting = _fitting(keys, algorithm, header.get("kid"))
+        if len(fitting) == 1:
+            return jwt.PyJWK(fitting[0], algorithm=algorithm)
+    raise jwt.InvalidKeyError(f"the issuer has no key {header.get('kid')!r} for {algorithm}")
+
+
+def _fitting(keys: object, algorithm: str, key_id: object) -> Sequence[dict[str, Any]]:
+    """Return the keys that may have signed: with the id that the token names, or of any id if it names none."""
+    wanted = dict(_KEY_KINDS[algorithm]) | ({} if key_id is None else {"kid": key_id})
+    return [
+        key
+        for key in (keys if isinstance(keys, list) else [])
+        if isinstance(key, dict)
+        and wanted.items() <= key.items()
+        and key.get("use", "sig") == "sig"
+        and key.get("alg", algorithm) == algorithm
+    ]
+
+
+def _in_header(of: Issuer) -> httpx.BasicAuth | None:
+    # RFC 6749, 2.3.1: both are encoded as in a form first.
+    name, secret = quote(settings.OIDC_CLIENT_ID, safe=""), quote(settings.OIDC_CLIENT_SECRET, safe="")
+    return httpx.BasicAuth(name, secret) if of.takes_basic else None
+
+
+def _in_form(of: Issuer) -> dict[str, str]:
+    both = {"client_id": settings.OIDC_CLIENT_ID, "client_secret": settings.OIDC_CLIENT_SECRET}
+    return {} if of.takes_basic else both
+
+
+def _kept(url: str, *, is_fresh: bool = False) -> Mapping[str, Any]:
+    name = "openid-" + hashlib.sha256(url.encode()).hexdigest()
+    found: Mapping[str, Any] | None = None if is_fresh else cache.get(name)
+    if found is None:
+        found = _document(_ask("GET", url))
+        cache.set(name, found, _KEPT_SECONDS)
+    return found
+
+
+@functools.cache
+def _tls() -> ssl.SSLContext:
+    # Made once: reading all authorities takes longer than the rest of a request.
+    return httpx.create_ssl_context()
+
+
+def _ask(method: str, url: str, **more: Any) -> httpx.Response:
+    headers = {"Accept": "application/json"}
+    try:
+        return httpx.request(method, url, timeout=_TIMEOUT_SECONDS, headers=headers, verify=_tls(), **more)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise IssuerUnavailableError(f"{url} does not answer.") from error
+
+
+def _document(answer: httpx.Response) -> Mapping[str, Any]:
+    try:
+        found = answer.json() if answer.status_code == 200 else None
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise IssuerUnavailableError(f"{answer.url} answers {answer.status_code} and no document.")
+    return found
+
+
+def _address(found: Mapping[str, Any], name: str, *, is_needed: bool = True) -> str:
+    url = found.get(name, "")
+    if isinstance(url, str) and (is_safe_address(url) or not (url or is_needed)):
+        return url
+    raise IssuerUnavailableError(f"The issuer's {name} is no address that may be trusted: {url!r}.")
+
+
+def _with_query(url: str, asked: Mapping[str, str]) -> str:
+    return url + ("&" if "?" in url else "?") + urlencode(asked)

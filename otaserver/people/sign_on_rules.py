@@ -1,0 +1,137 @@
+"""What a statement of single sign-on is worth, and which roles it gives (OpenID Connect Core 1.0)."""
+
+import math
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeGuard
+from urllib.parse import urlsplit
+
+from otaserver.tenants.states import Role
+
+# Authentication methods (RFC 8176) with which the issuer has asked for more than a password.
+SECOND_FACTOR_METHODS = frozenset({"hwk", "mfa", "otp"})
+# How far the issuer's clock may be from ours.
+LEEWAY_SECONDS = 60
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9.@+_-]")
+
+
+@dataclass(frozen=True)
+class Grant:
+    """A group of the issuer's, and the role in one tenant that it gives."""
+
+    group: str
+    tenant: str
+    role: str
+
+
+@dataclass(frozen=True)
+class Statement:
+    """What an issuer states about a person, after everything about it was verified."""
+
+    issuer: str
+    subject: str
+    email: str = ""
+    is_email_verified: bool = False
+    groups: frozenset[str] = frozenset()
+    has_second_factor: bool = False
+
+
+def grants_in(text: str) -> tuple[Grant, ...]:
+    """Return what `group=tenant:role,…` gives.
+
+    Raises:
+        ValueError: a part is not of that form, or names no role.
+    """
+    return tuple(_grant_in(part.strip()) for part in text.split(",") if part.strip())
+
+
+def is_safe_address(url: str) -> bool:
+    """Return whether an issuer may be there: where nobody in between reads or answers, or on this host for a trial."""
+    parts = urlsplit(url)
+    is_own = parts.scheme == "http" and parts.hostname in ("127.0.0.1", "::1", "localhost")
+    return len(url) <= 200 and bool(parts.hostname) and (is_own or parts.scheme == "https")
+
+
+def roles_of(groups: Collection[str], grants: Iterable[Grant]) -> Mapping[str, str]:
+    """Return the role that these groups give in each tenant; of several in one tenant the first of `grants` counts."""
+    found: dict[str, str] = {}
+    for grant in grants:
+        if grant.group in groups:
+            found.setdefault(grant.tenant, grant.role)
+    return found
+
+
+def claims_problem(claims: Mapping[str, Any], *, client_id: str, nonce: str, at: datetime) -> str | None:
+    """Return what is wrong with the claims of an ID token whose signature and issuer are right, or None.
+
+    OpenID Connect Core 1.0, 3.1.3.7: who it is for, until when it holds, and that it answers our own request.
+    """
+    return (
+        _audience_problem(claims.get("aud"), claims.get("azp"), client_id)
+        or _time_problem(claims, at.timestamp())
+        or (None if claims.get("nonce") == nonce else "it answers another request")
+        or (None if _is_plain(claims.get("sub"), 255) else "it names nobody")
+    )
+
+
+def statement_of(claims: Mapping[str, Any], *, issuer: str, groups_claim: str) -> Statement:
+    """Return what verified claims say. A claim of another type than it should have says nothing."""
+    email, groups = claims.get("email"), claims.get(groups_claim)
+    return Statement(
+        issuer=issuer,
+        subject=claims["sub"],
+        # ASCII alone: of two addresses that a database takes for the same, one may be somebody else's.
+        email=email.lower() if _is_plain(email, 254) and isinstance(email, str) else "",
+        is_email_verified=claims.get("email_verified") is True,
+        groups=frozenset(_texts(groups)),
+        has_second_factor=not SECOND_FACTOR_METHODS.isdisjoint(_texts(claims.get("amr"))),
+    )
+
+
+def name_from(email: str) -> str:
+    """Return the name that an account gets which is made for this address."""
+    return _NOT_IN_NAMES.sub("_", email)
+
+
+def _grant_in(part: str) -> Grant:
+    # A group may be called anything, also with "=" in it; a tenant or role may not.
+    group, _, given = part.rpartition("=")
+    tenant, _, role = given.partition(":")
+    if not (group and tenant) or role not in Role.values:
+        raise ValueError(f"{part!r} is not group=tenant:role with one of the roles {', '.join(Role.values)}")
+    return Grant(group.strip(), tenant.strip().lower(), role)
+
+
+def _audience_problem(audience: object, presenter: object, client_id: str) -> str | None:
+    audiences = _texts(audience)
+    if client_id not in audiences:
+        return "it is for another application"
+    if presenter is None:
+        return "it is for several applications, and does not say which asked for it" if len(audiences) > 1 else None
+    return None if presenter == client_id else "another application asked for it"
+
+
+def _time_problem(claims: Mapping[str, Any], now: float) -> str | None:
+    ends, made, begins = claims.get("exp"), claims.get("iat"), claims.get("nbf", 0)
+    if not (_is_time(ends) and _is_time(made) and _is_time(begins)):
+        return "it does not say when it was made and when it ends"
+    if ends + LEEWAY_SECONDS <= now:
+        return "it has expired"
+    return "it is of the future" if max(made, begins) - LEEWAY_SECONDS > now else None
+
+
+def _is_time(value: object) -> TypeGuard[float]:
+    # JSON as Python reads it also knows NaN and Infinity, which no comparison holds back.
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_plain(value: object, length: int) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= length and value.isascii() and value.isprintable()
+
+
+def _texts(value: object) -> Sequence[str]:
+    if isinstance(value, str):
+        return [value]
+    return [each for each in value if isinstance(each, str)] if isinstance(value, list) else []
