@@ -107,7 +107,7 @@ def stage(tmp_path, database_url, redis_socket):
         server.end()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def shared_stage(tmp_path_factory):
     """An embedded server with its trust made, whose targets are public: for tests that leave others' alone."""
     folder = tmp_path_factory.mktemp("shared-stage")
