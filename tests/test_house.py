@@ -98,6 +98,20 @@ def test_production_names_the_secret_without_which_it_does_not_start(name):
     assert [other for other in given if other in last] == []
 
 
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({}, "Single sign-on does not work without OTA_OIDC_CLIENT_ID, OTA_OIDC_CLIENT_SECRET, OTA_OIDC_ROLES."),
+        ({"OTA_OIDC_ROLES": "a=b:king"}, "OTA_OIDC_ROLES: 'a=b:king' is not group=tenant:role with one of the roles"),
+    ],
+)
+def test_half_a_single_sign_on_does_not_start(given, sentence):
+    refused = run(sys.executable, "-c", "import otaserver.settings", OTA_OIDC_ISSUER="https://id.example", **given)
+
+    assert refused.returncode == 1
+    assert sentence in refused.stderr.splitlines()[-1]
+
+
 def test_production_writes_no_secrets_of_its_own(tmp_path):
     run(sys.executable, "-c", "import otaserver.settings", **PRODUCTION, OTA_VAR=tmp_path / "var")
 

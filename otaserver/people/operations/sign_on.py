@@ -41,13 +41,21 @@ def sign_on(stated: Statement, *, grants: Sequence[Grant], at: datetime) -> User
         SignInRefusedError: nobody who may come in; the records of the tenants of an account that is theirs say so.
     """
     try:
-        user = _settled(stated, grants, at=at)
+        user = _settled_or_taken(stated, grants, at=at)
         if not user.memberships.exists():
             raise NoGroupError("None of your groups gives you a role here.")
     except SignInRefusedError as refusal:
         _record_refusal(stated, refusal, at=at)
         raise
     return user
+
+
+def _settled_or_taken(stated: Statement, grants: Sequence[Grant], *, at: datetime) -> User:
+    try:
+        return _settled(stated, grants, at=at)
+    except IntegrityError as error:
+        # Of two first sign-ins at once, or of one and an accepted invitation, the database lets one through.
+        raise AccountTakenError("Your account was changed at this very moment; sign in again.") from error
 
 
 @transaction.atomic

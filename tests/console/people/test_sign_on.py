@@ -229,10 +229,11 @@ def test_a_key_that_is_not_for_signatures_is_none(issuer):
 @pytest.mark.parametrize("brought", [{"state": "another"}, {"state": "ü"}, {"iss": "https://evil.example"}])
 def test_an_answer_to_another_browser_or_of_another_issuer_is_refused(issuer, brought):
     client, location = begun()
+    right = issuer.state(location, claims())
 
-    answer = client.get(CALLBACK, issuer.state(location, claims()) | brought)
-
-    assert refused(answer, "sign_on.not_begun_here")
+    assert refused(client.get(CALLBACK, right | brought), "sign_on.not_begun_here")
+    # What was begun is over with the first answer.
+    assert refused(client.get(CALLBACK, right), "sign_on.not_begun_here")
     assert nobody_came(client)
     assert "/token" not in issuer.asked
 
