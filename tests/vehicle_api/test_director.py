@@ -7,6 +7,7 @@ from firmware_store.states import Repository
 from otaserver.campaigns.models import Report
 from otaserver.director import operations as director
 from otaserver.director.models import Manifest, VehicleMetadata
+from otaserver.discreet import shortened
 from otaserver.fleet.models import Vehicle
 from otaserver.tenants.models import Tenant
 from tests.director.orders import make_order
@@ -173,7 +174,7 @@ def test_a24_findings_are_logged(caller, car, caplog):
     caller.post("director/manifest", car.manifest(car.reports(attacks_detected="freeze")))
 
     assert f"attack_detected:{car.serials[0]}:freeze" in caplog.text
-    assert f"vehicle={car.vehicle}" in caplog.text
+    assert f"vehicle={shortened(car.vehicle.vehicle_id)}" in caplog.text
 
 
 def test_malformed_json_is_400_with_its_position(caller):

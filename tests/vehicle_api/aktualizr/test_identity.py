@@ -250,7 +250,7 @@ def test_malformed_ecus_are_refused_and_change_nothing(factory, change, status, 
 
 def test_an_ecu_of_another_vehicle_is_told_so_in_the_clients_own_word(factory):
     factory.vehicle("VIN1")
-    client = factory.vehicle("VIN2")
+    client = factory.vehicle("VIN2", registered=False)
     before = state()
     client.ecus[0].serial = "PRIM-VIN1"
 
