@@ -5,10 +5,13 @@ import sys
 from collections.abc import MutableMapping
 from typing import Any
 
-import structlog
-from structlog.types import Processor
-
 from otaserver.discreet import cleaned
+from otaserver.imports import without
+
+# A traceback in the log is Python's own; for pictures of it rich would be imported by each process.
+with without("rich"):
+    import structlog
+    from structlog.types import Processor
 
 # As messages end in this code: "event first, name=value last".
 _FIELD = re.compile(r"(?:^| )([a-z_]+)=(\S*)$")

@@ -5,6 +5,7 @@ made on first start. Any of DATABASE_URL, REDIS_URL and OTA_STORAGE_URL makes it
 names every secret that is missing and does not start.
 """
 
+import gc
 import hashlib
 import json
 import os
@@ -23,6 +24,10 @@ from django.utils.translation import gettext_lazy
 
 from otaserver.logs import formatter
 from otaserver.people.sign_on_rules import grants_in, is_safe_address
+
+# What is imported stays: looking through it for garbage, again and again, takes a tenth of a start. On again when all
+# apps are ready, in `embedded/apps.py`.
+gc.disable()
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
@@ -305,6 +310,7 @@ def _every(seconds: float, task: str) -> dict[str, Any]:
 
 CELERY_BEAT_SCHEDULE = {
     "campaigns": _every(TICK_SECONDS, "otaserver.campaigns.tasks.advance_campaigns"),
+    "lapse": _every(5 * TICK_SECONDS, "otaserver.campaigns.tasks.lapse"),
     "reconciliation": _every(600, "otaserver.campaigns.tasks.reconcile"),
     "metadata": _every(60, "firmware_store.tasks.refresh_metadata"),
     "expiry": _every(3600, "firmware_store.tasks.watch_expiry"),

@@ -1,5 +1,6 @@
 """What every test may use: the database of this run, files of its own, a real Redis, threads that run at once."""
 
+import gc
 import os
 import shutil
 import subprocess
@@ -57,6 +58,12 @@ def first_cases(items: list[pytest.Item]) -> list[pytest.Item]:
         needs_all = has_transactions or item.get_closest_marker("every_case")
         kept.setdefault(item.nodeid if needs_all else item.nodeid.partition("[")[0], item)
     return list(kept.values())
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Look through some thousand collected tests for garbage no more, and seldom through the rest."""
+    gc.freeze()
+    gc.set_threshold(200_000, 50, 100)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -13,7 +13,6 @@ def advance_campaigns() -> None:
     expires = max(10 * settings.TICK_SECONDS, 10)
     for pk in Campaign.objects.due(clock.now()).order_by("pk").values_list("pk", flat=True):
         advance_campaign.apply_async(kwargs={"campaign_id": pk}, expires=expires)
-    lapse.apply_async(expires=expires)
 
 
 @shared_task(ignore_result=True, acks_late=True)
@@ -24,7 +23,7 @@ def advance_campaign(*, campaign_id: int) -> None:
 
 @shared_task(ignore_result=True, acks_late=True)
 def lapse() -> None:
-    """Close what is past its due time in campaigns that no longer run: halted, cancelled, completed ones."""
+    """Close what is past its due time in campaigns that no longer run: halted, cancelled, completed ones. From beat."""
     at = clock.now()
     operations.lapse_due(at)
     operations.open_failed_cases(at)

@@ -8,7 +8,7 @@ import zoneinfo
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from otaserver.fleet.errors import (
@@ -61,6 +61,7 @@ def time_zones() -> frozenset[str]:
     return frozenset(zoneinfo.available_timezones() - {"Factory", "localtime", "posixrules"})
 
 
+@lru_cache(1024)
 def zone_of(name: str) -> zoneinfo.ZoneInfo | None:
     """Return the time zone of that name, or None: there is none, and nobody knows what the vehicle's clock shows."""
     return zoneinfo.ZoneInfo(name) if name in time_zones() else None

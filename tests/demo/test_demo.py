@@ -56,8 +56,14 @@ def test_the_demo_refuses_a_fleet_too_small_for_its_gate(tmp_path):
     assert (refused.returncode, refused.stderr) == (1, "CommandError: --vehicles 10: 50 to 1000.\n")
 
 
+# Virtual minutes: the fewer ticks, the sooner it is over.
+COARSE = ("--polling-minutes", "240", "--tick-minutes", "60")
+
+
 def test_a_simulated_bad_release_leaves_nobody_on_it_who_failed(tmp_path):
-    bad = run("manage.py", "simulate", "--vehicles", "8", "--waves", "100", "--health-failure", "0.9", var=tmp_path)
+    bad = run(
+        "manage.py", "simulate", "--vehicles", "8", "--waves", "100", "--health-failure", "0.9", *COARSE, var=tmp_path
+    )
 
     assert bad.returncode == 0, bad.stderr
     assert "Campaign completed" not in bad.stdout
@@ -66,7 +72,7 @@ def test_a_simulated_bad_release_leaves_nobody_on_it_who_failed(tmp_path):
 
 # Three zones, nights, and each trouble that a vehicle or its owner can have.
 TROUBLED = [
-    *("--polling-minutes", "240", "--tick-minutes", "60", "--night-hours", "6"),
+    *(*COARSE, "--night-hours", "6"),
     *("--zones", "Europe/Berlin,America/New_York,Asia/Tokyo", "--window", "mon-sun 08:00-22:00"),
     *("--precondition", "state_of_charge >= 40", "--consent", "ask", "--offers-per-minute", "8"),
     *("--ends-after-days", "4", "--waves", "100", "--refusal", "0.1", "--postponement", "0.15"),

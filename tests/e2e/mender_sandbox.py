@@ -7,10 +7,11 @@ import threading
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from tests.processes import get
 
 DEVICE_TYPE = "qemux86-64"
 # Writes what it is given into the sandbox's data; a file named "fail" there makes it fail, and then roll back.
@@ -159,7 +160,7 @@ def relaying(relay):
             sha256 = self.path.split("/")[2][:64]
             relay.asked.append((sha256, self.headers.get("Range"), self.headers.get("Authorization")))
             headers = {name: self.headers[name] for name in ("Range",) if name in self.headers}
-            answer = httpx.get(relay.server_url + self.path, headers=headers)
+            answer = get(relay.server_url + self.path, headers=headers)
             self.send_response(answer.status_code)
             for name, value in answer.headers.items():
                 if name not in ("connection", "date", "server"):

@@ -4,11 +4,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import httpx
 import pytest
 
 from clients.publisher.packages import PackageSpec
 from otaserver.demo.fleet_plan import ROLE
+from tests.processes import get
 
 pytestmark = [pytest.mark.e2e, pytest.mark.any_database, pytest.mark.xdist_group("heavy")]
 
@@ -68,12 +68,12 @@ def test_targets_are_for_vehicles_alone_unless_the_tenant_says_otherwise(shared_
     base = f"{shared_stage.server.url}/uptane/default/repo"
     target = f"{base}/targets/{role}/{package.sha256}.{name}"
 
-    assert httpx.get(target).status_code == 302
+    assert get(target).status_code == 302
     publisher.api.patch("/tenant", {"has_public_targets": False})
     try:
-        refused = httpx.get(target)
+        refused = get(target)
     finally:
         publisher.api.patch("/tenant", {"has_public_targets": True})
 
     assert (refused.status_code, refused.json()["code"]) == (401, "credential.invalid")
-    assert httpx.get(f"{base}/metadata/timestamp.json").status_code == 200
+    assert get(f"{base}/metadata/timestamp.json").status_code == 200

@@ -6,10 +6,9 @@ import subprocess
 import sys
 from contextlib import ExitStack
 
-import httpx
 import pytest
 
-from tests.processes import ROOT, environment, free_port, wait_for
+from tests.processes import ROOT, environment, free_port, get, wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("bodies")]
 
@@ -21,7 +20,7 @@ def port(tmp_path_factory):
     process = subprocess.Popen(
         [sys.executable, "-m", "granian", *command], cwd=ROOT, env=environment(tmp_path_factory.mktemp("echo"))
     )
-    wait_for(lambda: httpx.get(f"http://127.0.0.1:{port}/").status_code == 200)
+    wait_for(lambda: get(f"http://127.0.0.1:{port}/").status_code == 200)
     yield port
     process.terminate()
     process.wait()

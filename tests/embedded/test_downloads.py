@@ -13,7 +13,7 @@ from django.conf import settings
 from django.test import Client
 
 from firmware_store import blobs, signed_urls
-from tests.processes import ROOT, environment, free_port, wait_for
+from tests.processes import ROOT, environment, free_port, get, wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("downloads")]
 
@@ -46,7 +46,7 @@ def address(folder):
         cwd=ROOT,
         env=environment(folder / "var", OTA_BLOBS=folder, OTA_URL_SECRET=SECRET),
     )
-    wait_for(lambda: httpx.get(f"http://127.0.0.1:{port}/healthz").status_code == 200)
+    wait_for(lambda: get(f"http://127.0.0.1:{port}/healthz").status_code == 200)
     yield f"http://127.0.0.1:{port}"
     process.terminate()
     process.wait()
@@ -112,7 +112,7 @@ UNSIGNED = {
 def test_an_address_that_is_not_signed_for_this_file_and_moment_gives_nothing(address, fallback, signed):
     path = f"/downloads/{SHA256}?{signed()}"
 
-    fast, slow = httpx.get(address + path), fallback.get(path)
+    fast, slow = get(address + path), fallback.get(path)
 
     assert (fast.status_code, slow.status_code) == (403, 403)
     assert fast.json() == slow.json()
@@ -122,14 +122,14 @@ def test_an_address_that_is_not_signed_for_this_file_and_moment_gives_nothing(ad
 def test_bytes_that_are_not_here_are_not_found(address, fallback):
     path = f"/downloads/{'ab' * 32}?{query('ab' * 32)}"
 
-    fast, slow = httpx.get(address + path), fallback.get(path)
+    fast, slow = get(address + path), fallback.get(path)
 
     assert (fast.status_code, fast.json()) == (404, slow.json())
 
 
 @pytest.mark.parametrize("path", ["/", "/downloads/", "/downloads/../secrets.json", f"/downloads/{'AB' * 32}"])
 def test_there_is_nothing_but_downloads(address, path):
-    answer = httpx.get(address + path)
+    answer = get(address + path)
 
     assert (answer.status_code, answer.json()["code"]) == (404, "resource.not_found")
 
@@ -148,7 +148,7 @@ def test_two_hundred_slow_readers_delay_no_other_reader(address):
         assert all(reader.recv(100).startswith(b"HTTP/1.1 200") for reader in readers)
 
         started = time.monotonic()
-        content = httpx.get(f"{address}/downloads/{SHA256}?{query()}").content
+        content = get(f"{address}/downloads/{SHA256}?{query()}").content
         seconds = time.monotonic() - started
     finally:
         for reader in readers:

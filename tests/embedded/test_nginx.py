@@ -8,12 +8,11 @@ import sys
 from contextlib import ExitStack
 from datetime import timedelta
 
-import httpx
 import pytest
 
 from otaserver.fleet.credentials import certificates
 from tests.embedded.fronts import Front, make_client_certificate, needs_nginx, now, took, trusting
-from tests.processes import ROOT, environment, free_port, wait_for
+from tests.processes import ROOT, environment, free_port, get, wait_for
 
 pytestmark = [pytest.mark.e2e, needs_nginx]
 
@@ -63,7 +62,7 @@ def nginx(tmp_path_factory, authority):
         env=environment(tmp_path_factory.mktemp("said")),
     )
     try:
-        wait_for(lambda: httpx.get(f"http://127.0.0.1:{web_port}/").status_code == 200)
+        wait_for(lambda: get(f"http://127.0.0.1:{web_port}/").status_code == 200)
         folder = tmp_path_factory.mktemp("nginx")
         other = certificates.make_authority("south", at=now())
         found = Front(folder, port=free_port(), web_port=web_port, authorities=[authority, other])

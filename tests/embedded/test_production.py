@@ -3,10 +3,9 @@
 import subprocess
 import sys
 
-import httpx
 import pytest
 
-from tests.processes import ROOT, Server, environment
+from tests.processes import ROOT, Server, environment, get
 
 pytestmark = [pytest.mark.e2e, pytest.mark.postgresql]
 
@@ -41,7 +40,7 @@ def test_the_server_runs_on_postgresql_and_makes_nothing_by_itself(production, t
     server = Server(var, **production)
     try:
         server.start()
-        me = httpx.get(f"{server.url}/api/v1/me", headers={"Authorization": f"Bearer {token}"})
+        me = get(f"{server.url}/api/v1/me", headers={"Authorization": f"Bearer {token}"})
         logs = sorted(path.name for path in (var / "log").iterdir())
         code, _ = server.stop()
     finally:

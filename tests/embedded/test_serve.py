@@ -8,10 +8,9 @@ import stat
 import subprocess
 import sys
 
-import httpx
 import pytest
 
-from tests.processes import ROOT, Server, descendants, environment, free_port, is_running, wait_for
+from tests.processes import ROOT, Server, descendants, environment, free_port, get, is_running, wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("serve")]
 
@@ -41,7 +40,7 @@ def test_the_first_start_makes_an_operator_whose_token_works_and_each_stop_takes
     token = (server.var / "operator-token").read_text().strip()
     password = (server.var / "console-password").read_text().strip()
 
-    me = httpx.get(f"{server.url}/api/v1/me", headers={"Authorization": f"Bearer {token}"})
+    me = get(f"{server.url}/api/v1/me", headers={"Authorization": f"Bearer {token}"})
     processes = descendants(server.process.pid)
     stopped = server.stop()
     assert_stopped(stopped, processes)
@@ -64,10 +63,10 @@ def test_secrets_are_for_the_owner_alone(shared):
 
 
 def test_every_part_answers(shared):
-    ready = wait_for(lambda: whole(httpx.get(f"{shared.url}/readyz?strict")), seconds=40, what="its clock")
-    download = httpx.get(f"http://127.0.0.1:{shared.port + 1}/healthz")
-    style = httpx.get(f"{shared.url}/static/unfold/css/styles.css")
-    login = httpx.get(f"{shared.url}/console/login/")
+    ready = wait_for(lambda: whole(get(f"{shared.url}/readyz?strict")), seconds=40, what="its clock")
+    download = get(f"http://127.0.0.1:{shared.port + 1}/healthz")
+    style = get(f"{shared.url}/static/unfold/css/styles.css")
+    login = get(f"{shared.url}/console/login/")
 
     assert ready == {"status": "ready"} | dict.fromkeys(("database", "migrations", "disk", "redis", "beat"), "ok")
     assert (download.status_code, download.text) == (200, "ok\n")
@@ -194,7 +193,7 @@ def test_the_database_is_in_write_ahead_mode(shared):
 
 
 def test_an_address_that_nobody_serves_is_a_problem_document(shared):
-    answer = httpx.get(f"{shared.url}/api/v1/nothing")
+    answer = get(f"{shared.url}/api/v1/nothing")
 
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json() == {

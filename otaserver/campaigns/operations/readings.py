@@ -42,7 +42,7 @@ def inputs_of(
         "strata": sum(name != "" for name in states),
         "planned_results": states[stratum].planned_results,
         "outcome_share": states[stratum].outcome_share,
-        "before": asdict(before),
+        "before": before._asdict(),
         "reading": 0 if reading is None else reading.number,
         "outcomes_sha256": "" if reading is None else reading.sha256,
     }

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from otaserver.campaigns.rules import gate
 from otaserver.campaigns.rules.gate import Outcome
@@ -36,15 +36,14 @@ def advance(test: gate.GateTest, standing: gate.Standing, *, is_failure: bool, c
 
 def _straight(test: gate.GateTest, standing: gate.Standing, *, is_failure: bool, count: int) -> gate.Standing:
     step = count * (test.failure_step if is_failure else test.success_step)
-    counted = replace(
-        standing,
+    counted = standing._replace(
         successes=standing.successes + (0 if is_failure else count),
         failures=standing.failures + (count if is_failure else 0),
     )
     if standing.has_passed:
-        return replace(counted, guard_statistic=max(0.0, standing.guard_statistic + step))
+        return counted._replace(guard_statistic=max(0.0, standing.guard_statistic + step))
     statistic = standing.statistic + step
-    return replace(counted, statistic=statistic, has_passed=statistic <= test.pass_limit)
+    return counted._replace(statistic=statistic, has_passed=statistic <= test.pass_limit)
 
 
 class Way:

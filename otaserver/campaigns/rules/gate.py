@@ -8,8 +8,9 @@ successes, and healthy campaigns halt.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from otaserver.campaigns.states import GateVerdict
 
@@ -54,9 +55,8 @@ class GateTest:
         return math.ceil(self.pass_limit / self.success_step)
 
 
-@dataclass(frozen=True)
-class Standing:
-    """Where a test stands."""
+class Standing(NamedTuple):
+    """Where a test stands; one is made for each outcome."""
 
     successes: int = 0
     failures: int = 0
@@ -161,4 +161,4 @@ def fold(
 
 def begin_anew(standing: Standing) -> Standing:
     """Return where a test stands after a person overruled its halt: counts stay, evidence starts from nothing."""
-    return replace(standing, statistic=standing.statistic if standing.has_passed else 0.0, guard_statistic=0.0)
+    return standing._replace(statistic=standing.statistic if standing.has_passed else 0.0, guard_statistic=0.0)

@@ -1,7 +1,7 @@
 """Deciding again: from the inputs that a decision of the engine was stored with, by the rules that decided it."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from otaserver.campaigns.rules import gate, limits, waves
@@ -83,7 +83,7 @@ def gate_verdict(kind: str, inputs: Inputs, before: gate.Standing, after: gate.S
     """
     test = gate_test(inputs)
     reading = gate.judge(test, after)
-    facts = {"before": asdict(before), "successes": after.successes, "failures": after.failures}
+    facts = {"before": before._asdict(), "successes": after.successes, "failures": after.failures}
     if kind == "gate.halted" and reading.verdict is GateVerdict.HALT:
         said = {"statistic": reading.statistic, "limit": reading.limit, "is_guard": reading.is_guard}
         return Verdict("gate.halted", facts | said)
