@@ -22,7 +22,7 @@ from django.test import override_settings
 from psycopg import sql
 
 from tests import postgresql
-from tests.processes import wait_for
+from tests.processes import migrated_database, wait_for
 
 DATABASE_FIXTURES = {"db", "transactional_db", "django_db_reset_sequences", "live_server", "database_url"}
 IS_CI = os.environ.get("CI") == "true"
@@ -84,6 +84,18 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     if "PYTEST_XDIST_WORKER" not in os.environ:
         postgresql.stop()
         shutil.rmtree(os.environ["OTA_TEST_ROOT"], ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def django_db_keepdb() -> bool:
+    """An SQLite file is found with its tables made, and goes away with its folder."""
+    return not django_settings.USES_POSTGRESQL
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
+    if not django_settings.USES_POSTGRESQL:
+        shutil.copy(migrated_database(), connections.databases["default"]["TEST"]["NAME"])
 
 
 @pytest.fixture(scope="session")

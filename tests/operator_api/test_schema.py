@@ -1,8 +1,13 @@
+import json
+from pathlib import Path
+
+import jsonschema_rs
 from django.contrib.staticfiles import finders
 from django.test import Client
+from drf_spectacular import validation
 from drf_spectacular.drainage import GENERATOR_STATS
 from drf_spectacular.generators import SchemaGenerator
-from drf_spectacular.validation import validate_schema
+from drf_spectacular.renderers import OpenApiJsonRenderer
 
 from tests.operator_api.test_access import NEEDS
 
@@ -12,7 +17,9 @@ def test_the_schema_is_valid_and_describes_every_address_and_method():
 
     schema = SchemaGenerator().get_schema(request=None, public=True)
 
-    validate_schema(schema)
+    # What its own `validate_schema` holds it against, in a moment instead of half a minute.
+    rules = json.loads((Path(validation.__file__).parent / "openapi_3_1_schema.json").read_text())
+    jsonschema_rs.validate(rules, json.loads(OpenApiJsonRenderer().render(schema)))
     # A name that was made up because two collide would change with the next field of that name.
     assert not GENERATOR_STATS
     described = {
