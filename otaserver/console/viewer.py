@@ -1,12 +1,14 @@
 """The console speaks its viewer's language and shows their clock; the rest of the server keeps to English and UTC."""
 
 from collections.abc import Callable
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils import timezone, translation
 from django.utils.cache import patch_vary_headers
+
+from otaserver.fleet.rules import zone_of
 
 ZONE_COOKIE = "console_zone"
 
@@ -33,4 +35,4 @@ def for_viewer(get_response: Answer) -> Answer:
 
 def _zone(request: HttpRequest) -> ZoneInfo | None:
     name = request.COOKIES.get(ZONE_COOKIE, "").replace("%2F", "/")
-    return ZoneInfo(name) if name in available_timezones() else None
+    return zone_of(name)

@@ -1,7 +1,6 @@
 """How the console's templates write states, times and numbers."""
 
 from datetime import datetime
-from zoneinfo import ZoneInfo, available_timezones
 
 from django import template
 from django.utils import formats, timezone
@@ -10,6 +9,7 @@ from django.utils.safestring import SafeString
 
 from otaserver.console import words
 from otaserver.console.tables import NOTHING, badge
+from otaserver.fleet.rules import zone_of
 
 register = template.Library()
 
@@ -39,9 +39,10 @@ def moment(value: datetime | None) -> SafeString | str:
 @register.filter
 def there(value: datetime | None, zone: str) -> str:
     """Return a time by the clock of a vehicle's zone, empty where that is the viewer's own."""
-    if value is None or zone not in available_timezones() or zone == timezone.get_current_timezone_name():
+    known = zone_of(zone)
+    if value is None or known is None or zone == timezone.get_current_timezone_name():
         return ""
-    return f"{timezone.localtime(value, ZoneInfo(zone)):%Y-%m-%d %H:%M} {zone}"
+    return f"{timezone.localtime(value, known):%Y-%m-%d %H:%M} {zone}"
 
 
 @register.filter
