@@ -336,6 +336,7 @@ CAMPAIGNS = st.lists(
 )
 
 
+@pytest.mark.any_database
 @settings(deadline=None, database=None, max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(plans=CAMPAIGNS, seed=st.randoms(use_true_random=False))
 def test_no_set_of_campaigns_starves_a_vehicle_or_gives_it_two_orders(plans, seed):

@@ -1,7 +1,8 @@
 import json
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from functools import cache
+from typing import Annotated, Any
 
 import typer
 
@@ -93,11 +94,16 @@ app.add_typer(webhooks.mail_app, name="mail")
 app.add_typer(looks.app)
 
 
+@cache
+def _command() -> Any:
+    """Return the tree of all commands, which takes a while to make."""
+    return typer.main.get_command(app)
+
+
 def run(arguments: Sequence[str], *, seams: Seams | None = None) -> int:
     """Run one command and return its exit code; failures are told in a sentence, with the stable code."""
-    command = typer.main.get_command(app)
     try:
-        command.main(args=list(arguments), prog_name="ota", obj=seams or Seams())
+        _command().main(args=list(arguments), prog_name="ota", obj=seams or Seams())
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 1
     except PublisherError as error:

@@ -23,6 +23,7 @@ from otaserver.tenants import operations as tenants
 from otaserver.tenants.models import Tenant
 from otaserver.tenants.states import Role
 from otaserver.wsgi import application
+from tests import snapshots
 from tests.factories import NOON, make_tenant
 
 FIRMWARE = bytes(range(256)) * 40
@@ -74,20 +75,43 @@ def _kept_connections() -> Iterator[None]:
 
 
 @pytest.fixture
-def bench(db: None, _kept_connections: None, tmp_path: Path) -> Iterator[Bench]:
+def bench(
+    request: pytest.FixtureRequest,
+    db: None,
+    _kept_connections: None,
+    tmp_path: Path,
+    settings: Any,
+) -> Iterator[Bench]:
+    """A tenant without roots; with them for the tests that ask for `ready`."""
+    is_ready = "ready" in request.fixturenames
+    made: list[Bench] = []
+
+    def now() -> datetime:
+        return made[0].now if made else NOON
+
+    with clock.using(now):
+        tenant, token = snapshots.once(
+            ("publisher", is_ready),
+            lambda: _make(tmp_path / "keys", is_ready=is_ready),
+            folders={"keys": tmp_path / "keys", "online": Path(settings.ONLINE_KEYS)},
+        )
+        made.append(Bench(tenant, KeyStore(tmp_path / "keys"), token, Wire()))
+        yield made[0]
+
+
+def _make(folder: Path, *, is_ready: bool) -> tuple[Tenant, str]:
     tenant = make_tenant("acme")
     trust.create_online_keys(tenant, at=NOON)
     token = tenants.issue_service_token(tenant, name="ci", role=Role.ADMINISTRATOR, by="test", at=NOON)
-    keys = KeyStore.create(tmp_path / "keys", tenant="acme", roles=["supplier"])
-    made = Bench(tenant, keys, token, Wire())
-    with clock.using(lambda: made.now):
-        yield made
+    made = Bench(tenant, KeyStore.create(folder, tenant="acme", roles=["supplier"]), token, Wire())
+    if is_ready:
+        made.publisher().trust.init()
+    return tenant, token
 
 
 @pytest.fixture
 def ready(bench: Bench) -> Bench:
     """A bench whose roots and release role are on the server."""
-    bench.publisher().trust.init()
     return bench
 
 

@@ -338,7 +338,8 @@ def test_a_package_that_does_not_exist_is_named(ready):
 
 @pytest.mark.django_db(transaction=True)
 def test_two_publishers_really_at_once_both_end_published(transactional_db, at_once, firmware, tmp_path, request):
-    bench = request.getfixturevalue("ready")
+    bench = request.getfixturevalue("bench")
+    bench.publisher().trust.init()
     start = Barrier(2, timeout=30)
 
     def publish(index):

@@ -14,6 +14,8 @@ from tests.campaigns.health_factories import add_signals
 from tests.clients.vehicle.test_real_server import InProcess, Road
 from tests.vehicle_api.conftest import Clock
 
+pytestmark = pytest.mark.any_database
+
 
 class CountingHooks(WillingHooks):
     def __init__(self, **signals):

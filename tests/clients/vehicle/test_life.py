@@ -19,6 +19,8 @@ from tests.campaigns.campaign_factories import tick
 from tests.clients.vehicle.test_real_server import Road, road  # noqa: F401 - a fixture
 from tests.clients.vehicle.vehicles import what_runs
 
+pytestmark = pytest.mark.any_database
+
 
 @pytest.fixture
 def car(road: Road):  # noqa: F811

@@ -2,9 +2,12 @@
 
 import json
 from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.test import Client
 
 from otaserver.campaigns.models import Assignment, Campaign
@@ -13,7 +16,8 @@ from otaserver.fleet.models import Vehicle
 from otaserver.fleet.operations import KeylessEcu
 from otaserver.fleet.states import Protocol
 from otaserver.tenants.models import Tenant
-from tests.campaigns.campaign_factories import make_running, make_versions, tick
+from tests import snapshots
+from tests.campaigns.campaign_factories import is_plain, make_running, make_versions, tick
 from tests.factories import NOON, make_group, make_release, make_tenant
 from tests.vehicle_api.conftest import make_stored_package
 
@@ -114,6 +118,15 @@ def make_device(tenant, controller="dev1", *, hardware=("board",), token=TOKEN, 
 
 
 def make_world(client="", hardware=("board",), content=CONTENT, **plan):
+    """The world of most tests here, made once a process for each kind of it."""
+    make = partial(_make_world, client, hardware, content, **plan)
+    if not all(is_plain(value) for value in plan.values()):
+        return make()
+    blobs = Path(settings.STORAGES["default"]["OPTIONS"]["location"])
+    return snapshots.once(("ddi", client, hardware, content, repr(plan)), make, folders={"blobs": blobs})
+
+
+def _make_world(client, hardware, content, **plan):
     tenant = make_tenant("acme")
     vehicle, device = make_device(tenant, hardware=hardware)
     if client:

@@ -436,6 +436,7 @@ def test_a_word_of_a_signature_in_a_log_that_is_no_error_explains_nothing(device
     assert stage.outcome() == ("waiting", "download_failed")
 
 
+@pytest.mark.any_database
 def test_waiting_at_the_gate_for_days_leaves_room_for_what_matters(device, server_clock):
     stage = order(device, server_clock, windows=[LATER])
     say(device, "downloading")
