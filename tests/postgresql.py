@@ -44,5 +44,6 @@ def _start(root: Path) -> str:
         # Nothing here outlives the run, so nothing needs to survive a power cut.
         connection.execute("ALTER SYSTEM SET fsync = off")
         connection.execute("ALTER SYSTEM SET synchronous_commit = off")
+        connection.execute("ALTER SYSTEM SET full_page_writes = off")
         connection.execute("SELECT pg_reload_conf()")
     return address
