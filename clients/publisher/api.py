@@ -85,6 +85,9 @@ class Api:
         headers = {"Content-Type": "application/octet-stream", "Content-Length": str(length)}
         return self._send("POST", path, params=params, content=blocks, headers=headers).json()
 
+    def sleep(self, seconds: float) -> None:
+        self._sleep(seconds)
+
     def pause(self, failures: int) -> None:
         """Wait before try number `failures` + 1: twice as long each time."""
         self._sleep(FIRST_PAUSE_SECONDS * 2 ** (failures - 1))

@@ -38,8 +38,11 @@ class PackageView(TenantView):
         return Package.objects.filter(tenant=self.caller.tenant)
 
     def shown(self, package: Package, *, status: int = 200) -> Response:
-        received = operations.received_bytes(package)
-        return Response(ReceivedPackageSerializer(package, context={"received": received}).data, status=status)
+        context = {
+            "received": operations.received_bytes(package),
+            "direct_upload": operations.standing_of(package),
+        }
+        return Response(ReceivedPackageSerializer(package, context=context).data, status=status)
 
 
 class PackageList(PackageView):
