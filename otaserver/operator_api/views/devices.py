@@ -8,7 +8,6 @@ from rest_framework.response import Response
 from otaserver import clock
 from otaserver.fleet import operations, queries
 from otaserver.fleet.authentication_models import AuthenticationSet, TenantToken
-from otaserver.operator_api.serializers.campaigns import Reason
 from otaserver.operator_api.serializers.devices import (
     Acceptance,
     DeviceSerializer,
@@ -18,6 +17,7 @@ from otaserver.operator_api.serializers.devices import (
     TenantTokenRequest,
     TenantTokenSerializer,
 )
+from otaserver.operator_api.serializers.reasons import Reason
 from otaserver.operator_api.views.base import TenantView
 from otaserver.tenants.states import Permission
 

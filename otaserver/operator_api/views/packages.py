@@ -75,6 +75,8 @@ class PackageContent(PackageView):
 
     permissions = {"GET": Permission.PUBLISH, "PATCH": Permission.PUBLISH}
     parser_classes = [BytesParser]
+    # By Upload-Offset.
+    compares_version = True
 
     @extend_schema(responses={204: None}, description="The header Upload-Offset says how many bytes have arrived.")
     def get(self, request: Request, pk: int) -> HttpResponse:
