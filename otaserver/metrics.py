@@ -12,6 +12,7 @@ from prometheus_client import Counter, Histogram  # noqa: E402
 vehicle_requests = Counter(
     "ota_vehicle_requests", "Requests of vehicles, as they were answered.", ["protocol", "kind", "outcome"]
 )
+orders = Counter("ota_orders_given", "Orders that were given to vehicles, by the kind of their campaign.", ["kind"])
 request_seconds = Histogram(
     "ota_request_seconds",
     "How long requests took, by who asks: vehicles, operators, people at the console.",
