@@ -158,6 +158,7 @@ NEEDS = {
     ("POST", "fleet-authorities/1/end"): Permission.ADMINISTER,
     ("GET", "attributes"): Permission.VIEW,
     ("POST", "attributes"): Permission.MANAGE_FLEET,
+    ("GET", "attributes/owner"): Permission.VIEW,
     ("PATCH", "attributes/owner"): Permission.MANAGE_FLEET,
     ("GET", "event-types"): Permission.VIEW,
     ("GET", "events"): Permission.VIEW,
@@ -177,6 +178,7 @@ NEEDS = {
     ("GET", "mail-settings"): Permission.ADMINISTER,
     ("PUT", "mail-settings"): Permission.ADMINISTER,
     ("GET", "mail-readers"): Permission.ADMINISTER,
+    ("GET", "mail-readers/someone"): Permission.ADMINISTER,
     ("PUT", "mail-readers/someone"): Permission.ADMINISTER,
 }
 PATHS = sorted({path for _, path in NEEDS})
