@@ -80,12 +80,12 @@ def direct_upload_of(package: Package) -> DirectUpload:
     return found
 
 
-def standing_of(package: Package) -> DirectUploadStanding:
-    """Return whether a package's bytes may go straight to the bucket, or are on their way there."""
+def standing_of(package: Package, *, received: int) -> DirectUploadStanding:
+    """Return whether a package, of whose bytes so many are here, may have them sent straight to the bucket."""
     upload = DirectUpload.objects.filter(package=package).first()
     if upload is not None:
         return DirectUploadStanding(upload.state)
-    is_wanting = package.state == PackageState.UPLOADING and uploads.received_bytes(package) < package.length
+    is_wanting = package.state == PackageState.UPLOADING and received < package.length
     is_offered = is_wanting and buckets.takes_direct_uploads()
     return DirectUploadStanding.OFFERED if is_offered else DirectUploadStanding.NOT_OFFERED
 

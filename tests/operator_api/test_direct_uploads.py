@@ -225,6 +225,16 @@ def test_parts_that_the_file_does_not_have_are_refused(caller, package, wanted):
 
 
 @pytest.mark.parametrize("ending", ["", "/addresses", "/complete", "/abort"])
+def test_a_member_that_nobody_reads_is_refused(caller, package, ending):
+    begin(caller, package)
+
+    refused = caller.post(path(package, ending), {"parts": [1], "part": 1})
+
+    assert (refused.status_code, refused.json()["code"]) == (422, "request.fields_invalid")
+    assert DirectUpload.objects.get().state == "open"
+
+
+@pytest.mark.parametrize("ending", ["", "/addresses", "/complete", "/abort"])
 def test_where_nothing_is_under_way_there_is_nothing(caller, package, ending):
     answer = (
         caller.get(path(package))

@@ -17,7 +17,7 @@ from otaserver.operator_api.serializers.devices import (
     TenantTokenRequest,
     TenantTokenSerializer,
 )
-from otaserver.operator_api.serializers.reasons import Reason
+from otaserver.operator_api.serializers.reasons import NoFields, Reason
 from otaserver.operator_api.views.base import TenantView
 from otaserver.tenants.states import Permission
 
@@ -99,8 +99,9 @@ class TenantTokenList(TenantTokenView):
 class TenantTokenRevoke(TenantTokenView):
     permissions = {"POST": Permission.ADMINISTER}
 
-    @extend_schema(request=None, responses=TenantTokenSerializer)
+    @extend_schema(request=NoFields, responses=TenantTokenSerializer)
     def post(self, request: Request, pk: int) -> Response:
+        self.received(NoFields)
         found = self.find(self.tokens(), pk)
         operations.revoke_tenant_token(found, by=self.caller.actor, at=clock.now())
         return Response(TenantTokenSerializer(self.find(self.tokens(), pk)).data)

@@ -10,6 +10,7 @@ from firmware_store.operations.direct_uploads import ADDRESS_SECONDS
 from otaserver import clock
 from otaserver.operator_api.serializers.direct_uploads import DirectUploadSerializer, PartAddresses, PartsWanted
 from otaserver.operator_api.serializers.packages import ReceivedPackageSerializer
+from otaserver.operator_api.serializers.reasons import NoFields
 from otaserver.operator_api.views.packages import PackageView
 from otaserver.tenants.states import Permission
 
@@ -33,11 +34,12 @@ class DirectUploadDetail(DirectUploadView):
         return self.told(self.upload(pk))
 
     @extend_schema(
-        request=None,
+        request=NoFields,
         responses={201: DirectUploadSerializer},
         description="Open the bucket for the package's bytes; repeated, it tells what has arrived.",
     )
     def post(self, request: Request, pk: int) -> Response:
+        self.received(NoFields)
         upload = operations.begin_direct_upload(self.find(self.packages(), pk), at=clock.now())
         return self.told(upload, status=201)
 
@@ -55,17 +57,19 @@ class DirectUploadAddresses(DirectUploadView):
 
 class DirectUploadComplete(DirectUploadView):
     @extend_schema(
-        request=None,
+        request=NoFields,
         responses={202: ReceivedPackageSerializer},
         description="All parts are here. They are read again, and then the package has them: `received` says when.",
     )
     def post(self, request: Request, pk: int) -> Response:
+        self.received(NoFields)
         operations.complete_direct_upload(self.upload(pk), at=clock.now())
         return self.shown(self.find(self.packages(), pk), status=202)
 
 
 class DirectUploadAbort(DirectUploadView):
-    @extend_schema(request=None, responses=ReceivedPackageSerializer)
+    @extend_schema(request=NoFields, responses=ReceivedPackageSerializer)
     def post(self, request: Request, pk: int) -> Response:
+        self.received(NoFields)
         operations.abort_direct_upload(self.upload(pk))
         return self.shown(self.find(self.packages(), pk))

@@ -38,10 +38,8 @@ class PackageView(TenantView):
         return Package.objects.filter(tenant=self.caller.tenant)
 
     def shown(self, package: Package, *, status: int = 200) -> Response:
-        context = {
-            "received": operations.received_bytes(package),
-            "direct_upload": operations.standing_of(package),
-        }
+        received = operations.received_bytes(package)
+        context = {"received": received, "direct_upload": operations.standing_of(package, received=received)}
         return Response(ReceivedPackageSerializer(package, context=context).data, status=status)
 
 
