@@ -20,6 +20,7 @@ from django.conf import settings
 from django.core.files.base import File
 from django.core.files.storage import default_storage
 
+from firmware_store import buckets
 from firmware_store.errors import (
     BlobNotFoundError,
     UploadBusyError,
@@ -76,6 +77,9 @@ def open_blob(sha256: str) -> IO[bytes]:
     Raises:
         BlobNotFoundError: there is none.
     """
+    if buckets.is_bucket():
+        # The storage's own files come whole before their first byte can be read.
+        return buckets.open_object(blob_path(sha256))
     try:
         return default_storage.open(blob_path(sha256), "rb")
     except FileNotFoundError as error:
@@ -136,14 +140,21 @@ def held(upload: str) -> Iterator[None]:
 
 def digest_upload(upload: str) -> Digests:
     """Read the upload once and return its digests; when this returns its bytes are on the disk."""
+    with _upload_path(upload).open("rb") as file:
+        digests = digest_of(file)
+        os.fsync(file.fileno())
+    return digests
+
+
+def digest_of(file: Readable, *, each_block: Callable[[], None] = lambda: None) -> Digests:
+    """Read a file to its end and return its digests."""
     hashes = {name: hashlib.new(name, usedforsecurity=False) for name in ("sha256", "sha512", "sha1", "md5")}
     length = 0
-    with _upload_path(upload).open("rb") as file:
-        while block := file.read(BLOCK_BYTES):
-            length += len(block)
-            for one in hashes.values():
-                one.update(block)
-        os.fsync(file.fileno())
+    while block := file.read(BLOCK_BYTES):
+        length += len(block)
+        for one in hashes.values():
+            one.update(block)
+        each_block()
     return Digests(length=length, **{name: one.hexdigest() for name, one in hashes.items()})
 
 
@@ -167,6 +178,19 @@ def store(upload: str, *, sha256: str, length: int) -> None:
                 default_storage.delete(name)
                 raise _refusal(error) from error
     discard(upload)
+
+
+def store_object(name: str, *, etag: str, sha256: str, length: int) -> None:
+    """Put an object that waits in the bucket, and whose digest is known, where files are served from.
+
+    Repeatable. What waits stays where it is: a copy of it may be what the bucket made last before a crash.
+
+    Raises:
+        BlobNotFoundError: it is no longer the object that `etag` marks.
+    """
+    with _changing(sha256):
+        if not has_blob(sha256, length=length):
+            buckets.copy(name, blob_path(sha256), etag=etag)
 
 
 def delete_unless(sha256: str, is_needed: Callable[[], bool]) -> None:

@@ -87,6 +87,34 @@ class UploadClosedError(ConflictError):
     code = "upload.closed"
 
 
+class DirectUploadRefusedError(ConflictError):
+    """Packages go through this server: its storage is no bucket, or is not open to others."""
+
+    code = "upload.not_direct"
+
+
+class DirectUploadNotFoundError(NotFoundError):
+    code = "upload.not_found"
+
+
+class DirectUploadGoneError(ConflictError):
+    """The bucket has given the upload up; it has to be begun again."""
+
+    code = "upload.gone"
+
+
+class PartRefusedError(RefusedError):
+    """The file has no such part."""
+
+    code = "upload.part_refused"
+
+
+class PartsMissingError(ConflictError):
+    """Parts are missing, or have another length than they should; `parts` says which."""
+
+    code = "upload.parts_missing"
+
+
 class UploadLapsedError(RefusedError):
     code = "upload.lapsed"
 

@@ -3,6 +3,7 @@
 from django.db import models
 from django.db.models import F, Q
 
+from firmware_store import direct_models  # noqa: F401 - its model belongs to this app too
 from firmware_store.states import PACKAGE_TRANSITIONS, ConditionKind, KeyFormat, PackageState, Profile, Repository
 from otaserver.statemachine import StatefulModel
 from otaserver.tenants.models import Tenant

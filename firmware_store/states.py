@@ -21,6 +21,27 @@ PACKAGE_TRANSITIONS: Mapping[str, frozenset[str]] = {
 }
 
 
+class DirectUploadState(TextChoices):
+    OPEN = "open"  # its parts may come
+    VERIFYING = "verifying"  # they are one object, which the server reads again
+
+
+DIRECT_UPLOAD_TRANSITIONS: Mapping[str, frozenset[str]] = {
+    # When it is stored, refused or given up the row goes.
+    DirectUploadState.OPEN: frozenset({DirectUploadState.VERIFYING}),
+    DirectUploadState.VERIFYING: frozenset(),
+}
+
+
+class DirectUploadStanding(TextChoices):
+    """What a package's sender is told."""
+
+    NOT_OFFERED = "not_offered"
+    OFFERED = "offered"
+    OPEN = "open"
+    VERIFYING = "verifying"
+
+
 class Repository(TextChoices):
     IMAGE = "image"
     DIRECTOR = "director"

@@ -41,3 +41,16 @@ def watch_expiry() -> None:
     lapsed = operations.lapse_uploads(at=at)
     if lapsed:
         logger.info("unfinished uploads ended: %s", lapsed)
+
+
+@shared_task(ignore_result=True)
+def verify_direct_uploads() -> None:
+    """Tick, from beat. Packages that came straight into the bucket, one task each."""
+    for pk in operations.due_direct_uploads(at=clock.now()):
+        verify_direct_upload.apply_async(kwargs={"upload_id": pk}, expires=60)
+
+
+@shared_task(ignore_result=True, acks_late=True)
+def verify_direct_upload(*, upload_id: int) -> None:
+    # What fails here is the bucket: the lease lapses, and the next tick tries again.
+    operations.verify_direct_upload(upload_id, now=clock.now)

@@ -91,3 +91,10 @@ class DatabaseUnavailableError(OtaError):
 
     status = 503
     code = "server.busy"
+
+
+class StorageUnavailableError(OtaError):
+    """The bucket is away, or refuses the server; `retry_after_seconds` says when the next try is worth while."""
+
+    status = 503
+    code = "storage.unavailable"

@@ -18,6 +18,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from otaserver import clock
+from otaserver.bearer import bearer_token
 from otaserver.events.queries import standing
 from otaserver.operator_api.problems import problem_response
 
@@ -36,9 +37,9 @@ def metrics(request: HttpRequest) -> HttpResponse:
 
 
 def _may_read(request: HttpRequest) -> bool:
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    if settings.METRICS_TOKEN and scheme.lower() == "bearer":
-        return hmac.compare_digest(token.strip().encode(), settings.METRICS_TOKEN.encode())
+    token = bearer_token(request.headers.get("Authorization", ""))
+    if settings.METRICS_TOKEN and token is not None:
+        return hmac.compare_digest(token.encode(), settings.METRICS_TOKEN.encode())
     address = request.META.get("REMOTE_ADDR", "")
     if any(name in request.META for name in _FORWARDED) or address in settings.TRUSTED_PROXIES:
         return False

@@ -15,7 +15,6 @@ import tempfile
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
@@ -24,6 +23,7 @@ from django.utils.translation import gettext_lazy
 
 from otaserver.logs import formatter
 from otaserver.people.sign_on_rules import grants_in, is_safe_address
+from otaserver.storage_urls import storage_of
 
 # What is imported stays: looking through it for garbage, again and again, takes a tenth of a start. On again when all
 # apps are ready, in `embedded/apps.py`.
@@ -138,9 +138,8 @@ if OIDC_ISSUER and not is_safe_address(OIDC_ISSUER):
 METRICS_TOKEN = env.str("OTA_METRICS_TOKEN", default="")
 # With less on the disk of OTA_VAR this server says that it is not ready.
 MIN_FREE_BYTES = env.int("OTA_MIN_FREE_BYTES", default=200 * 1024**2)
-# Where the processes of this host count together; set before anything counts.
-os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", str(VAR_DIR / "metrics"))
-Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]).mkdir(parents=True, exist_ok=True)
+# Where the processes of this host count together; the library that counts takes it from the environment.
+METRICS_DIR = Path(os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", str(VAR_DIR / "metrics")))
 
 # Where letters go: smtp+tls://user:password@host:587, smtp+ssl://host:465; without it, to the log of the worker.
 _mail = env.email_url("OTA_MAIL_URL", default="consolemail://")
@@ -254,18 +253,12 @@ OTP_TOTP_ISSUER = "OTA server"
 LOGIN_REDIRECT_URL = "/console/"
 
 
-def _storage(url: str) -> dict[str, Any]:
-    parts = urlsplit(url)
-    options: dict[str, Any] = dict(parse_qsl(parts.query))
-    if parts.scheme == "file":
-        return {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": parts.path}}
-    if parts.scheme == "s3":
-        return {"BACKEND": "storages.backends.s3.S3Storage", "OPTIONS": {"bucket_name": parts.netloc, **options}}
-    raise ImproperlyConfigured(f"OTA_STORAGE_URL {url!r} is neither file:///path nor s3://bucket.")
-
-
+try:
+    _storage = storage_of(env.str("OTA_STORAGE_URL", default=f"file://{VAR_DIR / 'blobs'}"))
+except ValueError as error:
+    raise ImproperlyConfigured(f"{error}.") from error
 STORAGES = {
-    "default": _storage(env.str("OTA_STORAGE_URL", default=f"file://{VAR_DIR / 'blobs'}")),
+    "default": _storage,
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
 # A stored file is its digest's content for ever.
@@ -273,6 +266,8 @@ FILE_UPLOAD_PERMISSIONS = 0o444
 STATIC_URL = "/static/"
 # The console's few files are served from where their packages have them: no step that collects them, no second server.
 WHITENOISE_USE_FINDERS = True
+# Where the storage is a bucket, packages may be sent straight to it, past this server.
+DIRECT_UPLOADS = env.bool("OTA_DIRECT_UPLOADS", default=True)
 # Bytes on their way in, before their hash is known; on the same disk as nothing that is served.
 UPLOAD_DIR = VAR_DIR / "uploads"
 
@@ -319,6 +314,7 @@ CELERY_BEAT_SCHEDULE = {
     "watches": _every(3600, "otaserver.fleet.tasks.expire_watches"),
     "sign_ins": _every(3600, "otaserver.people.tasks.forget_sign_ins"),
     "retention": _every(3600, "otaserver.privacy.tasks.prune_records"),
+    "direct-uploads": _every(2, "firmware_store.tasks.verify_direct_uploads"),
     "orphans": _every(6 * 3600, "otaserver.privacy.tasks.remove_orphans"),
     "imports": _every(5, "otaserver.fleet.tasks.run_imports"),
     "beat": _every(10, "otaserver.events.tasks.beat"),

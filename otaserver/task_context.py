@@ -8,12 +8,17 @@ import time
 import uuid
 from typing import Any
 
-from celery.signals import before_task_publish, task_failure, task_postrun, task_prerun
+from celery.signals import before_task_publish, task_failure, task_postrun, task_prerun, worker_init
 from structlog.contextvars import bind_contextvars, clear_contextvars, get_contextvars
 
 from otaserver import metrics
 
 _began = threading.local()
+
+
+@worker_init.connect
+def _make_folder(**_: Any) -> None:
+    metrics.make_folder()
 
 
 @before_task_publish.connect

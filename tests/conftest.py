@@ -22,6 +22,7 @@ from django.test import override_settings
 from psycopg import sql
 
 from tests import postgresql
+from tests.buckets import BucketServer
 from tests.processes import migrated_database, wait_for
 
 DATABASE_FIXTURES = {"db", "transactional_db", "django_db_reset_sequences", "live_server", "database_url"}
@@ -167,6 +168,21 @@ def redis_socket() -> Iterator[Path]:
     yield socket
     server.terminate()
     server.wait()
+
+
+@pytest.fixture(scope="session")
+def bucket_server() -> Iterator[BucketServer]:
+    server = BucketServer()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def bucket(bucket_server: BucketServer, settings: Any) -> str:
+    """Let packages be stored in a new bucket, and return its name."""
+    name = bucket_server.new_bucket()
+    settings.STORAGES = settings.STORAGES | {"default": bucket_server.storage(name)}
+    return name
 
 
 @pytest.fixture

@@ -26,8 +26,9 @@ for _name in ("DATABASE_URL", "REDIS_URL"):
 os.environ["OTA_VAR"] = str(ROOT / os.environ.get("PYTEST_XDIST_WORKER", "main"))
 
 from otaserver.settings import *  # noqa: E402, F403
-from otaserver.settings import DATABASES, VAR_DIR  # noqa: E402
+from otaserver.settings import DATABASES, METRICS_DIR, VAR_DIR  # noqa: E402
 
+METRICS_DIR.mkdir(parents=True, exist_ok=True)
 if USES_POSTGRESQL:
     DATABASES["default"] = environ.Env.db_url_config(DATABASE_URL)
 # A file rather than memory: connections of several threads then are what they are in production.

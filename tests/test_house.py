@@ -112,6 +112,21 @@ def test_half_a_single_sign_on_does_not_start(given, sentence):
     assert sentence in refused.stderr.splitlines()[-1]
 
 
+@pytest.mark.parametrize("module", ["otaserver.celery", "otaserver.wsgi"])
+def test_every_process_counts_where_the_others_do(tmp_path, module):
+    look = f"import {module}, prometheus_client.values as values; print(values.ValueClass.__name__)"
+
+    counted = run(sys.executable, "-c", look, OTA_VAR=tmp_path / "var")
+
+    assert (counted.returncode, counted.stdout.strip()) == (0, "MmapedValue"), counted.stderr
+
+
+def test_reading_the_settings_makes_no_folder_to_count_in(tmp_path):
+    run(sys.executable, "-c", "import otaserver.settings", OTA_VAR=tmp_path / "var")
+
+    assert not (tmp_path / "var" / "metrics").exists()
+
+
 def test_production_writes_no_secrets_of_its_own(tmp_path):
     run(sys.executable, "-c", "import otaserver.settings", **PRODUCTION, OTA_VAR=tmp_path / "var")
 

@@ -3,9 +3,10 @@ import sqlite3
 
 import psycopg
 import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
 from django.db import DataError, IntegrityError, InterfaceError, OperationalError, ProgrammingError
 
-from otaserver.errors import DatabaseUnavailableError, StorageFullError
+from otaserver.errors import DatabaseUnavailableError, StorageFullError, StorageUnavailableError
 from otaserver.operator_api import problems as operator_problems
 from otaserver.outages import outage
 
@@ -53,3 +54,23 @@ def test_the_operator_api_says_so_too(error, status, code, caplog):
     assert (response.status_code, response["Retry-After"]) == (status, "10")
     assert json.loads(response.content)["code"] == code
     assert str(error) in caplog.text
+
+
+def said_by_bucket(code, status):
+    return ClientError({"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}, "PutObject")
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (EndpointConnectionError(endpoint_url="http://127.0.0.1:9"), StorageUnavailableError),
+        (said_by_bucket("AccessDenied", 403), StorageUnavailableError),
+        (said_by_bucket("SlowDown", 503), StorageUnavailableError),
+        (said_by_bucket("XMinioStorageFull", 507), StorageFullError),
+        (said_by_bucket("QuotaExceeded", 403), StorageFullError),
+    ],
+)
+def test_a_bucket_that_cannot_serve_now_says_when_to_come_back(error, kind):
+    refusal = outage(error)
+
+    assert (type(refusal), refusal.details) == (kind, {"retry_after_seconds": 10})

@@ -15,6 +15,9 @@ FIRST_PAUSE_SECONDS = 0.5
 # A server that is busy with one large upload may take a while to answer; a dead one is noticed by the connect limit.
 TIMEOUT = httpx.Timeout(60.0, connect=10.0)
 
+# A command names the fields that it changes, whatever the others have become.
+_ANY = {"If-Match": "*"}
+
 
 def connect(url: str, token: str, *, transport: httpx.BaseTransport | None = None) -> httpx.Client:
     """Return a client for the server at `url` that shows the service token with every request."""
@@ -56,12 +59,12 @@ class Api:
         return response.json() if response.content else None
 
     def patch(self, path: str, changes: Mapping[str, Any], *, replaces: int | None = None) -> Any:
-        """Change some fields; what is left out stays as it is. `replaces` is the revision that it starts from."""
-        return self._send("PATCH", path, json=dict(changes), headers=_if_match(replaces)).json()
+        """Change some fields, the others stay as they are; `replaces` is the revision that it starts from, None any."""
+        return self._send("PATCH", path, json=dict(changes), headers=_if_match(replaces) or _ANY).json()
 
     def put(self, path: str, body: Mapping[str, Any]) -> Any:
         """Replace what is at `path`."""
-        return self._send("PUT", path, json=dict(body)).json()
+        return self._send("PUT", path, json=dict(body), headers=_ANY).json()
 
     def put_metadata(self, path: str, bodies: Mapping[str, bytes], *, replaces: int | None = None) -> None:
         """Upload signed metadata in its profiles; `replaces` is the version it builds on."""
@@ -84,6 +87,9 @@ class Api:
         """Send a whole file in one request; never repeated by itself. Return the answer's JSON."""
         headers = {"Content-Type": "application/octet-stream", "Content-Length": str(length)}
         return self._send("POST", path, params=params, content=blocks, headers=headers).json()
+
+    def sleep(self, seconds: float) -> None:
+        self._sleep(seconds)
 
     def pause(self, failures: int) -> None:
         """Wait before try number `failures` + 1: twice as long each time."""

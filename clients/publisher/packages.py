@@ -7,6 +7,7 @@ from typing import Any
 
 from clients.publisher import documents
 from clients.publisher.api import TRIES, Api, encoded
+from clients.publisher.direct import DirectUploads, Progress
 from clients.publisher.documents import Document
 from clients.publisher.errors import InputError, PublisherError, ServerRefusalError, UnreachableError
 from clients.publisher.files import FileFacts, blocks, file_facts
@@ -16,8 +17,6 @@ from clients.publisher.trust import Trust
 # One request's share of an upload: what a cut connection costs at most, and what a proxy has to let through.
 SEGMENT_BYTES = 8 * 1024 * 1024
 STALE_TRIES = 10
-
-Progress = Callable[[int, int], None]  # bytes here, bytes in all
 
 
 @dataclass(frozen=True)
@@ -54,14 +53,16 @@ class PublishedPackage:
 class Packages:
     """Packages of one tenant, signed with the release roles' keys."""
 
-    def __init__(self, api: Api, trust: Trust) -> None:
+    def __init__(self, api: Api, trust: Trust, direct: DirectUploads | None = None) -> None:
         self._api = api
         self._trust = trust
+        self._direct = direct or DirectUploads(api)
 
     def publish(self, path: Path, spec: PackageSpec, *, progress: Progress | None = None) -> PublishedPackage:
         """Upload a file and publish it as `spec` says, signed by its role.
 
-        Everything may be done again: an upload goes on where it stopped, and what is published stays as it is. When
+        The bytes go straight to the server's bucket where it offers that, or else through the server. Everything may be
+        done again: an upload goes on where it stopped, and what is published stays as it is. When
         another publisher was first with the role's metadata, theirs is fetched and this package is signed on top of it.
 
         Raises:
@@ -178,6 +179,10 @@ class Packages:
             return present  # an earlier command has done it all
 
     def _upload(self, package: Mapping[str, Any], path: Path, progress: Progress | None) -> None:
+        if not self._direct.send(package, path, progress or (lambda here, total: None)):
+            self._send_through_server(package, path, progress)
+
+    def _send_through_server(self, package: Mapping[str, Any], path: Path, progress: Progress | None) -> None:
         content = f"/packages/{package['id']}/content"
         length, offset, failures = int(package["length"]), int(package["received"]), 0
         while offset < length:

@@ -8,6 +8,7 @@ import httpx
 
 from clients.publisher.api import Api
 from clients.publisher.campaigns import Campaigns
+from clients.publisher.direct import DirectUploads
 from clients.publisher.keystore import KeyStore
 from clients.publisher.packages import Packages
 from clients.publisher.releases import Releases
@@ -21,7 +22,8 @@ def system_time() -> datetime:
 class Publisher:
     """One tenant's offline keys and its operator API, brought together.
 
-    `client` comes from `api.connect`, with any transport; `clock` dates what is signed.
+    `client` comes from `api.connect`, with any transport; `clock` dates what is signed; `bucket` makes the client for
+    addresses in the server's bucket.
     """
 
     def __init__(
@@ -31,9 +33,10 @@ class Publisher:
         *,
         clock: Callable[[], datetime] = system_time,
         sleep: Callable[[float], None] = time.sleep,
+        bucket: Callable[[], httpx.Client] | None = None,
     ) -> None:
         self.api = Api(client, sleep=sleep)
         self.trust = Trust(self.api, keys, clock=clock)
-        self.packages = Packages(self.api, self.trust)
+        self.packages = Packages(self.api, self.trust, DirectUploads(self.api, bucket))
         self.releases = Releases(self.api)
         self.campaigns = Campaigns(self.api, self.releases, sleep=sleep)

@@ -66,6 +66,41 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="DirectUpload",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "package",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="direct_upload",
+                        to="firmware_store.package",
+                    ),
+                ),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[("open", "Open"), ("verifying", "Verifying")], default="open", max_length=10
+                    ),
+                ),
+                ("name", models.CharField(max_length=200, unique=True)),
+                ("upload_id", models.TextField()),
+                ("part_bytes", models.PositiveBigIntegerField()),
+                ("etag", models.CharField(blank=True, max_length=200)),
+                ("created_at", models.DateTimeField()),
+                ("leased_until", models.DateTimeField(blank=True, null=True)),
+            ],
+            options={
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("state", "open"), models.Q(("etag", ""), _negated=True), _connector="OR"),
+                        name="direct_upload_verified_object_is_known",
+                    ),
+                    models.CheckConstraint(condition=models.Q(("part_bytes__gt", 0)), name="direct_upload_has_parts"),
+                ],
+            },
+        ),
+        migrations.CreateModel(
             name="Release",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),

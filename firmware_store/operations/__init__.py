@@ -1,3 +1,14 @@
+from firmware_store.operations.direct_uploads import (
+    abort_direct_upload,
+    begin_direct_upload,
+    complete_direct_upload,
+    direct_upload_of,
+    due_direct_uploads,
+    part_addresses,
+    received_parts,
+    standing_of,
+    verify_direct_upload,
+)
 from firmware_store.operations.orphans import remove_orphans
 from firmware_store.operations.packages import publish_package, withdraw_package
 from firmware_store.operations.releases import create_release
@@ -13,15 +24,24 @@ from firmware_store.operations.verification_keys import add_verification_key, re
 
 __all__ = [
     "abandon_package",
+    "abort_direct_upload",
     "add_verification_key",
     "append_bytes",
+    "begin_direct_upload",
     "begin_package",
+    "complete_direct_upload",
     "create_release",
+    "direct_upload_of",
+    "due_direct_uploads",
     "lapse_uploads",
+    "part_addresses",
     "publish_package",
     "received_bytes",
+    "received_parts",
     "remove_orphans",
     "retire_verification_key",
     "settle_content",
+    "standing_of",
+    "verify_direct_upload",
     "withdraw_package",
 ]

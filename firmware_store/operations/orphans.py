@@ -8,8 +8,10 @@ from pathlib import Path
 from django.conf import settings
 from django.core.files.storage import default_storage
 
-from firmware_store import blobs
+from firmware_store import blobs, buckets
+from firmware_store.direct_models import DirectUpload
 from firmware_store.models import Package
+from firmware_store.operations.direct_uploads import FOLDER
 from firmware_store.states import PackageState
 
 # So young a file may belong to a package that is being declared or stored right now.
@@ -24,7 +26,8 @@ def remove_orphans(*, now: datetime) -> int:
 
     Whether a file is needed is asked while nobody can store the same content. Repeating finds nothing.
     """
-    return sum(map(_remove_blob, _old_blobs(now))) + sum(map(_remove_upload, _old_uploads(now)))
+    removed = sum(map(_remove_blob, _old_blobs(now))) + sum(map(_remove_upload, _old_uploads(now)))
+    return removed + (_remove_direct_uploads(now - MIN_AGE) if buckets.is_bucket() else 0)
 
 
 def _old_blobs(now: datetime) -> Iterator[str]:
@@ -65,3 +68,13 @@ def _remove_upload(upload: tuple[str, str, str]) -> bool:
         return False
     blobs.discard(name)
     return True
+
+
+def _remove_direct_uploads(before: datetime) -> int:
+    """Delete what waits in the bucket for nobody: parts, and objects that were made of them."""
+    found = dict(buckets.uploads_under(FOLDER, before=before))
+    found |= {name: found.get(name, "") for name in buckets.objects_under(FOLDER, before=before)}
+    needed = set(DirectUpload.objects.filter(name__in=found).values_list("name", flat=True))
+    for name in found.keys() - needed:
+        buckets.discard(name, found[name])
+    return len(found.keys() - needed)

@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 
-from firmware_store import blobs, quotas, rules
+from firmware_store import blobs, buckets, quotas, rules
+from firmware_store.direct_models import DirectUpload
 from firmware_store.errors import (
     PackageAbandonedError,
     PackageContentDiffersError,
@@ -76,7 +78,7 @@ def append_bytes(package: Package, stream: blobs.Readable, *, offset: int, at: d
         UploadTooLongError: more bytes than declared; nothing was added.
         StorageFullError: what arrived is kept.
     """
-    _require_open(package, at=at)
+    require_open(package, at=at)
     if received_bytes(package) != package.length:
         return blobs.append(_upload(package), stream, offset=offset, length=package.length)
     if offset != package.length:
@@ -116,11 +118,16 @@ def settle_content(package: Package) -> None:
             raise PackageContentDiffersError(
                 f"The bytes have the SHA-256 {digests.sha256}; declared was {package.sha256}.", sha256=digests.sha256
             )
-        changes = {"sha512": digests.sha512, "sha1": digests.sha1, "md5": digests.md5}
-        Package.objects.filter(pk=package.pk, state=PackageState.UPLOADING).update(**changes)
-        for name, value in changes.items():
-            setattr(package, name, value)
+        note_digests(package, digests)
         blobs.store(upload, sha256=package.sha256, length=package.length)
+
+
+def note_digests(package: Package, digests: blobs.Digests) -> None:
+    """Write down what a package's bytes have proved to be; they count as here once they are stored too."""
+    changes = {"sha512": digests.sha512, "sha1": digests.sha1, "md5": digests.md5}
+    Package.objects.filter(pk=package.pk, state=PackageState.UPLOADING).update(**changes)
+    for name, value in changes.items():
+        setattr(package, name, value)
 
 
 @transaction.atomic
@@ -132,6 +139,7 @@ def refuse_package(package: Package, refusal: RefusedError, *, by: str, at: date
     """
     package.move_to(PackageState.REFUSED, refused_code=refusal.code, refused_reason=refusal.message)
     audit.record("package.refused", package, tenant=package.tenant, by=by, at=at, code=refusal.code)
+    _drop_direct_upload(package)
     transaction.on_commit(lambda: _drop_content(package))
 
 
@@ -158,7 +166,12 @@ def _upload(package: Package) -> str:
     return f"{package.pk}-{package.sha256}"
 
 
-def _require_open(package: Package, *, at: datetime) -> None:
+def require_open(package: Package, *, at: datetime) -> None:
+    """Refuse bytes for a package that takes none any more.
+
+    Raises:
+        UploadClosedError: it is not uploading, or its upload has lapsed.
+    """
     if package.state != PackageState.UPLOADING or at - package.created_at >= UPLOAD_LIFE:
         raise UploadClosedError(f"{package} takes no bytes any more; it is {package.state}.", state=str(package.state))
 
@@ -222,6 +235,14 @@ def _declare(tenant: Tenant, declared: rules.Declaration, *, by: str, at: dateti
         if found is None:
             raise
         return found
+
+
+def _drop_direct_upload(package: Package) -> None:
+    """End what is on its way straight into the bucket, which may not answer: then its leftovers are orphans."""
+    upload = DirectUpload.objects.filter(package=package).first()
+    if upload is not None:
+        upload.delete()
+        transaction.on_commit(partial(buckets.discard, upload.name, upload.upload_id), robust=True)
 
 
 def _drop_content(package: Package) -> None:

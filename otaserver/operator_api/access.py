@@ -12,6 +12,7 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from otaserver import clock
+from otaserver.bearer import bearer_token
 from otaserver.people import operations as people
 from otaserver.people.operations.tokens import PERSONAL_PREFIX
 from otaserver.people.rules import Grantor
@@ -63,10 +64,10 @@ def identify(token: str, *, at: datetime) -> Caller:
 
 class ServiceTokenAuthentication(BaseAuthentication):
     def authenticate(self, request: Request) -> tuple[Caller, Caller]:
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not token.strip():
+        token = bearer_token(request.headers.get("Authorization", ""))
+        if token is None:
             raise TokenInvalidError("Send a token: Authorization: Bearer ota_…")
-        caller = identify(token.strip(), at=clock.now())
+        caller = identify(token, at=clock.now())
         return caller, caller
 
     def authenticate_header(self, request: Request) -> str:

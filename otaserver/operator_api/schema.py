@@ -45,12 +45,15 @@ _KEY = {
     "schema": {"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[!-~]+$"},
     "description": "Sent again with it within a day, the same request does nothing and gets the same answer.",
 }
-_IF_MATCH = {
+_IF_MATCH: dict[str, Any] = {
     "in": "header",
     "name": "If-Match",
-    "schema": {"type": "string", "pattern": '^"[0-9a-f]+"$'},
+    "schema": {"type": "string", "pattern": '^("[0-9a-f]+"|[*])$'},
     "description": "The ETag that the change starts from; it is refused with 412 where that is no longer current.",
 }
+_OVERWRITES = ("put", "patch", "delete")
+# What says in another way from where it goes on: bytes by their offset, a root by the version that it holds.
+_STARTS_OTHERWISE = ("/content", "/root")
 _IF_NONE_MATCH = {
     "in": "header",
     "name": "If-None-Match",
@@ -88,7 +91,11 @@ def _add_parameters(operation: dict[str, Any], path: str, method: str) -> None:
     parameters = operation.setdefault("parameters", [])
     named = {parameter["name"] for parameter in parameters}
     wanted = [_KEY] if method == "post" else []
-    if method != "get" and "If-Match" not in named and ("{" in path or path.count("/") > 3):
+    if method == "get" or "If-Match" in named or path.endswith(_STARTS_OTHERWISE):
+        pass
+    elif method in _OVERWRITES:
+        wanted.append(_IF_MATCH | {"required": True})
+    elif "{" in path or path.count("/") > 3:
         wanted.append(_IF_MATCH)
     parameters.extend(wanted)
 

@@ -16,7 +16,7 @@ from datetime import datetime
 
 from django.http import HttpRequest
 
-from otaserver import proxies
+from otaserver import bearer, proxies
 from otaserver.fleet import operations as fleet
 from otaserver.fleet.errors import CredentialInvalidError
 from otaserver.fleet.models import Vehicle
@@ -29,7 +29,6 @@ SUBJECT_HEADER = "X-Client-Subject"
 client_address = proxies.client_address
 is_from_trusted_proxy = proxies.is_from_trusted_proxy
 _NOTED = "otaserver.vehicle"
-_BEARER = re.compile(r"[Bb]earer ([A-Za-z0-9._~+/=-]{1,200})\Z")
 # One attribute of a distinguished name as RFC 2253 writes it: punctuation is escaped, hex escapes are not ASCII.
 _ATTRIBUTE = re.compile(r'([A-Za-z0-9.]+)=((?:[^,+"\\<>;]|\\[,+"\\<>;=# ])*)(,|\Z)')
 
@@ -81,8 +80,7 @@ def shown(request: HttpRequest) -> Shown:
 
 def bearer_token(request: HttpRequest) -> str | None:
     """Return the bearer token that the request carries, or None: it carries none that could be one."""
-    found = _BEARER.match(request.headers.get("Authorization", ""))
-    return found[1] if found else None
+    return bearer.bearer_token(request.headers.get("Authorization", ""))
 
 
 def find_tenant(name: str) -> Tenant:

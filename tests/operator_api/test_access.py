@@ -55,6 +55,11 @@ NEEDS = {
     ("GET", "packages"): Permission.VIEW,
     ("POST", "packages"): Permission.PUBLISH,
     ("GET", "packages/1"): Permission.VIEW,
+    ("GET", "packages/1/direct-upload"): Permission.PUBLISH,
+    ("POST", "packages/1/direct-upload"): Permission.PUBLISH,
+    ("POST", "packages/1/direct-upload/addresses"): Permission.PUBLISH,
+    ("POST", "packages/1/direct-upload/complete"): Permission.PUBLISH,
+    ("POST", "packages/1/direct-upload/abort"): Permission.PUBLISH,
     ("GET", "packages/1/content"): Permission.PUBLISH,
     ("PATCH", "packages/1/content"): Permission.PUBLISH,
     ("POST", "packages/1/publish"): Permission.PUBLISH,
@@ -153,6 +158,7 @@ NEEDS = {
     ("POST", "fleet-authorities/1/end"): Permission.ADMINISTER,
     ("GET", "attributes"): Permission.VIEW,
     ("POST", "attributes"): Permission.MANAGE_FLEET,
+    ("GET", "attributes/owner"): Permission.VIEW,
     ("PATCH", "attributes/owner"): Permission.MANAGE_FLEET,
     ("GET", "event-types"): Permission.VIEW,
     ("GET", "events"): Permission.VIEW,
@@ -172,6 +178,7 @@ NEEDS = {
     ("GET", "mail-settings"): Permission.ADMINISTER,
     ("PUT", "mail-settings"): Permission.ADMINISTER,
     ("GET", "mail-readers"): Permission.ADMINISTER,
+    ("GET", "mail-readers/someone"): Permission.ADMINISTER,
     ("PUT", "mail-readers/someone"): Permission.ADMINISTER,
 }
 PATHS = sorted({path for _, path in NEEDS})

@@ -1,14 +1,18 @@
 """What is no request is refused with a code, a sentence, and nothing changed."""
 
 import json
+import re
 
 import pytest
 
 from otaserver.audit.models import Entry
 from otaserver.campaigns.models import Campaign
-from otaserver.fleet.models import ClaimCode, Group
-from otaserver.operator_api import bodies
+from otaserver.fleet.models import Attribute, ClaimCode, Group
+from otaserver.operator_api import bodies, urls
+from otaserver.operator_api.bodies import BytesParser
+from otaserver.operator_api.views.base import TenantView
 from tests.factories import make_group, make_package, make_release
+from tests.operator_api.test_matrix import body_of, filled, things_of
 
 pytestmark = pytest.mark.any_database
 
@@ -205,3 +209,31 @@ def test_claim_codes_are_issued_for_all_or_none(caller):
     assert (response.status_code, response.json()["code"]) == (422, "vehicle.id_refused")
     assert not ClaimCode.objects.exists()
     assert not Entry.objects.exists()
+
+
+WITH_BODIES = [
+    (method, str(pattern.pattern), pattern.callback.view_class)
+    for pattern in urls.urlpatterns
+    for method in ("POST", "PUT", "PATCH")
+    if issubclass(pattern.callback.view_class, TenantView)
+    and hasattr(pattern.callback.view_class, method.lower())
+    and BytesParser not in pattern.callback.view_class.parser_classes
+]
+NAMES = {"<str:repository>": "image", "<str:role>": "supplier", "<str:name>": "owner"}
+
+
+def test_no_change_reads_over_a_member_that_it_does_not_know(tenant, caller):
+    Attribute.objects.create(tenant=tenant, name="owner", type="text")
+    things, entries, wrong = things_of(tenant), Entry.objects.count(), {}
+
+    for method, route, view in WITH_BODIES:
+        known = re.sub("<str:[a-z]+>", lambda found: NAMES.get(found[0], found[0]), route)
+        path = filled(known, things) if "<" in known else f"/{known}"
+        named = {"If-Match": '"1"'} if view.compares_version else {}
+        answer = caller(method, path, {**body_of(method, route), "nobody_reads_this": 1}, **named)
+        if answer.status_code != 422 or "nobody_reads_this" not in answer.json().get("fields", {}):
+            wrong[method, route] = answer.status_code, answer.content[:200]
+
+    assert len(WITH_BODIES) > 80
+    assert wrong == {}
+    assert Entry.objects.count() == entries

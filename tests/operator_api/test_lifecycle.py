@@ -100,7 +100,7 @@ def test_attributes_are_declared_and_marked_personal(caller, tenant):
         False,
         True,
     )
-    assert (unknown.status_code, unknown.json()["code"]) == (422, "attribute.unknown")
+    assert (unknown.status_code, unknown.json()["code"]) == (404, "resource.not_found")
     assert Attribute.objects.filter(is_personal=True).count() == 2
     assert [one["name"] for one in caller.get("/attributes").json()["results"]] == ["plant", "owner"]
 

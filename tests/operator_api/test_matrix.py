@@ -8,6 +8,7 @@ import uuid
 
 import pytest
 
+from firmware_store.direct_models import DirectUpload
 from firmware_store.models import VerificationKey
 from otaserver.audit.models import Entry
 from otaserver.campaigns.models import Assignment, Blackout, Campaign, Wave, WorkshopCase
@@ -58,6 +59,10 @@ def things_of(tenant):
     endpoint = Endpoint.objects.create(**made, url="https://example.com/", salt="0", created_by="test")
     event = Event.objects.create(
         tenant=tenant, sequence=1, public_id=uuid.uuid4(), type="campaign.started", subject="x", at=NOON, data={}
+    )
+    # Its parts are one object already: the bucket need not be asked.
+    DirectUpload.objects.create(
+        package=package, state="verifying", name="x", upload_id="x", part_bytes=1, etag="x", created_at=NOON
     )
     by_address = {
         "vehicles": vehicle,

@@ -21,6 +21,7 @@ pytestmark = pytest.mark.any_database
 
 KEY = {"Idempotency-Key": "8e03978e-40d5-43dd-bc93-6894a57f9324"}
 SECRETS = {
+    "addresses",
     "token",
     "link",
     "claim_code",

@@ -3,9 +3,12 @@
 import pytest
 
 from otaserver.audit.models import Entry
-from otaserver.fleet.models import Group, Vehicle
+from otaserver.fleet.models import Attribute, Group, Vehicle
+from otaserver.operator_api import urls
+from otaserver.operator_api.views.base import TenantView
 from otaserver.tenants.models import Tenant
 from tests.factories import NOON, make_group, make_vehicle
+from tests.operator_api.test_matrix import body_of, filled, things_of
 
 pytestmark = pytest.mark.any_database
 
@@ -75,3 +78,66 @@ def test_where_nothing_has_a_version_no_change_starts_from_one(caller):
 
     assert (refused.status_code, refused.json()["code"]) == (412, "precondition.failed")
     assert not Group.objects.exists()
+
+
+# Addresses without an id, and names that a tenant gives: what `things_of` has no need to know.
+OTHERS = {"attributes/<str:name>": "/attributes/owner"}
+CHANGES = [
+    (method, str(pattern.pattern), pattern.callback.view_class)
+    for pattern in urls.urlpatterns
+    for method in ("POST", "PUT", "PATCH", "DELETE")
+    if issubclass(pattern.callback.view_class, TenantView) and hasattr(pattern.callback.view_class, method.lower())
+]
+OVERWRITES = [(method, route, view) for method, route, view in CHANGES if method != "POST"]
+BELOW = [(method, route) for method, route, view in CHANGES if "<" in route and not view.compares_version]
+
+
+def address(route, things):
+    return OTHERS.get(route) or (filled(route, things) if "<" in route else f"/{route}")
+
+
+@pytest.fixture
+def things(tenant):
+    Attribute.objects.create(tenant=tenant, name="owner", type="text")
+    return things_of(tenant)
+
+
+def test_what_overwrites_names_the_version_that_it_overwrites(tenant, caller, things):
+    entries, found = Entry.objects.count(), {}
+
+    for method, route, view in OVERWRITES:
+        if view.compares_version:
+            continue
+        body = body_of(method, route)
+        unnamed = caller(method, address(route, things), body, **{"If-Match": ""})
+        stale = caller(method, address(route, things), body, **{"If-Match": '"0"'})
+        found[method, route] = unnamed.status_code, unnamed.json()["code"], stale.status_code
+
+    assert len(found) > 7
+    assert {cell: told for cell, told in found.items() if told != (428, "precondition.required", 412)} == {}
+    assert Entry.objects.count() == entries
+
+
+def test_what_names_a_version_otherwise_is_known():
+    otherwise = {route for method, route, view in OVERWRITES if view.compares_version}
+
+    assert otherwise == {
+        "campaigns/<int:pk>",
+        "packages/<int:pk>/content",
+        "trust/<str:repository>/root",
+        "trust/image/targets",
+        "trust/<str:repository>/<str:role>",
+    }
+
+
+def test_every_change_of_what_there_is_is_refused_where_it_starts_from_another_version(tenant, caller, things):
+    entries, wrong = Entry.objects.count(), {}
+
+    for method, route in BELOW:
+        headers = {"If-Match": '"0"', "Upload-Offset": "0"}
+        answer = caller(method, address(route, things), body_of(method, route), **headers)
+        if answer.status_code != 412:
+            wrong[method, route] = answer.status_code, answer.content
+
+    assert wrong == {}
+    assert Entry.objects.count() == entries

@@ -1,12 +1,11 @@
-import json
 from typing import Annotated, Any
 
 import typer
 from rich.live import Live
-from rich.table import Table
 
+from clients.publisher.cli.campaign_texts import line_of, read_setting, read_wave, table_of
 from clients.publisher.cli.context import Answer, AsJson, Token, Url, open_campaigns
-from clients.publisher.errors import InputError, PublisherError
+from clients.publisher.errors import PublisherError
 from clients.publisher.timing import read_precondition, read_window
 
 app = typer.Typer(no_args_is_help=True, help="Campaigns: make, move, watch.")
@@ -48,7 +47,7 @@ def create(
     as_json: AsJson = False,
 ) -> None:
     """Draft a campaign."""
-    settings = dict(_setting(text) for text in setting)
+    settings = dict(read_setting(text) for text in setting)
     if soak_seconds is not None:
         settings["soak_seconds"] = soak_seconds
     if window:
@@ -67,7 +66,7 @@ def create(
         name,
         release=release,
         group=group,
-        waves=[_wave(text) for text in wave],
+        waves=[read_wave(text) for text in wave],
         fallback=fallback,
         requires=requires,
         settings=settings,
@@ -234,7 +233,7 @@ def decisions(context: typer.Context, *, name: Name, url: Url, token: Token, as_
 def show(context: typer.Context, *, name: Name, url: Url, token: Token, as_json: AsJson = False) -> None:
     """Show where a campaign stands."""
     campaign = open_campaigns(context, url, token).show(name)
-    Answer(as_json).say(_line(campaign), campaign)
+    Answer(as_json).say(line_of(campaign), campaign)
 
 
 @app.command()
@@ -255,53 +254,10 @@ def watch(
     with Live(console=answer.progress(), transient=True) as live:
         try:
             for campaign in seen:
-                live.update(_table(campaign))
+                live.update(table_of(campaign))
         except PublisherError as error:
             failure = error
     if campaign is not None and (failure is None or not as_json):
-        answer.say(_line(campaign), campaign)
+        answer.say(line_of(campaign), campaign)
     if failure is not None:
         raise failure
-
-
-def _table(campaign: Any) -> Table:
-    table = Table("wave", "size", "state", *campaign["counts"], title=_line(campaign))
-    for wave in campaign["waves"]:
-        counts = [str(wave["counts"].get(state, 0)) for state in campaign["counts"]]
-        table.add_row(str(wave["number"]), _size(wave), wave["state"], *counts)
-    return table
-
-
-def _size(wave: Any) -> str:
-    if wave["percent"] is not None:
-        return f"{wave['percent']} %"
-    return f"group {wave['group']['name']}" if wave["group"] else f"{wave['count']} vehicles"
-
-
-def _line(campaign: Any) -> str:
-    counts = ", ".join(f"{count} {state}" for state, count in campaign["counts"].items())
-    reason = f" ({campaign['reason']})" if campaign["reason"] else ""
-    return f"{campaign['name']}: {campaign['state']}{reason}; {counts or 'no vehicles yet'}"
-
-
-def _wave(text: str) -> dict[str, Any]:
-    size, colon, failures = text.rpartition(":") if ":" in text else (text, "", "")
-    if colon and not failures.isdigit():
-        raise InputError(f"--wave takes percent or percent:failures; {text!r} is neither.", code="input.wave")
-    kind, separator, value = size.partition("=")
-    if separator and (kind not in ("count", "group") or not value or (kind == "count" and not value.isdigit())):
-        raise InputError(f"--wave takes a percent, count=N or group=NAME; {size!r} is none.", code="input.wave")
-    sized: dict[str, Any] = {"percent": size}
-    if separator:
-        sized = {kind: int(value) if kind == "count" else value}
-    return {**sized, **({"max_failed": int(failures)} if colon else {})}
-
-
-def _setting(text: str) -> tuple[str, Any]:
-    name, separator, value = text.partition("=")
-    try:
-        if not separator:
-            raise ValueError(text)
-        return name, json.loads(value)
-    except ValueError as error:
-        raise InputError(f"--set takes field=JSON; {text!r} is not.", code="input.setting") from error

@@ -6,7 +6,8 @@ from urllib.parse import quote
 import typer
 
 from clients.publisher.api import Api
-from clients.publisher.cli.campaigns import Name, _line, _size
+from clients.publisher.cli.campaign_texts import line_of, size_of
+from clients.publisher.cli.campaigns import Name
 from clients.publisher.cli.context import Answer, AsJson, Token, Url, open_api, open_campaigns
 from clients.publisher.errors import InputError
 from clients.publisher.releases import Releases
@@ -146,8 +147,8 @@ def explain(
     if as_json:
         answer.say("", {"campaign": campaign, "decisions": decided})
         return
-    answer.say(_line(campaign), campaign)
-    waves = [{**wave, "size": _size(wave)} for wave in campaign["waves"]]
+    answer.say(line_of(campaign), campaign)
+    waves = [{**wave, "size": size_of(wave)} for wave in campaign["waves"]]
     answer.rows(("number", "size", "state", "counts"), waves)
     answer.rows(("at", "kind", "actor", "sentence"), decided)
 

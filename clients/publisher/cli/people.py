@@ -4,7 +4,8 @@ from typing import Annotated, Any
 
 import typer
 
-from clients.publisher.cli.campaigns import Name, _setting, _wave
+from clients.publisher.cli.campaign_texts import read_setting, read_wave
+from clients.publisher.cli.campaigns import Name
 from clients.publisher.cli.context import Answer, AsJson, Token, Url, open_campaigns
 
 app = typer.Typer()
@@ -39,9 +40,9 @@ def edit(
     as_json: AsJson = False,
 ) -> None:
     """Change the plan of a draft, or what may be changed of a campaign that is scheduled or under way."""
-    changes: dict[str, Any] = dict(_setting(text) for text in setting)
+    changes: dict[str, Any] = dict(read_setting(text) for text in setting)
     if wave:
-        changes["waves"] = [_wave(text) for text in wave]
+        changes["waves"] = [read_wave(text) for text in wave]
     changed = open_campaigns(context, url, token).change(
         name, changes, release=release, group=group, fallback=fallback, revision=revision, reason=reason
     )

@@ -3,9 +3,12 @@
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
+from django.db import transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
+from otaserver import metrics
 from otaserver.campaigns.models import Assignment, Attempt, Campaign, Wave
 from otaserver.campaigns.operations import withholding
 from otaserver.campaigns.queries import build_order, bundles, precedence, schedules
@@ -174,6 +177,12 @@ def _order(
         orders[view.pk] = _order_of(campaign, hop, attempt, view, listings[view.pk])
     Attempt.objects.bulk_create(attempts)
     director.direct(orders, at=at)
+    # What cannot be counted is given all the same.
+    transaction.on_commit(partial(_count, campaign.kind, len(orders)), robust=True)
+
+
+def _count(kind: str, orders: int) -> None:
+    metrics.orders.labels(kind).inc(orders)
 
 
 def _set_renewals(assignments: dict[int, int], listings: Mapping[int, Listing]) -> None:

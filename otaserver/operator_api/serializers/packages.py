@@ -3,7 +3,7 @@ from typing import Any
 from rest_framework import serializers
 
 from firmware_store.models import Package, Release, ReleaseCondition, ReleaseItem, ReleaseSignal
-from firmware_store.states import ConditionKind
+from firmware_store.states import ConditionKind, DirectUploadStanding
 from otaserver.operator_api.serializers.fields import ExactField, MetadataField, NotesField
 
 MAX_COUNTER = 2**31 - 1
@@ -53,13 +53,18 @@ class ReceivedPackageSerializer(PackageSerializer):
     """A package with the number of its bytes that are here."""
 
     received = serializers.SerializerMethodField()
+    direct_upload = serializers.SerializerMethodField(help_text="whether its bytes may go straight to the bucket")
 
     class Meta(PackageSerializer.Meta):
-        fields = [*PackageSerializer.Meta.fields, "received"]
+        fields = [*PackageSerializer.Meta.fields, "received", "direct_upload"]
 
     def get_received(self, package: Package) -> int:
         received: int = self.context["received"]
         return received
+
+    def get_direct_upload(self, package: Package) -> DirectUploadStanding:
+        standing: DirectUploadStanding = self.context["direct_upload"]
+        return standing
 
 
 class SignedMetadata(serializers.Serializer[Any]):

@@ -11,14 +11,9 @@ from rest_framework.serializers import Serializer
 from otaserver import clock
 from otaserver.campaigns import operations, queries
 from otaserver.campaigns.states import CampaignKind
-from otaserver.operator_api.serializers.campaigns import (
-    CampaignDetailSerializer,
-    NoFields,
-    OptionalReason,
-    Reason,
-    Schedule,
-)
+from otaserver.operator_api.serializers.campaigns import CampaignDetailSerializer
 from otaserver.operator_api.serializers.people import Approve
+from otaserver.operator_api.serializers.reasons import NoFields, OptionalReason, Reason, Schedule
 from otaserver.operator_api.views.campaigns import CampaignView
 from otaserver.tenants.errors import PermissionMissingError
 from otaserver.tenants.states import Permission

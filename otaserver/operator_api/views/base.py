@@ -19,7 +19,7 @@ from otaserver.errors import NotFoundError, RateLimitedError
 from otaserver.operator_api import idempotency, limits, preconditions, problems, strictness
 from otaserver.operator_api.access import Caller, RolePermission, ServiceTokenAuthentication
 from otaserver.operator_api.bodies import JsonParser
-from otaserver.operator_api.errors import CursorInvalidError, FieldsInvalidError
+from otaserver.operator_api.errors import CursorInvalidError, FieldsInvalidError, PreconditionRequiredError
 from otaserver.operator_api.exports import FILES, Rows, file_response
 from otaserver.operator_api.limits import Allowance
 from otaserver.tenants.models import Tenant
@@ -31,6 +31,8 @@ _POSITION = re.compile(r"[0-9]{1,18}\Z")
 _LIMIT = re.compile(r"[1-9][0-9]{0,8}\Z")
 _BAD_CURSOR = "The cursor is not one that this server gave out for this list."
 _CHANGES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+# What was there before is gone after them, whoever wrote it.
+_OVERWRITES = frozenset({"PUT", "PATCH", "DELETE"})
 
 
 class NewestFirst(CursorPagination):
@@ -75,7 +77,7 @@ class TenantView(GenericAPIView[Any]):
     is_one_transaction = True
     # True: what its POST answers is shown once and stored nowhere.
     shows_secret = False
-    # True: its If-Match speaks of a version which the operation itself compares.
+    # True: what it changes carries its own version, which the operation itself compares.
     compares_version = False
     allowance: Allowance | None = None
 
@@ -121,7 +123,13 @@ class TenantView(GenericAPIView[Any]):
 
     def _from_version(self, handler: Handler, request: Request, **kwargs: Any) -> HttpResponseBase:
         wanted = request.headers.get("If-Match")
-        if wanted is None or self.compares_version:
+        if self.compares_version:
+            return handler(request, **kwargs)
+        if wanted is None:
+            if request.method in _OVERWRITES:
+                raise PreconditionRequiredError(
+                    "Name the ETag of what this changes in If-Match, so that nobody's change is lost; * takes any."
+                )
             return handler(request, **kwargs)
         with transaction.atomic():
             # Of two changes that start from one version, one waits here, and then starts from another.

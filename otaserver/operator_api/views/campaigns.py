@@ -18,22 +18,24 @@ from otaserver.fleet.models import Group
 from otaserver.operator_api.bodies import IF_MATCH, expected_version
 from otaserver.operator_api.errors import FieldsInvalidError
 from otaserver.operator_api.serializers.campaigns import (
-    SETTINGS,
     AssignmentSerializer,
     CampaignDetailSerializer,
     CampaignSerializer,
     DecisionSerializer,
-    PlanChanges,
-    PlanDeclaration,
-    RollbackDeclaration,
-    SuggestionRequest,
-    SuggestionSerializer,
-    WaveDecision,
     WaveSerializer,
 )
 from otaserver.operator_api.serializers.fleet import DirectOrder
 from otaserver.operator_api.serializers.forecasts import ForecastRequest, ForecastSerializer
 from otaserver.operator_api.serializers.people import ReplaySerializer
+from otaserver.operator_api.serializers.plans import (
+    SETTINGS,
+    PlanChanges,
+    PlanDeclaration,
+    RollbackDeclaration,
+    SuggestionRequest,
+    SuggestionSerializer,
+)
+from otaserver.operator_api.serializers.reasons import WaveDecision
 from otaserver.operator_api.serializers.timing import window_of
 from otaserver.operator_api.views.base import TenantView
 from otaserver.tenants.states import Permission

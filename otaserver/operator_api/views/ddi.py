@@ -19,6 +19,7 @@ from otaserver.operator_api.serializers.ddi import (
     SecretToken,
     TargetTokenDeclaration,
 )
+from otaserver.operator_api.serializers.reasons import NoFields
 from otaserver.operator_api.views.base import TenantView
 from otaserver.tenants.states import Permission
 
@@ -89,8 +90,9 @@ class GatewayTokenList(TenantView):
 class GatewayTokenRevocation(TenantView):
     permissions = {"POST": Permission.ADMINISTER}
 
-    @extend_schema(request=None, responses=GatewayTokenSerializer)
+    @extend_schema(request=NoFields, responses=GatewayTokenSerializer)
     def post(self, request: Request, pk: int) -> Response:
+        self.received(NoFields)
         row = self.find(GatewayToken.objects.filter(tenant=self.caller.tenant), pk)
         operations.revoke_gateway_token(self.caller.tenant, name=row.name, by=self.caller.actor, at=clock.now())
         return Response(GatewayTokenSerializer(GatewayToken.objects.get(pk=pk)).data)

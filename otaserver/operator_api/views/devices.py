@@ -8,7 +8,6 @@ from rest_framework.response import Response
 from otaserver import clock
 from otaserver.fleet import operations, queries
 from otaserver.fleet.authentication_models import AuthenticationSet, TenantToken
-from otaserver.operator_api.serializers.campaigns import Reason
 from otaserver.operator_api.serializers.devices import (
     Acceptance,
     DeviceSerializer,
@@ -18,6 +17,7 @@ from otaserver.operator_api.serializers.devices import (
     TenantTokenRequest,
     TenantTokenSerializer,
 )
+from otaserver.operator_api.serializers.reasons import NoFields, Reason
 from otaserver.operator_api.views.base import TenantView
 from otaserver.tenants.states import Permission
 
@@ -99,8 +99,9 @@ class TenantTokenList(TenantTokenView):
 class TenantTokenRevoke(TenantTokenView):
     permissions = {"POST": Permission.ADMINISTER}
 
-    @extend_schema(request=None, responses=TenantTokenSerializer)
+    @extend_schema(request=NoFields, responses=TenantTokenSerializer)
     def post(self, request: Request, pk: int) -> Response:
+        self.received(NoFields)
         found = self.find(self.tokens(), pk)
         operations.revoke_tenant_token(found, by=self.caller.actor, at=clock.now())
         return Response(TenantTokenSerializer(self.find(self.tokens(), pk)).data)

@@ -12,7 +12,6 @@ from otaserver.fleet import operations, queries
 from otaserver.fleet.errors import VehicleNotFoundError
 from otaserver.fleet.models import Group, Vehicle
 from otaserver.operator_api.operations import issue_claim_codes
-from otaserver.operator_api.serializers.campaigns import Reason
 from otaserver.operator_api.serializers.fleet import (
     ClaimCodeRequest,
     ClaimCodes,
@@ -27,6 +26,7 @@ from otaserver.operator_api.serializers.fleet import (
     VehicleIds,
     VehicleSerializer,
 )
+from otaserver.operator_api.serializers.reasons import Reason
 from otaserver.operator_api.views.base import TenantView
 from otaserver.tenants.states import Permission
 

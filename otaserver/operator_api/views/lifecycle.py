@@ -8,12 +8,12 @@ from rest_framework.response import Response
 
 from otaserver import clock
 from otaserver.campaigns import operations as campaigns
+from otaserver.errors import NotFoundError
 from otaserver.fleet import operations, queries
 from otaserver.fleet.lifecycle_models import EcuSwap, RetiredAuthority
 from otaserver.fleet.models import Attribute, FleetAuthority, Vehicle
 from otaserver.operator_api.errors import FieldsInvalidError
 from otaserver.operator_api.operations import declare_attribute
-from otaserver.operator_api.serializers.campaigns import Reason
 from otaserver.operator_api.serializers.fleet import VehicleSerializer
 from otaserver.operator_api.serializers.lifecycle import (
     AttributeDeclaration,
@@ -31,6 +31,7 @@ from otaserver.operator_api.serializers.lifecycle import (
     SaleDeclaration,
     SaleSerializer,
 )
+from otaserver.operator_api.serializers.reasons import Reason
 from otaserver.operator_api.views.base import TenantView
 from otaserver.tenants.states import Permission
 
@@ -192,7 +193,14 @@ class AttributeList(TenantView):
 
 
 class AttributeDetail(TenantView):
-    permissions = {"PATCH": Permission.MANAGE_FLEET}
+    permissions = {"GET": Permission.VIEW, "PATCH": Permission.MANAGE_FLEET}
+
+    @extend_schema(responses=AttributeSerializer)
+    def get(self, request: Request, name: str) -> Response:
+        found = Attribute.objects.filter(tenant=self.caller.tenant, name=name).first()
+        if found is None:
+            raise NotFoundError(f"No attribute {name!a:.100} is declared.", name=name[:100])
+        return Response(AttributeSerializer(found).data)
 
     @extend_schema(request=AttributeMark, responses=AttributeSerializer)
     def patch(self, request: Request, name: str) -> Response:

@@ -36,12 +36,20 @@ class MailReaderList(TenantView):
 
 
 class MailReaderDetail(TenantView):
-    permissions = {"PUT": Permission.ADMINISTER}
+    permissions = {"GET": Permission.ADMINISTER, "PUT": Permission.ADMINISTER}
+
+    def told(self, username: str) -> Response:
+        queries.member(self.caller.tenant, username)
+        found = next(each for each in queries.members(self.caller.tenant) if each.username == username)
+        return Response(MailReaderSerializer(found).data)
+
+    @extend_schema(responses=MailReaderSerializer)
+    def get(self, request: Request, username: str) -> Response:
+        return self.told(username)
 
     @extend_schema(request=MailChoice, responses=MailReaderSerializer)
     def put(self, request: Request, username: str) -> Response:
         user = queries.member(self.caller.tenant, username)
         kinds: list[Any] = self.received(MailChoice)["kinds"]
         operations.choose_mail(self.caller.tenant, user, kinds=kinds, by=self.caller.actor, at=clock.now())
-        found = next(each for each in queries.members(self.caller.tenant) if each.username == username)
-        return Response(MailReaderSerializer(found).data)
+        return self.told(username)

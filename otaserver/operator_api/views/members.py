@@ -15,6 +15,7 @@ from otaserver.operator_api.serializers.members import (
     PersonalTokenSerializer,
     RevokedCount,
 )
+from otaserver.operator_api.serializers.reasons import NoFields
 from otaserver.operator_api.views.base import TenantView
 from otaserver.people import operations
 from otaserver.people.invitation_mail import link_of, send_link
@@ -54,8 +55,9 @@ class MemberDetail(MemberView):
 class MemberRemoval(MemberView):
     permissions = {"POST": Permission.ADMINISTER}
 
-    @extend_schema(request=None, responses={204: None})
+    @extend_schema(request=NoFields, responses={204: None})
     def post(self, request: Request, pk: int) -> Response:
+        self.received(NoFields)
         operations.remove_member(self.find(self.members(), pk), by=self.caller.actor, at=clock.now())
         return Response(status=204)
 
@@ -72,8 +74,9 @@ class MemberTokens(MemberView):
 class MemberTokensEnd(MemberView):
     permissions = {"POST": Permission.ADMINISTER}
 
-    @extend_schema(request=None, responses=RevokedCount)
+    @extend_schema(request=NoFields, responses=RevokedCount)
     def post(self, request: Request, pk: int) -> Response:
+        self.received(NoFields)
         ended = operations.revoke_all_tokens(self.find(self.members(), pk), by=self.caller.actor, at=clock.now())
         return Response(RevokedCount({"revoked": ended}).data)
 
@@ -103,7 +106,8 @@ class InvitationList(InvitationView):
 class InvitationEnd(InvitationView):
     permissions = {"POST": Permission.ADMINISTER}
 
-    @extend_schema(request=None, responses=InvitationSerializer)
+    @extend_schema(request=NoFields, responses=InvitationSerializer)
     def post(self, request: Request, pk: int) -> Response:
+        self.received(NoFields)
         operations.revoke_invitation(self.find(self.invitations(), pk), by=self.caller.actor, at=clock.now())
         return Response(InvitationSerializer(self.find(self.invitations(), pk)).data)

@@ -39,7 +39,8 @@ class PackageView(TenantView):
 
     def shown(self, package: Package, *, status: int = 200) -> Response:
         received = operations.received_bytes(package)
-        return Response(ReceivedPackageSerializer(package, context={"received": received}).data, status=status)
+        context = {"received": received, "direct_upload": operations.standing_of(package, received=received)}
+        return Response(ReceivedPackageSerializer(package, context=context).data, status=status)
 
 
 class PackageList(PackageView):
@@ -72,6 +73,8 @@ class PackageContent(PackageView):
 
     permissions = {"GET": Permission.PUBLISH, "PATCH": Permission.PUBLISH}
     parser_classes = [BytesParser]
+    # By Upload-Offset.
+    compares_version = True
 
     @extend_schema(responses={204: None}, description="The header Upload-Offset says how many bytes have arrived.")
     def get(self, request: Request, pk: int) -> HttpResponse:

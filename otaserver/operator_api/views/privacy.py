@@ -15,7 +15,6 @@ from otaserver import clock
 from otaserver.audit import operations as audit
 from otaserver.fleet import queries as fleet
 from otaserver.operator_api.exports import JsonLinesRenderer
-from otaserver.operator_api.serializers.campaigns import Reason
 from otaserver.operator_api.serializers.privacy import (
     AgesSerializer,
     PseudonymSerializer,
@@ -23,6 +22,7 @@ from otaserver.operator_api.serializers.privacy import (
     Retentions,
     StorageSerializer,
 )
+from otaserver.operator_api.serializers.reasons import Reason
 from otaserver.operator_api.views.base import TenantView
 from otaserver.privacy import operations, queries
 from otaserver.privacy.rules import KINDS

@@ -16,6 +16,7 @@ from otaserver.operator_api.serializers.provisioning import (
     ProvisioningPermitRequest,
     issued,
 )
+from otaserver.operator_api.serializers.reasons import NoFields
 from otaserver.operator_api.views.base import TenantView
 from otaserver.tenants.states import Permission
 
@@ -50,8 +51,9 @@ class ProvisioningCredentialList(ProvisioningView):
 class ProvisioningCredentialEnd(ProvisioningView):
     permissions = {"POST": Permission.MANAGE_FLEET}
 
-    @extend_schema(request=None, responses=ProvisioningCredentialSerializer)
+    @extend_schema(request=NoFields, responses=ProvisioningCredentialSerializer)
     def post(self, request: Request, pk: int) -> Response:
+        self.received(NoFields)
         credential = self.find(self.credentials().select_related("tenant"), pk)
         operations.revoke_provisioning_credential(credential, by=self.caller.actor, at=clock.now())
         return Response(ProvisioningCredentialSerializer(credential).data)

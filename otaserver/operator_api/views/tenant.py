@@ -12,7 +12,7 @@ from otaserver.audit.models import Entry
 from otaserver.audit.queries import verification
 from otaserver.campaigns import operations
 from otaserver.operator_api.operations import change_tenant_settings
-from otaserver.operator_api.serializers.campaigns import Reason
+from otaserver.operator_api.serializers.reasons import Reason
 from otaserver.operator_api.views.base import TenantView
 from otaserver.tenants.models import Tenant
 from otaserver.tenants.rules import MAX_APPROVALS

@@ -10,8 +10,8 @@ from otaserver.campaigns import operations
 from otaserver.campaigns.models import Assignment, Blackout
 from otaserver.fleet import queries as fleet
 from otaserver.fleet.models import Group
-from otaserver.operator_api.serializers.campaigns import Reason
 from otaserver.operator_api.serializers.fleet import VehicleSerializer
+from otaserver.operator_api.serializers.reasons import Reason
 from otaserver.operator_api.serializers.timing import (
     BlackoutDeclaration,
     BlackoutSerializer,

@@ -17,6 +17,7 @@ from otaserver.operator_api.serializers.members import (
     ServiceTokenRequest,
     ServiceTokenSerializer,
 )
+from otaserver.operator_api.serializers.reasons import NoFields
 from otaserver.operator_api.views.base import TenantView
 from otaserver.people import operations
 from otaserver.people.errors import NotAPersonError
@@ -51,8 +52,9 @@ class ServiceTokenList(ServiceTokenView):
 class ServiceTokenEnd(ServiceTokenView):
     permissions = {"POST": Permission.ADMINISTER}
 
-    @extend_schema(request=None, responses=ServiceTokenSerializer)
+    @extend_schema(request=NoFields, responses=ServiceTokenSerializer)
     def post(self, request: Request, pk: int) -> Response:
+        self.received(NoFields)
         operations.revoke_service_token(self.find(self.tokens(), pk), by=self.caller.actor, at=clock.now())
         return Response(ServiceTokenSerializer(self.find(self.tokens(), pk)).data)
 
@@ -90,7 +92,8 @@ class OwnTokenList(OwnTokenView):
 class OwnTokenEnd(OwnTokenView):
     permissions = {"POST": Permission.VIEW}
 
-    @extend_schema(request=None, responses=PersonalTokenSerializer)
+    @extend_schema(request=NoFields, responses=PersonalTokenSerializer)
     def post(self, request: Request, pk: int) -> Response:
+        self.received(NoFields)
         operations.revoke_personal_token(self.find(self.tokens(), pk), by=self.caller.actor, at=clock.now())
         return Response(PersonalTokenSerializer(self.find(self.tokens(), pk)).data)

@@ -6,7 +6,7 @@ from rest_framework.response import Response
 from firmware_store import operations
 from firmware_store.models import VerificationKey
 from otaserver import clock
-from otaserver.operator_api.serializers.campaigns import NoFields
+from otaserver.operator_api.serializers.reasons import NoFields
 from otaserver.operator_api.serializers.verification_keys import VerificationKeyDeclaration, VerificationKeySerializer
 from otaserver.operator_api.views.base import TenantView
 from otaserver.tenants.states import Permission

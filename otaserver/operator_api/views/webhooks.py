@@ -10,7 +10,6 @@ from otaserver.events import operations
 from otaserver.events.models import Delivery, Endpoint, Event
 from otaserver.events.rules.types import TYPES
 from otaserver.events.states import EndpointState
-from otaserver.operator_api.serializers.campaigns import NoFields, Reason
 from otaserver.operator_api.serializers.events import (
     DeliverySerializer,
     EndpointChange,
@@ -22,6 +21,7 @@ from otaserver.operator_api.serializers.events import (
     ReplayedSpanSerializer,
     Span,
 )
+from otaserver.operator_api.serializers.reasons import NoFields, Reason
 from otaserver.operator_api.views.base import TenantView
 from otaserver.tenants.states import Permission
 

@@ -7,7 +7,6 @@ import threading
 from argparse import ArgumentParser
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
@@ -101,7 +100,7 @@ class Command(BaseCommand):
 
 def _forget_counts() -> None:
     """Drop what processes of an earlier run have counted: Prometheus sees counters begin anew."""
-    for file in Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]).glob("*.db"):
+    for file in settings.METRICS_DIR.glob("*.db"):
         file.unlink(missing_ok=True)
 
 
