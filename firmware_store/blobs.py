@@ -136,14 +136,29 @@ def held(upload: str) -> Iterator[None]:
 
 def digest_upload(upload: str) -> Digests:
     """Read the upload once and return its digests; when this returns its bytes are on the disk."""
+    with _upload_path(upload).open("rb") as file:
+        digests = _digested(file)
+        os.fsync(file.fileno())
+    return digests
+
+
+def digest_blob(sha256: str) -> Digests:
+    """Read a stored file once and return its digests.
+
+    Raises:
+        BlobNotFoundError: there is none.
+    """
+    with open_blob(sha256) as file:
+        return _digested(file)
+
+
+def _digested(file: IO[bytes]) -> Digests:
     hashes = {name: hashlib.new(name, usedforsecurity=False) for name in ("sha256", "sha512", "sha1", "md5")}
     length = 0
-    with _upload_path(upload).open("rb") as file:
-        while block := file.read(BLOCK_BYTES):
-            length += len(block)
-            for one in hashes.values():
-                one.update(block)
-        os.fsync(file.fileno())
+    while block := file.read(BLOCK_BYTES):
+        length += len(block)
+        for one in hashes.values():
+            one.update(block)
     return Digests(length=length, **{name: one.hexdigest() for name, one in hashes.items()})
 
 
