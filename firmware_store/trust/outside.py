@@ -16,6 +16,7 @@ import json
 import os
 import secrets
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from django.conf import settings
@@ -104,7 +105,8 @@ def _write(path: Path, content: bytes) -> None:
         _sync(path.parent)
         _sync(path.parent.parent)
     except OSError as error:
-        new.unlink(missing_ok=True)
+        with suppress(OSError):
+            new.unlink()
         raise OutsideUnwritableError(
             f"{path} cannot be written ({error.strerror}), and without it nothing may be signed.", place=str(path)
         ) from error
