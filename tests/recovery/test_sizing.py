@@ -32,7 +32,7 @@ def test_a_million_vehicles_every_five_minutes():
     polls, poll_cores, updates, update_cores, signing, processes, memory, *_ = values(Fleet(1_000_000, 300))
 
     assert (round(polls), round(poll_cores, 3)) == (3333, 0.133)
-    assert (round(updates, 4), round(update_cores, 3)) == (0.8267, 0.428)
+    assert (round(updates, 4), round(update_cores, 3)) == (0.8267, 0.173)
     assert (round(signing, 4), processes) == (0.0082, 2)
     assert round(memory, 3) == 0.655
 
@@ -42,7 +42,7 @@ def test_what_is_needed_grows_with_the_fleet_and_shrinks_with_patience():
 
     assert all(one <= other for one, other in zip(small, large, strict=True))
     assert all(one <= other for one, other in zip(patient, large, strict=True))
-    assert large[0] == 10 * patient[0]
+    assert round(large[0]) == round(10 * patient[0])
 
 
 @pytest.mark.parametrize(("vehicles", "seconds"), [(10_000, 60), (1_000_000, 300), (10_000_000, 300)])
