@@ -146,6 +146,16 @@ def digest_upload(upload: str) -> Digests:
     return digests
 
 
+def digest_blob(sha256: str) -> Digests:
+    """Read a stored file once and return its digests.
+
+    Raises:
+        BlobNotFoundError: there is none.
+    """
+    with open_blob(sha256) as file:
+        return digest_of(file)
+
+
 def digest_of(file: Readable, *, each_block: Callable[[], None] = lambda: None) -> Digests:
     """Read a file to its end and return its digests."""
     hashes = {name: hashlib.new(name, usedforsecurity=False) for name in ("sha256", "sha512", "sha1", "md5")}

@@ -178,6 +178,7 @@ INSTALLED_APPS = [
     "otaserver.operator_api",
     "otaserver.console",
     "otaserver.embedded",
+    "otaserver.recovery",
     "otaserver.demo",
 ]
 MIDDLEWARE = [

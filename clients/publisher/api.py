@@ -66,9 +66,22 @@ class Api:
         """Replace what is at `path`."""
         return self._send("PUT", path, json=dict(body), headers=_ANY).json()
 
-    def put_metadata(self, path: str, bodies: Mapping[str, bytes], *, replaces: int | None = None) -> None:
-        """Upload signed metadata in its profiles; `replaces` is the version it builds on."""
-        self._send("PUT", path, json={"metadata": encoded(bodies)}, headers=_if_match(replaces))
+    def put_metadata(
+        self,
+        path: str,
+        bodies: Mapping[str, bytes],
+        *,
+        replaces: int | None = None,
+        resigned: Mapping[str, Mapping[str, bytes]] | None = None,
+    ) -> None:
+        """Upload signed metadata in its profiles; `replaces` is the version it builds on.
+
+        `resigned` are roles whose new keys it names, signed anew by those.
+        """
+        body: dict[str, Any] = {"metadata": encoded(bodies)}
+        if resigned:
+            body["resigned"] = {role: encoded(each) for role, each in resigned.items()}
+        self._send("PUT", path, json=body, headers=_if_match(replaces))
 
     def uploaded(self, path: str) -> int:
         """Return how many bytes of an upload have arrived."""

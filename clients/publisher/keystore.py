@@ -132,22 +132,32 @@ class KeyStore:
 
     def stage_root(self, repository: str, *, count: int, threshold: int) -> StoredRole:
         """Make the next root keys beside the present ones; the same ones again until they are promoted."""
-        name = f"{repository}/root"
+        return self.stage(f"{repository}/root", count=count, threshold=threshold)
+
+    def promote_root(self, repository: str) -> None:
+        """Let the staged root keys be the present ones. The old key files stay: an old root may still need them."""
+        self.promote(f"{repository}/root")
+
+    def staged_root(self, repository: str) -> StoredRole | None:
+        """Return the root keys made for a rotation that is not finished, or None."""
+        return self.staged(f"{repository}/root")
+
+    def stage(self, name: str, *, count: int = 1, threshold: int = 1) -> StoredRole:
+        """Make the next keys of a role beside its present ones; the same ones again until they are promoted."""
         with self._changing() as index:
             staged: dict[str, Any] = index.setdefault("staged", {})
             if name not in staged:
                 staged[name] = self._new_role(name, count, threshold)
             return _role_from(staged[name])
 
-    def promote_root(self, repository: str) -> None:
-        """Let the staged root keys be the present ones. The old key files stay: an old root may still need them."""
-        name = f"{repository}/root"
+    def promote(self, name: str) -> None:
+        """Let the staged keys of a role be its present ones; the old key files stay."""
         with self._changing() as index:
             index["roles"][name] = index["staged"].pop(name)
 
-    def staged_root(self, repository: str) -> StoredRole | None:
-        """Return the root keys made for a rotation that is not finished, or None."""
-        found = self._index.get("staged", {}).get(f"{repository}/root")
+    def staged(self, name: str) -> StoredRole | None:
+        """Return the keys made for a rotation of this role that is not finished, or None."""
+        found = self._index.get("staged", {}).get(name)
         return None if found is None else _role_from(found)
 
     def seen_version(self, role: str) -> int:

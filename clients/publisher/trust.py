@@ -82,6 +82,37 @@ class Trust:
             self._keys.promote_root(repository)
         return published
 
+    def rotate_role(self, name: str) -> list[RoleVersion]:
+        """Delegate `<name>/*` to new keys of this store, and sign what the role states anew with them, in one step.
+
+        From then on the old keys count for nothing. New keys are kept beside the old ones until the server has them, so
+        that doing it again finishes what was interrupted.
+        """
+        require_role_name(name)
+        top = self.current("targets")
+        delegations = _delegations(top) if top else []
+        found = next((each for each in delegations if each.name == name), None)
+        if top is None or found is None:
+            raise InputError(f"The top-level targets delegate to no role {name!r}.", code="trust.no_role")
+        staged = self._keys.staged(f"image/{name}")
+        if staged is not None and found.keys.keys == staged.role_keys.keys:
+            self._keys.promote(f"image/{name}")
+            return [RoleVersion("image", name, self._keys.seen_version(name), top.expires_at, is_new=False)]
+        document = self.current(name)
+        if document is None:
+            raise InputError(f"Role {name} has signed nothing yet: delegate to another name.", code="trust.no_role")
+        new = self._keys.stage(f"image/{name}")
+        version, targets = document.version + 1, document.signed["targets"]
+        bodies, expires_at = self._signed_by(new, version, targets)
+        changed = [Delegation(name, new.role_keys) if each.name == name else each for each in delegations]
+        done = [
+            self._put_top_level(changed, replaces=top.version, resigned={name: bodies}),
+            RoleVersion("image", name, version, expires_at, is_new=True),
+        ]
+        self._keys.note_version(name, version)
+        self._keys.promote(f"image/{name}")
+        return done
+
     def refresh(self, *, within: timedelta, roles: Sequence[str] | None = None) -> list[RoleVersion]:
         """Sign anew, with the same content, the top-level targets and the release roles that end `within` that time.
 
@@ -160,8 +191,12 @@ class Trust:
 
     def signed_targets(self, role: str, version: int, targets: Mapping[str, Any]) -> tuple[dict[str, bytes], datetime]:
         """Return a release role's signed targets by profile, and when they end."""
+        return self._signed_by(self._keys.role(f"image/{role}"), version, targets)
+
+    def _signed_by(
+        self, stored: StoredRole, version: int, targets: Mapping[str, Any]
+    ) -> tuple[dict[str, bytes], datetime]:
         expires_at = self._clock() + RELEASE_ROLE_LIFETIME
-        stored = self._keys.role(f"image/{role}")
         bodies = {
             profile: documents.sealed(
                 profile,
@@ -227,7 +262,13 @@ class Trust:
         self._api.put_metadata(f"/trust/{repository}/root", bodies)
         return RoleVersion(repository, "root", version, expires_at, is_new=True)
 
-    def _put_top_level(self, delegations: Sequence[Delegation], *, replaces: int) -> RoleVersion:
+    def _put_top_level(
+        self,
+        delegations: Sequence[Delegation],
+        *,
+        replaces: int,
+        resigned: Mapping[str, Mapping[str, bytes]] | None = None,
+    ) -> RoleVersion:
         expires_at = self._clock() + TARGETS_LIFETIME
         stored = self._keys.role("image/targets")
         bodies = {
@@ -240,12 +281,18 @@ class Trust:
             )
             for profile in self._keys.profiles
         }
-        return self._put_targets("targets", bodies, expires_at, replaces=replaces)
+        return self._put_targets("targets", bodies, expires_at, replaces=replaces, resigned=resigned)
 
     def _put_targets(
-        self, role: str, bodies: Mapping[str, bytes], expires_at: datetime, *, replaces: int
+        self,
+        role: str,
+        bodies: Mapping[str, bytes],
+        expires_at: datetime,
+        *,
+        replaces: int,
+        resigned: Mapping[str, Mapping[str, bytes]] | None = None,
     ) -> RoleVersion:
-        self._api.put_metadata(f"/trust/image/{role}", bodies, replaces=replaces)
+        self._api.put_metadata(f"/trust/image/{role}", bodies, replaces=replaces, resigned=resigned)
         self._keys.note_version(role, replaces + 1)
         return RoleVersion("image", role, replaces + 1, expires_at, is_new=True)
 

@@ -9,6 +9,7 @@ from firmware_store.operations.direct_uploads import (
     standing_of,
     verify_direct_upload,
 )
+from firmware_store.operations.following import Followed, follow_metadata
 from firmware_store.operations.orphans import remove_orphans
 from firmware_store.operations.packages import publish_package, withdraw_package
 from firmware_store.operations.releases import create_release
@@ -23,6 +24,7 @@ from firmware_store.operations.uploads import (
 from firmware_store.operations.verification_keys import add_verification_key, retire_verification_key
 
 __all__ = [
+    "Followed",
     "abandon_package",
     "abort_direct_upload",
     "add_verification_key",
@@ -33,6 +35,7 @@ __all__ = [
     "create_release",
     "direct_upload_of",
     "due_direct_uploads",
+    "follow_metadata",
     "lapse_uploads",
     "part_addresses",
     "publish_package",

@@ -1,4 +1,4 @@
-from otaserver.errors import ConflictError, NotFoundError, RefusedError
+from otaserver.errors import ConflictError, NotFoundError, OtaError, RefusedError
 
 
 class NotStrictJsonError(ValueError):
@@ -61,6 +61,13 @@ class OnlineKeyMissingError(ConflictError):
 
 class OnlineKeyStoreError(RefusedError):
     code = "online_key.store"
+
+
+class OutsideUnwritableError(OtaError):
+    """What must be noted beside the online keys before anything is signed cannot be: the server's own trouble."""
+
+    status = 503
+    code = "online_key.record_unwritable"
 
 
 class RootMissingError(ConflictError):

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from firmware_store.models import RoleMetadata
 from firmware_store.states import Profile, Repository
-from firmware_store.trust import profiles, queries, reading, signing
+from firmware_store.trust import outside, profiles, queries, reading, signing
 from firmware_store.trust.contents import PublicKey, RoleKeys, RootContent, TargetsContent
 from firmware_store.trust.errors import (
     MetadataLifetimeError,
@@ -117,6 +117,7 @@ def store(
     tenant: Tenant, repository: str, role: str, bodies: Bodies, *, version: int, expires_at: datetime, at: datetime
 ) -> None:
     """Store one version of a role in every profile. The unique version is the last guard against two publishers."""
+    outside.keep_published(tenant, repository, role, version, bodies)
     for profile, body in bodies.items():
         RoleMetadata.objects.create(
             tenant=tenant,
@@ -156,7 +157,9 @@ def _sign(
     tenant: Tenant, role: str, metas: Mapping[Profile, Mapping[str, object]], *, life: timedelta, at: datetime
 ) -> None:
     signer = signing.online_signer(tenant, Repository.IMAGE, role)
-    version = queries.latest_version(tenant, Repository.IMAGE, role) + 1
+    floor = Tenant.objects.values_list("version_floor", flat=True).get(pk=tenant.pk)
+    version = max(queries.latest_version(tenant, Repository.IMAGE, role), floor) + 1
+    outside.note_issued(tenant, Repository.IMAGE, version)
     expires_at = (at + life).replace(microsecond=0)
     bodies = {}
     for profile, meta in metas.items():

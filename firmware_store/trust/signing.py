@@ -94,6 +94,16 @@ def create_key(tenant: Tenant, repository: str, role: str) -> CreatedKey:
     return CreatedKey(uri=f"file2:{path}", keyid=keyid, public_key=signer.public_key.to_dict())
 
 
+def is_key_at(uri: str, public_key: Mapping[str, Any]) -> bool:
+    """Return whether the private half of this key is where the URI says."""
+    key = SSlibKey("", public_key["keytype"], public_key["scheme"], dict(public_key["keyval"]))
+    try:
+        signature = Signer.from_priv_key_uri(uri, key).sign(b"probe")
+    except (OSError, ValueError):
+        return False
+    return primitives.verify(public_key, bytes.fromhex(signature.signature), b"probe")
+
+
 def _folder(place: str) -> Path:
     path = Path(place.removeprefix("file2:"))
     if not path.is_absolute() or set("?#;") & set(str(path)):

@@ -19,7 +19,7 @@ class Chain(models.Model):
 class Entry(models.Model):
     """One decision of an operator or of the engine. Never deleted, and never changed but by `operations.erase`."""
 
-    tenant = models.ForeignKey(Tenant, models.CASCADE, related_name="audit_entries")
+    tenant = models.ForeignKey(Tenant, models.CASCADE, related_name="audit_entries", db_index=False)
     number = models.PositiveBigIntegerField()
     at = models.DateTimeField()
     actor = models.CharField(max_length=200)

@@ -378,7 +378,7 @@ class Attempt(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
     assignment = models.ForeignKey(Assignment, models.CASCADE, related_name="attempts")
-    vehicle = models.ForeignKey(Vehicle, models.CASCADE, related_name="attempts")
+    vehicle = models.ForeignKey(Vehicle, models.CASCADE, related_name="attempts", db_index=False)
     number = models.PositiveIntegerField()
     # The stepping stone that it ordered; null: the campaign's own release.
     stone = models.ForeignKey(Release, models.PROTECT, related_name="+", null=True, blank=True)
@@ -406,7 +406,7 @@ class Attempt(models.Model):
 class Report(models.Model):
     """What a vehicle said of an attempt, as received: a claim, append-only."""
 
-    attempt = models.ForeignKey(Attempt, models.CASCADE, related_name="reports")
+    attempt = models.ForeignKey(Attempt, models.CASCADE, related_name="reports", db_index=False)
     report_id = models.CharField(max_length=64)
     ecu_serial = models.CharField(max_length=64, blank=True)
     phase = models.CharField(max_length=20, choices=ReportPhase.choices)
@@ -469,7 +469,7 @@ class GateState(models.Model):
 class HealthReading(models.Model):
     """One value of one signal that a vehicle reported in its soak, or while it is held out: a claim, append-only."""
 
-    assignment = models.ForeignKey(Assignment, models.CASCADE, related_name="readings")
+    assignment = models.ForeignKey(Assignment, models.CASCADE, related_name="readings", db_index=False)
     name = models.CharField(max_length=40)
     value = models.FloatField()
     at = models.DateTimeField()
@@ -540,7 +540,7 @@ class ControlBlock(models.Model):
 class Decision(models.Model):
     """One decision of the engine, with what it saw; append-only, so that it can be replayed."""
 
-    campaign = models.ForeignKey(Campaign, models.CASCADE, related_name="decisions")
+    campaign = models.ForeignKey(Campaign, models.CASCADE, related_name="decisions", db_index=False)
     wave = models.ForeignKey(Wave, models.CASCADE, related_name="decisions", null=True, blank=True)
     at = models.DateTimeField()
     kind = models.CharField(max_length=40)
@@ -621,7 +621,7 @@ class ConsentRecord(models.Model):
     `attempt` is null where somebody recorded it before anything was offered, on behalf of a vehicle that cannot ask.
     """
 
-    assignment = models.ForeignKey(Assignment, models.CASCADE, related_name="consents")
+    assignment = models.ForeignKey(Assignment, models.CASCADE, related_name="consents", db_index=False)
     attempt = models.ForeignKey(Attempt, models.CASCADE, related_name="consents", null=True, blank=True)
     record_id = models.CharField(max_length=64)
     decision = models.CharField(max_length=10, choices=ConsentDecision.choices)

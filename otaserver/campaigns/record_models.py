@@ -31,7 +31,7 @@ class SoftwareChange(models.Model):
     Of each vehicle the newest are kept (`changes.MAX_CHANGES`). By serial: it outlives the ECU's row.
     """
 
-    vehicle = models.ForeignKey(Vehicle, models.CASCADE, related_name="software_changes")
+    vehicle = models.ForeignKey(Vehicle, models.CASCADE, related_name="software_changes", db_index=False)
     ecu_serial = models.CharField(max_length=64)
     from_target = models.CharField(max_length=255, blank=True)
     from_sha256 = models.CharField(max_length=64, blank=True)

@@ -29,7 +29,7 @@ class Direction(models.Model):
 class VehicleMetadata(models.Model):
     """One vehicle's current Director metadata in one profile: targets, snapshot and timestamp, signed together."""
 
-    vehicle = models.ForeignKey(Vehicle, models.CASCADE, related_name="director_metadata")
+    vehicle = models.ForeignKey(Vehicle, models.CASCADE, related_name="director_metadata", db_index=False)
     profile = models.CharField(max_length=12, choices=Profile.choices)
     # The revision of the direction that these bytes state.
     revision = models.PositiveBigIntegerField()
@@ -62,7 +62,7 @@ class Manifest(models.Model):
     Of a run of them that say the same, the first and the last are kept: what ran, and from when to when.
     """
 
-    vehicle = models.ForeignKey(Vehicle, models.CASCADE, related_name="manifests")
+    vehicle = models.ForeignKey(Vehicle, models.CASCADE, related_name="manifests", db_index=False)
     received_at = models.DateTimeField()
     sha256 = models.CharField(max_length=64)
     body = models.BinaryField()
@@ -92,7 +92,7 @@ class InstalledImage(models.Model):
     By serial: it outlives the ECU's row, which a new enrolment replaces.
     """
 
-    vehicle = models.ForeignKey(Vehicle, models.CASCADE, related_name="installed_images")
+    vehicle = models.ForeignKey(Vehicle, models.CASCADE, related_name="installed_images", db_index=False)
     ecu_serial = models.CharField(max_length=64)
     manifest = models.ForeignKey(Manifest, models.RESTRICT, related_name="installed_images", null=True, blank=True)
     target_name = models.CharField(max_length=255)

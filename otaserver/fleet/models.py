@@ -44,7 +44,7 @@ class VehicleQuerySet(models.QuerySet["Vehicle"]):
 class Vehicle(models.Model):
     """One car (or other machine), known to its tenant by `vehicle_id` (VIN or any device id)."""
 
-    tenant = models.ForeignKey(Tenant, models.CASCADE, related_name="vehicles")
+    tenant = models.ForeignKey(Tenant, models.CASCADE, related_name="vehicles", db_index=False)
     vehicle_id = models.CharField(max_length=VEHICLE_ID_MAX_LENGTH)
     created_at = models.DateTimeField()
     enrolled_at = models.DateTimeField(null=True, blank=True)

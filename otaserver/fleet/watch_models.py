@@ -29,8 +29,10 @@ class SeenRequest(models.Model):
     Never what it carried: no body, no query, no secret.
     """
 
-    tenant = models.ForeignKey(Tenant, models.CASCADE, related_name="seen_requests")
-    vehicle = models.ForeignKey("fleet.Vehicle", models.CASCADE, related_name="seen_requests", null=True, blank=True)
+    tenant = models.ForeignKey(Tenant, models.CASCADE, related_name="seen_requests", db_index=False)
+    vehicle = models.ForeignKey(
+        "fleet.Vehicle", models.CASCADE, related_name="seen_requests", null=True, blank=True, db_index=False
+    )
     address = models.CharField(max_length=45)
     at = models.DateTimeField()
     method = models.CharField(max_length=10)

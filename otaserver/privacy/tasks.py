@@ -3,6 +3,7 @@
 import logging
 
 from celery import shared_task
+from django.contrib.sessions.models import Session
 
 from firmware_store import operations as store
 from otaserver import clock
@@ -18,6 +19,8 @@ def prune_records() -> None:
     """Tick, from beat. Delete what no tenant keeps any longer."""
     at = clock.now()
     kept_answers.prune(at=at)
+    # Django leaves them for a command that nobody runs.
+    Session.objects.filter(expire_date__lt=at).delete()
     for tenant in Tenant.objects.all():
         pruned = {kind: count for kind, count in operations.prune_records(tenant, at=at).items() if count}
         if pruned:

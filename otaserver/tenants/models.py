@@ -57,6 +57,8 @@ class Tenant(models.Model):
 
     # How many bytes its packages and uploads may take; null: as many as fit.
     storage_quota_bytes = models.PositiveBigIntegerField(null=True, blank=True)
+    # Raised by a restore: versions of online metadata and numbers of attempts go on above it.
+    version_floor = models.PositiveIntegerField(default=0)
 
     class Meta:
         constraints = [

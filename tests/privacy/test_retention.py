@@ -1,7 +1,9 @@
 from datetime import timedelta
 
 import pytest
+from django.contrib.sessions.models import Session
 
+from otaserver import clock
 from otaserver.audit.models import Entry
 from otaserver.campaigns.models import Assignment, Attempt, Campaign, HealthReading, LogTail, Report
 from otaserver.director.models import InstalledImage, Manifest
@@ -133,3 +135,12 @@ def test_the_tick_serves_every_tenant_and_can_run_twice():
 
 def test_every_kind_says_what_is_due():
     assert set(retention.DUE) == set(rules.KINDS)
+
+
+def test_a_session_of_the_console_goes_when_it_has_ended():
+    for key, left in (("ended", timedelta(seconds=-1)), ("open", timedelta(hours=1))):
+        Session.objects.create(session_key=key, session_data="", expire_date=clock.now() + left)
+
+    prune_records()
+
+    assert [row.session_key for row in Session.objects.all()] == ["open"]

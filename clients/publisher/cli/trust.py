@@ -48,6 +48,20 @@ def rotate_root(
     _report(done, as_json)
 
 
+@app.command("rotate-role")
+def rotate_role(
+    context: typer.Context,
+    *,
+    name: Annotated[str, typer.Argument(help="The release role whose key shall count no more")],
+    url: Url,
+    token: Token,
+    keys: Keys,
+    as_json: AsJson = False,
+) -> None:
+    """Give a release role a new key, and sign its packages anew with it; the old one counts for nothing then."""
+    _report(open_publisher(context, url, token, keys).trust.rotate_role(name), as_json)
+
+
 @app.command()
 def refresh(
     context: typer.Context,

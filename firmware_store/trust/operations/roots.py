@@ -37,11 +37,11 @@ def publish_root(
     root = profiles.agreed_content(envelopes)
     # A root says itself what it follows: the one before.
     publication.require_next_version(root.version, latest=latest, expected=min(root.version - 1, latest))
-    _require_both_signed(tenant, repository, envelopes, root, is_first=latest == 0)
+    require_both_signed(tenant, repository, envelopes, root, is_first=latest == 0)
     publication.require_sane_life("root", root.expires_at, at=at)
     _require_online_keys(tenant, repository, root)
     publication.store(tenant, repository, "root", bodies, version=root.version, expires_at=root.expires_at, at=at)
-    _activate_online_keys(tenant, repository, root, at=at)
+    activate_online_keys(tenant, repository, root, at=at)
     if repository == Repository.IMAGE:
         _carry_targets_over(tenant, root, targets, at=at)
     audit.record(
@@ -60,9 +60,14 @@ def _is_published(tenant: Tenant, repository: str, version: int, bodies: Bodies)
     return {row.profile: bytes(row.body) for row in rows} == dict(bodies)
 
 
-def _require_both_signed(
+def require_both_signed(
     tenant: Tenant, repository: str, envelopes: list[Envelope[RootContent]], root: RootContent, *, is_first: bool
 ) -> None:
+    """Check that a root is signed by its own keys, and by those of the root before it unless it is the first.
+
+    Raises:
+        MetadataSignatureError: it is not.
+    """
     new = root.roles["root"]
     if is_first:
         publication.require_signatures(envelopes, new)
@@ -83,7 +88,8 @@ def _require_online_keys(tenant: Tenant, repository: str, root: RootContent) -> 
             )
 
 
-def _activate_online_keys(tenant: Tenant, repository: str, root: RootContent, *, at: datetime) -> None:
+def activate_online_keys(tenant: Tenant, repository: str, root: RootContent, *, at: datetime) -> None:
+    """Sign with the online keys that this root names from now on, and with no others."""
     listed = [keyid for role in queries.ONLINE_ROLES[repository] for keyid in root.roles[role].keys]
     keys = OnlineKey.objects.filter(tenant=tenant, repository=repository, retired_at=None)
     keys.exclude(keyid__in=listed).update(retired_at=at)

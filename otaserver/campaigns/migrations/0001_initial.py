@@ -469,7 +469,10 @@ class Migration(migrations.Migration):
                 (
                     "vehicle",
                     models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="software_changes", to="fleet.vehicle"
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="software_changes",
+                        to="fleet.vehicle",
                     ),
                 ),
                 ("ecu_serial", models.CharField(max_length=64)),
@@ -849,7 +852,10 @@ class Migration(migrations.Migration):
                 (
                     "vehicle",
                     models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="attempts", to="fleet.vehicle"
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="attempts",
+                        to="fleet.vehicle",
                     ),
                 ),
                 ("number", models.PositiveIntegerField()),
@@ -904,7 +910,10 @@ class Migration(migrations.Migration):
                 (
                     "assignment",
                     models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="consents", to="campaigns.assignment"
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="consents",
+                        to="campaigns.assignment",
                     ),
                 ),
                 (
@@ -956,7 +965,10 @@ class Migration(migrations.Migration):
                 (
                     "assignment",
                     models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="readings", to="campaigns.assignment"
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="readings",
+                        to="campaigns.assignment",
                     ),
                 ),
                 ("name", models.CharField(max_length=40)),
@@ -992,7 +1004,10 @@ class Migration(migrations.Migration):
                 (
                     "attempt",
                     models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="reports", to="campaigns.attempt"
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="reports",
+                        to="campaigns.attempt",
                     ),
                 ),
                 ("report_id", models.CharField(max_length=64)),
@@ -1081,7 +1096,10 @@ class Migration(migrations.Migration):
                 (
                     "campaign",
                     models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="decisions", to="campaigns.campaign"
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="decisions",
+                        to="campaigns.campaign",
                     ),
                 ),
                 (

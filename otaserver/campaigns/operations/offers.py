@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from django.db import transaction
-from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet, Value
+from django.db.models.functions import Greatest
 
 from otaserver import metrics
 from otaserver.campaigns.models import Assignment, Attempt, Campaign, Wave
@@ -198,9 +199,13 @@ def _set_renewals(assignments: dict[int, int], listings: Mapping[int, Listing]) 
 
 
 def _next_numbers(vehicles: Sequence[int]) -> dict[int, int]:
-    locked = Vehicle.objects.filter(pk__in=vehicles).select_for_update(no_key=True).order_by("pk")
-    numbers = {pk: last + 1 for pk, last in locked.values_list("pk", "last_attempt_number")}
-    Vehicle.objects.filter(pk__in=vehicles).update(last_attempt_number=F("last_attempt_number") + 1)
+    locked = Vehicle.objects.filter(pk__in=vehicles).select_for_update(of=("self",), no_key=True).order_by("pk")
+    lasts = list(locked.values_list("pk", "last_attempt_number", "tenant__version_floor"))
+    numbers = {pk: max(last, floor) + 1 for pk, last, floor in lasts}
+    floor = max((floor for _, _, floor in lasts), default=0)
+    Vehicle.objects.filter(pk__in=vehicles).update(
+        last_attempt_number=Greatest(F("last_attempt_number"), Value(floor)) + 1
+    )
     return numbers
 
 

@@ -34,7 +34,10 @@ class Migration(migrations.Migration):
                 (
                     "vehicle",
                     models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="manifests", to="fleet.vehicle"
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="manifests",
+                        to="fleet.vehicle",
                     ),
                 ),
                 ("received_at", models.DateTimeField()),
@@ -63,7 +66,10 @@ class Migration(migrations.Migration):
                 (
                     "vehicle",
                     models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="installed_images", to="fleet.vehicle"
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="installed_images",
+                        to="fleet.vehicle",
                     ),
                 ),
                 ("ecu_serial", models.CharField(max_length=64)),
@@ -97,6 +103,7 @@ class Migration(migrations.Migration):
                 (
                     "vehicle",
                     models.ForeignKey(
+                        db_index=False,
                         on_delete=django.db.models.deletion.CASCADE,
                         related_name="director_metadata",
                         to="fleet.vehicle",

@@ -6,7 +6,7 @@ from datetime import datetime
 from django.db import transaction
 
 from firmware_store.states import Repository
-from firmware_store.trust import signing
+from firmware_store.trust import outside, signing
 from otaserver.director import documents, queries, rules
 from otaserver.director.errors import SignedMeanwhileError
 from otaserver.director.models import Direction, VehicleMetadata
@@ -61,7 +61,9 @@ def _sign(vehicle: Vehicle, profile: str, at: datetime) -> VehicleMetadata:
     renewal = _renewal(stored, wanted, at) if stored else rules.Renewal.EVERYTHING
     if stored is not None and renewal is rules.Renewal.NOTHING:
         return stored  # somebody else has just signed
-    signed = stored or VehicleMetadata(profile=profile, targets_version=0, snapshot_version=0, timestamp_version=0)
+    floor = locked.tenant.version_floor
+    first = {"targets_version": floor, "snapshot_version": floor, "timestamp_version": floor}
+    signed = stored or VehicleMetadata(profile=profile, **first)
     signed.vehicle = locked
     signed_over = signed.timestamp_version
     # After the root's version: keys of a newer root under the older version are only signed over once more.
@@ -70,6 +72,8 @@ def _sign(vehicle: Vehicle, profile: str, at: datetime) -> VehicleMetadata:
         signed.revision, signed.attempt_id, signed.root_version = wanted.revision, attempt_id, root_version
         _sign_targets(signed, direction, signers, at)
     _sign_timestamp(signed, signers, at)
+    # The timestamp's is the highest of the three: it is signed with each of the others.
+    outside.note_issued(locked.tenant, Repository.DIRECTOR, signed.timestamp_version)
     _store(signed, signed_over)
     return signed
 

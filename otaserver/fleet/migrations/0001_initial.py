@@ -363,7 +363,10 @@ class Migration(migrations.Migration):
                 (
                     "tenant",
                     models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="vehicles", to="tenants.tenant"
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="vehicles",
+                        to="tenants.tenant",
                     ),
                 ),
                 ("vehicle_id", models.CharField(max_length=64)),
@@ -437,12 +440,16 @@ class Migration(migrations.Migration):
                 (
                     "tenant",
                     models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="seen_requests", to="tenants.tenant"
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="seen_requests",
+                        to="tenants.tenant",
                     ),
                 ),
                 (
                     "vehicle",
                     models.ForeignKey(
+                        db_index=False,
                         blank=True,
                         null=True,
                         on_delete=django.db.models.deletion.CASCADE,

@@ -119,6 +119,7 @@ class Migration(migrations.Migration):
                 ("late_renewal_days", models.PositiveIntegerField(default=1095)),
                 ("second_factor_required", models.BooleanField(default=False)),
                 ("storage_quota_bytes", models.PositiveBigIntegerField(blank=True, null=True)),
+                ("version_floor", models.PositiveIntegerField(default=0)),
             ],
             options={
                 "constraints": [

@@ -11,6 +11,7 @@ from clients.publisher.errors import InputError, ServerRefusalError, TrustError,
 from clients.publisher.keystore import KeyStore, StoredKey
 from firmware_store.models import RoleMetadata
 from firmware_store.trust import operations as trust
+from firmware_store.trust import queries
 from tests.factories import NOON
 
 pytestmark = pytest.mark.any_database
@@ -352,3 +353,52 @@ def test_a_root_of_strangers_is_refused_by_the_server(ready, tmp_path):
 
     assert caught.value.code == "metadata.signature"
     assert ("image", "root", 2) not in versions(ready.tenant)
+
+
+def test_a_release_role_gets_a_new_key_and_keeps_what_it_has_signed(ready, command):
+    ready.publisher().trust.refresh(within=timedelta(days=400))
+    old = ready.keys.role("image/supplier").role_keys.keys[0]
+
+    code, out, _ = command("trust", "rotate-role", "supplier", "--json")
+
+    assert code == 0
+    assert [(row["role"], row["version"], row["is_new"]) for row in json.loads(out)] == [
+        ("targets", 3, True),
+        ("supplier", 3, True),
+    ]
+    keys = KeyStore(ready.keys.folder)
+    assert keys.role("image/supplier").role_keys.keys[0].keyid != old.keyid
+    assert keys.staged("image/supplier") is None
+    assert set(queries.delegated_role(ready.tenant, "supplier").keys) == {
+        keys.role("image/supplier").role_keys.keys[0].keyid
+    }
+    # The store signs on with it.
+    assert ready.publisher(keys=keys).trust.refresh(within=timedelta(days=400), roles=["supplier"])[0].version == 4
+
+
+@pytest.mark.parametrize("arrives", [True, False])
+def test_a_rotation_of_a_role_that_is_cut_off_is_finished_by_doing_it_again(ready, arrives):
+    def cut(request, response=None):
+        if request.method == "PUT":
+            raise httpx.ConnectError("gone")
+
+    ready.wire.before, ready.wire.after = (None, cut) if arrives else (cut, None)
+    with pytest.raises(UnreachableError):
+        ready.publisher().trust.rotate_role("supplier")
+    ready.wire.before = ready.wire.after = None
+    keys = KeyStore(ready.keys.folder)
+    staged = keys.staged("image/supplier")
+
+    ready.publisher(keys=keys).trust.rotate_role("supplier")
+
+    assert KeyStore(ready.keys.folder).role("image/supplier") == staged
+    assert [version for _, role, version in versions(ready.tenant) if role == "supplier"] == [1, 2]
+    assert list(queries.delegated_role(ready.tenant, "supplier").keys) == [staged.stored[0].public.keyid]
+
+
+def test_a_role_that_nobody_delegates_to_is_not_rotated(ready):
+    with pytest.raises(InputError) as refusal:
+        ready.publisher().trust.rotate_role("brakes")
+
+    assert refusal.value.code == "trust.no_role"
+    assert ready.keys.staged("image/brakes") is None

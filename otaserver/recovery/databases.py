@@ -1,0 +1,106 @@
+"""The whole database into a file and back: SQLite by its own copying, PostgreSQL by its own programs."""
+
+import os
+import shutil
+import sqlite3
+import subprocess
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from django.db import connection, connections
+from psycopg.conninfo import make_conninfo
+
+from otaserver.recovery.errors import ServerRunningError, ToolFailedError
+
+# What the file is called tells which database it is of.
+FILES = {"sqlite": "database.sqlite3", "postgresql": "database.dump"}
+Database = Mapping[str, Any]
+
+
+def vendor(database: Database) -> str:
+    return "postgresql" if database["ENGINE"].endswith("postgresql") else "sqlite"
+
+
+def dump(database: Database, folder: Path) -> Path:
+    """Write one moment of the database into a file of `folder`, while it is in use, and return the file.
+
+    Raises:
+        ToolFailedError: `pg_dump` is missing or has failed.
+    """
+    path = folder / FILES[vendor(database)]
+    if vendor(database) == "sqlite":
+        _copy(Path(database["NAME"]), path)
+    else:
+        _run(database, "pg_dump", "--format=custom", "--no-owner", "--no-privileges", f"--file={path}")
+    return path
+
+
+def load(database: Database, folder: Path) -> None:
+    """Put what `dump` wrote in the place of everything that is in the database.
+
+    Raises:
+        ServerRunningError: somebody else is connected to it (PostgreSQL; on SQLite the caller holds the folder).
+        ToolFailedError: `pg_restore` is missing or has failed; repeat it then, the database may be empty.
+    """
+    _let_go()
+    path = folder / FILES[vendor(database)]
+    if vendor(database) == "sqlite":
+        _copy(path, Path(database["NAME"]))
+        return
+    # Read once before anything is dropped.
+    _tool("pg_restore", "--list", str(path))
+    with psycopg.connect(_conninfo(database), autocommit=True, password=database.get("PASSWORD") or None) as server:
+        _refuse_others(server)
+        # Tables that the dump does not know would be in the way of migrations.
+        server.execute("DROP SCHEMA public CASCADE")
+        server.execute("CREATE SCHEMA public")
+    _run(database, "pg_restore", "--no-owner", "--no-privileges", "--exit-on-error", "--single-transaction", str(path))
+
+
+def _let_go() -> None:
+    """Close what this process itself has open."""
+    connections.close_all()
+    if connection.vendor == "postgresql" and "pool" in connection.settings_dict["OPTIONS"]:
+        connection.close_pool()  # type: ignore[attr-defined]
+
+
+def _copy(source: Path, target: Path) -> None:
+    # `backup` and not a copy of the file: a transaction may be under way, and a part of it in the log beside it.
+    with closing(sqlite3.connect(source)) as read, closing(sqlite3.connect(target)) as written:
+        read.backup(written)
+
+
+def _refuse_others(server: psycopg.Connection[Any]) -> None:
+    others = server.execute(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+        " AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
+    ).fetchone()
+    if others and others[0]:
+        raise ServerRunningError(
+            f"{others[0]} other connections use the database: stop web, worker and beat on all hosts first.",
+            connections=others[0],
+        )
+
+
+def _conninfo(database: Database) -> str:
+    options = {name: value for name, value in database.get("OPTIONS", {}).items() if name != "pool"}
+    given = {"host": database["HOST"], "port": database["PORT"], "user": database["USER"], "dbname": database["NAME"]}
+    return make_conninfo("", **{name: value for name, value in (given | options).items() if value})
+
+
+def _run(database: Database, program: str, *arguments: str) -> None:
+    _tool(program, *arguments, f"--dbname={_conninfo(database)}", password=str(database.get("PASSWORD") or ""))
+
+
+def _tool(program: str, *arguments: str, password: str = "") -> None:
+    found = shutil.which(program)
+    if found is None:
+        raise ToolFailedError(f"{program} is not installed (Debian: apt-get install postgresql-client).")
+    # Not among the arguments, which everybody on this host may read.
+    environment = os.environ | ({"PGPASSWORD": password} if password else {})
+    ended = subprocess.run([found, *arguments], env=environment, capture_output=True, text=True, check=False)
+    if ended.returncode:
+        raise ToolFailedError(f"{program} has failed: {ended.stderr.strip()[-500:]}")

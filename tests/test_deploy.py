@@ -1,0 +1,124 @@
+"""What is in `deploy/`, which cannot be started here, held against what it starts."""
+
+import re
+import shlex
+import shutil
+import subprocess
+
+import pytest
+import yaml
+from celery.bin.beat import beat
+from celery.bin.worker import worker
+from django.core.management import get_commands
+from granian.cli import cli as granian
+
+from tests.processes import ROOT
+from tests.test_docs import VARIABLE
+
+DEPLOY = ROOT / "deploy"
+UNITS = sorted((DEPLOY / "systemd").iterdir())
+FILES = [*UNITS, DEPLOY / "compose.yaml", DEPLOY / "Dockerfile", DEPLOY / "ota.env.example"]
+NEEDED = {"DATABASE_URL", "REDIS_URL", "OTA_STORAGE_URL", "OTA_SECRET_KEY", "OTA_URL_SECRET", "OTA_ONLINE_KEYS"}
+
+
+def compose():
+    return yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+
+
+def commands():
+    """Every command line, as words, with what it stands in."""
+    for unit in UNITS:
+        for line in re.findall(r"^ExecStart=(.*)$", unit.read_text(), re.M):
+            yield unit.name, shlex.split(line)
+    for name, service in compose()["services"].items():
+        if "command" in service:
+            yield name, service["command"]
+    yield "Dockerfile", yaml.safe_load(re.search(r"^CMD (\[.*\])", dockerfile(), re.M | re.S)[1])
+
+
+def dockerfile():
+    return (DEPLOY / "Dockerfile").read_text().replace("\\\n", "")
+
+
+def options_of(command):
+    return {name for option in command.params for name in [*option.opts, *option.secondary_opts]}
+
+
+def unknown_option(words):
+    """Return the first option that the program which these words start does not have."""
+    text = " ".join(words)
+    if "manage.py" in text:
+        named = re.findall(r"manage\.py (\w+)", text)
+        return next((name for name in named if name not in get_commands()), None)
+    if "granian" in words:
+        known, given = options_of(granian), words[words.index("granian") + 1 :]
+    elif "celery" in words:
+        kind = worker if "worker" in words else beat
+        known, given = options_of(kind) | {"--app"}, words[words.index("celery") + 1 :]
+    else:
+        return None
+    return next((word for word in given if word.startswith("--") and word.partition("=")[0] not in known), None)
+
+
+@pytest.mark.parametrize(("place", "words"), list(commands()), ids=[place for place, _ in commands()])
+def test_every_command_is_one_that_its_program_knows(place, words):
+    assert unknown_option(words) is None
+
+
+def test_an_option_that_is_none_is_found():
+    assert unknown_option(["python", "-m", "granian", "--workers", "2", "--wrokers", "2"]) == "--wrokers"
+    assert unknown_option(["python", "-m", "celery", "--app", "x", "beat", "--pool", "threads"]) == "--pool"
+    assert unknown_option(["python", "manage.py", "migrat"]) == "migrat"
+
+
+def test_every_application_that_is_named_exists():
+    named = {word for _, words in commands() for word in words if re.fullmatch(r"otaserver\.[\w.]+:\w+", word)}
+
+    assert named == {"otaserver.wsgi:application", "otaserver.embedded.downloads:make_app"}
+    for each in named:
+        path, _, name = each.partition(":")
+        assert re.search(rf"^(def )?{name}\b", (ROOT / f"{path.replace('.', '/')}.py").read_text(), re.M)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_every_variable_that_is_named_is_in_the_reference(path):
+    described = set(re.findall(r"^\| `(\w+)` \|", (ROOT / "docs" / "production.md").read_text(), re.M))
+
+    assert set(re.findall(VARIABLE, path.read_text())) - described == set()
+
+
+def test_the_example_has_everything_without_which_production_does_not_start():
+    given = set(re.findall(r"^(\w+)=", (DEPLOY / "ota.env.example").read_text(), re.M))
+
+    assert NEEDED | {"OTA_ALLOWED_HOSTS"} <= given
+
+
+def test_every_part_of_the_server_runs_once_and_after_the_migration():
+    services = compose()["services"]
+
+    assert set(services) == {"database", "redis", "migrate", "web", "worker", "beat", "nginx"}
+    for name in ("web", "worker", "beat"):
+        assert services[name]["depends_on"] == {"migrate": {"condition": "service_completed_successfully"}}
+        unit = (DEPLOY / "systemd" / f"ota-{name}.service").read_text()
+        assert "Requires=ota-migrate.service" in unit
+
+
+def test_what_the_compose_file_refers_to_exists():
+    read = compose()
+    mounted = {volume.partition(":")[0] for each in read["services"].values() for volume in each.get("volumes", [])}
+
+    assert mounted == set(read["volumes"])
+    assert (DEPLOY / read["x-ota"]["build"]["dockerfile"].removeprefix("deploy/")).exists()
+    for source in re.findall(r"^COPY (\S+) ", dockerfile(), re.M):
+        assert (ROOT / source).exists()
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
+def test_systemd_finds_nothing_wrong_with_the_units():
+    checked = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", *map(str, UNITS)], capture_output=True, text=True, check=False
+    )
+
+    # The programs are where the page says, and not here.
+    complaints = [line for line in checked.stderr.splitlines() if "is not executable: No such file" not in line]
+    assert [line for line in complaints if "ota-" in line] == []
