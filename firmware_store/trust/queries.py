@@ -2,7 +2,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Exists, Max, OuterRef, QuerySet
+from django.db.models import Exists, Max, OuterRef, Q, QuerySet, Subquery
 
 from firmware_store.models import OnlineKey, RoleMetadata
 from firmware_store.states import Profile, Repository
@@ -19,13 +19,16 @@ ONLINE_ROLES: Mapping[str, tuple[str, ...]] = {
 NOT_TARGETS = ("root", "snapshot", "timestamp")
 
 
-def role_metadata(tenant: Tenant, repository: str, role: str, profile: str, version: int | None = None) -> RoleMetadata:
-    """Return one version of a role's signed metadata, or the newest.
+def role_metadata(
+    tenant: Tenant | str, repository: str, role: str, profile: str, version: int | None = None
+) -> RoleMetadata:
+    """Return one version of a role's signed metadata, or the newest, of a tenant or of that of this name.
 
     Raises:
         MetadataNotFoundError: there is none.
     """
-    rows = RoleMetadata.objects.filter(tenant=tenant, repository=repository, role=role, profile=profile)
+    owner = Q(tenant__name=tenant) if isinstance(tenant, str) else Q(tenant=tenant)
+    rows = RoleMetadata.objects.filter(owner, repository=repository, role=role, profile=profile)
     if version is not None:
         rows = rows.filter(version=version)
     found = rows.order_by("-version").first()
@@ -39,6 +42,12 @@ def latest_version(tenant: Tenant, repository: str, role: str, profile: str = Pr
     """Return the newest version of a role's metadata, or 0 while there is none; tuf-1.0 is always there."""
     rows = RoleMetadata.objects.filter(tenant=tenant, repository=repository, role=role, profile=profile)
     return rows.aggregate(newest=Max("version"))["newest"] or 0
+
+
+def newest_root(tenant: OuterRef, repository: str, profile: str) -> Subquery:
+    """Return the version of a repository's newest root, as a part of a query about rows of that tenant."""
+    roots = RoleMetadata.objects.filter(tenant=tenant, repository=repository, role="root", profile=profile)
+    return Subquery(roots.order_by("-version").values("version")[:1])
 
 
 def newest_metadata(tenant: Tenant | None = None) -> QuerySet[RoleMetadata]:

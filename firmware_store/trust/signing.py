@@ -37,6 +37,13 @@ class OnlineSigner:
         """
         body = primitives.canonical(signed)
         payload = primitives.olpc(signed, text=body) if profile == Profile.TUF else body
+        return self._sealed(body, payload, profile)
+
+    def envelope_of(self, body: bytes, profile: str) -> bytes:
+        """Sign a body that is canonical already and holds no key in PEM, so that both profiles sign these bytes."""
+        return self._sealed(body, body, profile)
+
+    def _sealed(self, body: bytes, payload: bytes, profile: str) -> bytes:
         signature = bytes.fromhex(self.signer.sign(payload).signature)
         return profiles.seal(body, profile, keyid=self.keyid, keytype=self.keytype, signature=signature)
 

@@ -1,5 +1,7 @@
 """The bodies that the Director signs for one vehicle: targets, snapshot, timestamp, in both profiles (Uptane 5.2).
 
+They are assembled as the canonical bytes that are signed: of what a vehicle is served nothing is written twice.
+
 The vehicle's id stands in each of the three, so that none can be shown to another vehicle (Uptane 5.2.3.1 asks it of
 empty targets only; the others leave a replay open).
 
@@ -14,7 +16,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from firmware_store.states import Profile
-from firmware_store.trust import profiles, reading
+from firmware_store.trust import primitives, profiles, reading
 from otaserver.director import correlations
 from otaserver.director.orders import Order, OrderedPackage
 
@@ -48,45 +50,60 @@ def order_content(order: Order | None) -> dict[str, Any] | None:
 
 def targets_body(
     profile: str, *, vehicle_id: str, version: int, expires_at: datetime, content: Mapping[str, Any] | None
-) -> dict[str, Any]:
-    """Return the targets to sign; with no content they are empty and say "nothing to do"."""
+) -> bytes:
+    """Return the targets to sign; with no content they are empty and say "nothing to do".
+
+    Raises:
+        NotStrictJsonError: the content, or the vehicle's id, has no canonical form.
+    """
     stated = content or {"custom": {}, "targets": {}}
     if profile == Profile.AKTUALIZR and content is not None:
         stated = _for_aktualizr(content)
-    return _header(profile, "targets", vehicle_id, version, expires_at) | {
-        "custom": stated["custom"],
-        "targets": stated["targets"],
-    }
+    return _assembled(
+        profile,
+        "targets",
+        {"custom": primitives.canonical(stated["custom"]), "targets": primitives.canonical(stated["targets"])},
+        vehicle_id=vehicle_id,
+        version=version,
+        expires_at=expires_at,
+    )
 
 
-def snapshot_body(
-    profile: str, *, vehicle_id: str, version: int, expires_at: datetime, targets_version: int
-) -> dict[str, Any]:
+def snapshot_body(profile: str, *, vehicle_id: str, version: int, expires_at: datetime, targets_version: int) -> bytes:
     """Return the snapshot to sign: which version of the targets belongs to it (Uptane 5.2.4)."""
-    meta = {"targets.json": {"version": targets_version}}
-    return _header(profile, "snapshot", vehicle_id, version, expires_at) | {"meta": meta}
+    meta = b'{"targets.json":{"version":%d}}' % targets_version
+    return _assembled(
+        profile, "snapshot", {"meta": meta}, vehicle_id=vehicle_id, version=version, expires_at=expires_at
+    )
 
 
 def timestamp_body(
     profile: str, *, vehicle_id: str, version: int, expires_at: datetime, snapshot: bytes, snapshot_version: int
-) -> dict[str, Any]:
+) -> bytes:
     """Return the timestamp to sign over the snapshot's served bytes (Uptane 5.2.5).
 
     `signed_at` is the time that a vehicle without a clock of its own may trust (Uptane 5.4.2.2).
     """
-    entry = {
-        "version": snapshot_version,
-        "length": len(snapshot),
-        "hashes": {"sha256": hashlib.sha256(snapshot).hexdigest()},
-    }
-    header = _header(profile, "timestamp", vehicle_id, version, expires_at)
-    signed_at = reading.utc_text(expires_at - TIMESTAMP_LIFETIME)
-    return header | {"meta": {"snapshot.json": entry}, "signed_at": signed_at}
+    hashes = b'{"sha256":"%s"}' % hashlib.sha256(snapshot).hexdigest().encode()
+    entry = b'{"hashes":%s,"length":%d,"version":%d}' % (hashes, len(snapshot), snapshot_version)
+    signed_at = b'"%s"' % reading.utc_text(expires_at - TIMESTAMP_LIFETIME).encode()
+    return _assembled(
+        profile,
+        "timestamp",
+        {"meta": b'{"snapshot.json":%s}' % entry, "signed_at": signed_at},
+        vehicle_id=vehicle_id,
+        version=version,
+        expires_at=expires_at,
+    )
 
 
-def _header(profile: str, role: str, vehicle_id: str, version: int, expires_at: datetime) -> dict[str, Any]:
-    header = profiles.header(role, version=version, expires_at=expires_at, profile=profile)
-    return header | {"vehicle_id": vehicle_id}
+def _assembled(
+    profile: str, role: str, parts: Mapping[str, bytes], *, vehicle_id: str, version: int, expires_at: datetime
+) -> bytes:
+    """Return the canonical bytes of a body whose own parts are canonical already."""
+    header = profiles.header(role, version=version, expires_at=expires_at, profile=profile) | {"vehicle_id": vehicle_id}
+    members = {name: primitives.canonical(value) for name, value in header.items()} | parts
+    return b"{%s}" % b",".join(b'"%s":%s' % (name.encode(), members[name]) for name in sorted(members))
 
 
 def _for_aktualizr(content: Mapping[str, Any]) -> dict[str, Any]:

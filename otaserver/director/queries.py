@@ -1,12 +1,13 @@
 """What is signed for a vehicle, and what should be."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from django.db.models import F
+from django.db.models import F, OuterRef
 
-from firmware_store.states import Profile, Repository
+from firmware_store.states import Repository
 from firmware_store.trust import queries as trust_queries
 from otaserver.director import rules
 from otaserver.director.errors import MetadataVersionNotFoundError
@@ -15,42 +16,60 @@ from otaserver.fleet.models import Vehicle
 from otaserver.tenants.models import Tenant
 
 
-def signed_and_wanted(
-    vehicle: Vehicle, profile: str, *, at: datetime
-) -> tuple[VehicleMetadata, rules.Statement] | None:
-    """Return the vehicle's stored metadata and what it should state now; None when nothing was signed yet.
+@dataclass(frozen=True)
+class Wanted:
+    """What a vehicle's metadata should state now, and the content of the order in it, if any."""
 
-    Two queries (three for aktualizr), and all there is to a poll that brings nothing new. Blocks and stops are read
-    afresh: the caller's `vehicle` may be a moment old.
+    statement: rules.Statement
+    content: Mapping[str, Any] | None
+
+
+def signed_and_wanted(vehicle: Vehicle, profile: str, *, at: datetime) -> tuple[VehicleMetadata | None, Wanted]:
+    """Return the vehicle's stored metadata, None when nothing was signed yet, and what it should state now.
+
+    One query, and all there is to a poll that brings nothing new; three before the first signature. Blocks and stops
+    are read afresh: the caller's `vehicle` may be a moment old.
+
+    Raises:
+        MetadataVersionNotFoundError: the tenant's Director is not signed in this profile.
     """
     stored = (
         VehicleMetadata.objects.filter(vehicle=vehicle, profile=profile)
         .annotate(
             directed_revision=F("vehicle__direction__revision"),
             directed_attempt=F("vehicle__direction__attempt_id"),
+            directed_content=F("vehicle__direction__content"),
             blocked_at=F("vehicle__blocked_at"),
             stopped_at=F("vehicle__tenant__stopped_at"),
+            newest_root=trust_queries.newest_root(OuterRef("vehicle__tenant"), Repository.DIRECTOR, profile),
         )
         .first()
     )
     if stored is None:
-        return None
-    content = _content_read_for(vehicle, profile)
+        return None, _first_wanted(vehicle, profile, at=at)
     attempt_id = rules.stated_attempt(
         stored.directed_attempt,
         blocked_at=stored.blocked_at,
         stopped_at=stored.stopped_at,
-        is_its_time=rules.is_its_time(profile, content, at=at),
+        is_its_time=rules.is_its_time(profile, stored.directed_content, at=at),
+    )
+    # Whoever has signed once has a root, and roots stay.
+    statement = rules.Statement(stored.directed_revision or 0, attempt_id, stored.newest_root)
+    return stored, Wanted(statement, stored.directed_content if attempt_id else None)
+
+
+def _first_wanted(vehicle: Vehicle, profile: str, *, at: datetime) -> Wanted:
+    direction = Direction.objects.filter(vehicle=vehicle).first() or Direction(vehicle=vehicle)
+    blocked_at, stopped_at = Vehicle.objects.values_list("blocked_at", "tenant__stopped_at").get(pk=vehicle.pk)
+    attempt_id = rules.stated_attempt(
+        direction.attempt_id,
+        blocked_at=blocked_at,
+        stopped_at=stopped_at,
+        is_its_time=rules.is_its_time(profile, direction.content, at=at),
     )
     root_version = current_root_version(vehicle.tenant, profile)
-    return stored, rules.Statement(stored.directed_revision or 0, attempt_id, root_version)
-
-
-def _content_read_for(vehicle: Vehicle, profile: str) -> Mapping[str, Any] | None:
-    """Return what the vehicle is directed to, where the time that it states decides on whether it is told."""
-    if profile != Profile.AKTUALIZR:
-        return None
-    return Direction.objects.filter(vehicle=vehicle).values_list("content", flat=True).first()
+    statement = rules.Statement(direction.revision, attempt_id, root_version)
+    return Wanted(statement, direction.content if attempt_id else None)
 
 
 def is_stated(vehicle: Vehicle, target_name: str, *, profile: str, at: datetime) -> bool:

@@ -95,8 +95,21 @@ def find_tenant(name: str) -> Tenant:
     return found
 
 
-def identify(request: HttpRequest, tenant: Tenant, *, at: datetime) -> Vehicle:
-    """Return the vehicle of this tenant that is calling.
+def identify_at(request: HttpRequest, tenant: str, *, at: datetime) -> Vehicle:
+    """Return the vehicle of the tenant of this name that is calling: tenant, vehicle and credential in one read.
+
+    Raises:
+        TenantNotFoundError: there is no such tenant, whatever is shown to it. CredentialInvalidError: as `identify`.
+    """
+    try:
+        return identify(request, tenant.lower(), at=at)
+    except CredentialInvalidError:
+        find_tenant(tenant)
+        raise
+
+
+def identify(request: HttpRequest, tenant: Tenant | str, *, at: datetime) -> Vehicle:
+    """Return the vehicle of this tenant (or of that of this name) that is calling.
 
     A token counts before a certificate: behind a proxy that asks for certificates, both may come.
 

@@ -88,7 +88,7 @@ def signed_set(direction: Direction, signers: Signers) -> tuple[bytes, bytes, by
         snapshot_version=0,
         timestamp_version=0,
     )
-    metadata_operations._sign_targets(signed, direction, signers, NOON)
+    metadata_operations._sign_targets(signed, direction.content, signers, NOON)
     metadata_operations._sign_timestamp(signed, signers, NOON)
     return signed.targets, signed.snapshot, signed.timestamp
 

@@ -2,34 +2,56 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-
-from django.db import transaction
+from typing import Any
 
 from firmware_store.states import Repository
 from firmware_store.trust import outside, signing
 from otaserver.director import documents, queries, rules
 from otaserver.director.errors import SignedMeanwhileError
-from otaserver.director.models import Direction, VehicleMetadata
+from otaserver.director.models import VehicleMetadata
 from otaserver.fleet.models import Vehicle
 
 ROLES = ["targets", "snapshot", "timestamp"]
 Signers = Mapping[str, signing.OnlineSigner]
+# Several workers are asked at once for one vehicle when it opens several connections.
+TRIES = 10
+_SIGNED_FIELDS = (
+    "revision",
+    "attempt_id",
+    "root_version",
+    "targets_version",
+    "snapshot_version",
+    "timestamp_version",
+    "targets",
+    "snapshot",
+    "timestamp",
+    "targets_expires_at",
+    "timestamp_expires_at",
+    "signed_at",
+)
 
 
 def metadata_for(vehicle: Vehicle, *, profile: str, at: datetime) -> VehicleMetadata:
     """Return the vehicle's current Director metadata, signing first what is outdated or near its end.
 
-    Versions rise with every signature, and one version has one body, however many workers are asked at once.
+    Versions rise with every signature, and one version has one body, however many workers are asked at once: each signs
+    over the version that it has read, one of them is stored, and the others look again.
 
     Raises:
         MetadataVersionNotFoundError: the tenant's Director is not signed in this profile.
+        SignedMeanwhileError: others have signed each time, which many at once do to one that is slow.
     """
-    found = queries.signed_and_wanted(vehicle, profile, at=at)
-    if found is not None:
-        stored, wanted = found
-        if _renewal(stored, wanted, at) is rules.Renewal.NOTHING:
+    for tries_left in reversed(range(TRIES)):
+        stored, wanted = queries.signed_and_wanted(vehicle, profile, at=at)
+        renewal = _renewal(stored, wanted.statement, at) if stored else rules.Renewal.EVERYTHING
+        if stored is not None and renewal is rules.Renewal.NOTHING:
             return stored
-    return _sign(vehicle, profile, at)
+        try:
+            return _sign(vehicle, profile, stored, wanted, renewal, at)
+        except SignedMeanwhileError:
+            if not tries_left:
+                raise
+    raise AssertionError("unreachable")
 
 
 def _renewal(stored: VehicleMetadata, wanted: rules.Statement, at: datetime) -> rules.Renewal:
@@ -43,42 +65,37 @@ def _renewal(stored: VehicleMetadata, wanted: rules.Statement, at: datetime) -> 
     )
 
 
-@transaction.atomic
-def _sign(vehicle: Vehicle, profile: str, at: datetime) -> VehicleMetadata:
-    # Whoever holds this row is the only one who signs for the vehicle, the first time too, when there is nothing else
-    # to lock. `no_key`: rows that refer to the vehicle may be written meanwhile.
-    locked = Vehicle.objects.select_for_update(no_key=True, of=("self",)).select_related("tenant").get(pk=vehicle.pk)
-    direction = Direction.objects.filter(vehicle=locked).first() or Direction(vehicle=locked)
-    attempt_id = rules.stated_attempt(
-        direction.attempt_id,
-        blocked_at=locked.blocked_at,
-        stopped_at=locked.tenant.stopped_at,
-        is_its_time=rules.is_its_time(profile, direction.content, at=at),
-    )
-    root_version = queries.current_root_version(locked.tenant, profile)
-    wanted = rules.Statement(direction.revision, attempt_id, root_version)
-    stored = VehicleMetadata.objects.filter(vehicle=locked, profile=profile).first()
-    renewal = _renewal(stored, wanted, at) if stored else rules.Renewal.EVERYTHING
-    if stored is not None and renewal is rules.Renewal.NOTHING:
-        return stored  # somebody else has just signed
-    floor = locked.tenant.version_floor
+def _sign(
+    vehicle: Vehicle,
+    profile: str,
+    stored: VehicleMetadata | None,
+    wanted: queries.Wanted,
+    renewal: rules.Renewal,
+    at: datetime,
+) -> VehicleMetadata:
+    floor = vehicle.tenant.version_floor
     first = {"targets_version": floor, "snapshot_version": floor, "timestamp_version": floor}
     signed = stored or VehicleMetadata(profile=profile, **first)
-    signed.vehicle = locked
-    signed_over = signed.timestamp_version
+    signed.vehicle = vehicle
+    signed_over = signed.timestamp_version if stored else None
     # After the root's version: keys of a newer root under the older version are only signed over once more.
-    signers = signing.online_signers(locked.tenant, Repository.DIRECTOR, roles=ROLES)
+    signers = signing.online_signers(vehicle.tenant, Repository.DIRECTOR, roles=ROLES)
     if renewal is rules.Renewal.EVERYTHING:
-        signed.revision, signed.attempt_id, signed.root_version = wanted.revision, attempt_id, root_version
-        _sign_targets(signed, direction, signers, at)
+        stated = wanted.statement
+        signed.revision, signed.attempt_id, signed.root_version = (
+            stated.revision,
+            stated.attempt_id,
+            stated.root_version,
+        )
+        _sign_targets(signed, wanted.content, signers, at)
     _sign_timestamp(signed, signers, at)
     # The timestamp's is the highest of the three: it is signed with each of the others.
-    outside.note_issued(locked.tenant, Repository.DIRECTOR, signed.timestamp_version)
+    outside.note_issued(vehicle.tenant, Repository.DIRECTOR, signed.timestamp_version)
     _store(signed, signed_over)
     return signed
 
 
-def _sign_targets(signed: VehicleMetadata, direction: Direction, signers: Signers, at: datetime) -> None:
+def _sign_targets(signed: VehicleMetadata, content: Mapping[str, Any] | None, signers: Signers, at: datetime) -> None:
     """Sign targets and the snapshot that names them, each with its next version."""
     vehicle, profile = signed.vehicle, signed.profile
     signed.targets_version += 1
@@ -89,7 +106,7 @@ def _sign_targets(signed: VehicleMetadata, direction: Direction, signers: Signer
         vehicle_id=vehicle.vehicle_id,
         version=signed.targets_version,
         expires_at=signed.targets_expires_at,
-        content=direction.content if signed.attempt_id else None,
+        content=content,
     )
     snapshot = documents.snapshot_body(
         profile,
@@ -98,8 +115,8 @@ def _sign_targets(signed: VehicleMetadata, direction: Direction, signers: Signer
         expires_at=signed.targets_expires_at,
         targets_version=signed.targets_version,
     )
-    signed.targets = signers["targets"].envelope(targets, profile)
-    signed.snapshot = signers["snapshot"].envelope(snapshot, profile)
+    signed.targets = signers["targets"].envelope_of(targets, profile)
+    signed.snapshot = signers["snapshot"].envelope_of(snapshot, profile)
 
 
 def _sign_timestamp(signed: VehicleMetadata, signers: Signers, at: datetime) -> None:
@@ -114,18 +131,29 @@ def _sign_timestamp(signed: VehicleMetadata, signers: Signers, at: datetime) -> 
         snapshot=bytes(signed.snapshot),
         snapshot_version=signed.snapshot_version,
     )
-    signed.timestamp = signers["timestamp"].envelope(timestamp, signed.profile)
+    signed.timestamp = signers["timestamp"].envelope_of(timestamp, signed.profile)
 
 
-def _store(signed: VehicleMetadata, signed_over: int) -> None:
-    if signed._state.adding:
-        signed.save(force_insert=True)
-        return
-    changes = {
-        field.attname: getattr(signed, field.attname)
-        for field in VehicleMetadata._meta.concrete_fields
-        if not field.primary_key
-    }
-    # The lock is none on SQLite, so the version that was signed over is compared as well.
-    if not VehicleMetadata.objects.filter(pk=signed.pk, timestamp_version=signed_over).update(**changes):
+def _store(signed: VehicleMetadata, signed_over: int | None) -> None:
+    """Store what was signed over this version (None: over none), if it still is the stored one: so nothing need be locked.
+
+    Raises:
+        SignedMeanwhileError: it is not.
+    """
+    if signed_over is None:
+        is_stored = _is_first(signed)
+    else:
+        changes = {name: getattr(signed, name) for name in _SIGNED_FIELDS}
+        rows = VehicleMetadata.objects.filter(pk=signed.pk, timestamp_version=signed_over)
+        is_stored = bool(rows.update(**changes))
+    if not is_stored:
         raise SignedMeanwhileError(f"The metadata of {signed.vehicle} was signed by another process; ask again.")
+
+
+def _is_first(signed: VehicleMetadata) -> bool:
+    """Store the first metadata of a vehicle, and return whether it was; of several at once one is."""
+    # Without a savepoint, which an IntegrityError would need.
+    VehicleMetadata.objects.bulk_create([signed], ignore_conflicts=True)
+    stored = VehicleMetadata.objects.get(vehicle=signed.vehicle, profile=signed.profile)
+    signed.pk = stored.pk
+    return bytes(stored.timestamp) == signed.timestamp

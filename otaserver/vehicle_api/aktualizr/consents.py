@@ -23,7 +23,7 @@ DECISIONS: Mapping[str, str] = {
 
 @problems.endpoint("GET", "HEAD")
 def questions(request: HttpRequest, *, tenant: str, at: datetime) -> HttpResponseBase:
-    vehicle = identity.identify(request, identity.find_tenant(tenant), at=at)
+    vehicle = identity.identify_at(request, tenant, at=at)
     return JsonResponse({"campaigns": [_question(one) for one in campaign_queries.awaited_consents(vehicle)]})
 
 

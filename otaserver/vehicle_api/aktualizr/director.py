@@ -7,20 +7,19 @@ from django.http import HttpRequest, JsonResponse
 from django.http.response import HttpResponseBase
 
 from firmware_store.states import Profile, Repository
-from firmware_store.trust import queries as trust_queries
 from otaserver.campaigns import operations as campaigns
 from otaserver.director import operations as director
 from otaserver.director.aktualizr_manifests import read_aktualizr
 from otaserver.director.manifests import MAX_BYTES
 from otaserver.fleet import operations as fleet
-from otaserver.vehicle_api import answers, bodies, identity, manifests, problems
+from otaserver.vehicle_api import answers, bodies, identity, manifests, problems, public
 
 
 @problems.endpoint("GET", "HEAD")
 def metadata(
     request: HttpRequest, *, tenant: str, role: Literal["targets", "snapshot", "timestamp"], at: datetime
 ) -> HttpResponseBase:
-    vehicle = identity.identify(request, identity.find_tenant(tenant), at=at)
+    vehicle = identity.identify_at(request, tenant, at=at)
     signed = director.metadata_for(vehicle, profile=Profile.AKTUALIZR, at=at)
     body = {"targets": signed.targets, "snapshot": signed.snapshot, "timestamp": signed.timestamp}[role]
     response = answers.metadata(request, bytes(body), cache=f"private, {answers.NO_CACHE}")
@@ -34,16 +33,12 @@ def metadata(
 
 @problems.endpoint("GET", "HEAD")
 def root(request: HttpRequest, *, tenant: str, at: datetime, version: str | None = None) -> HttpResponseBase:
-    owner = identity.find_tenant(tenant)
-    number = int(version) if version else None
-    found = trust_queries.role_metadata(owner, Repository.DIRECTOR, "root", Profile.AKTUALIZR, number)
-    cache = answers.NO_CACHE if version is None else answers.IMMUTABLE
-    return answers.metadata(request, bytes(found.body), cache=f"public, {cache}")
+    return public.role_metadata(request, tenant, Repository.DIRECTOR, "root", Profile.AKTUALIZR, version)
 
 
 @problems.endpoint("PUT")
 def manifest(request: HttpRequest, *, tenant: str, at: datetime) -> HttpResponseBase:
-    vehicle = identity.identify(request, identity.find_tenant(tenant), at=at)
+    vehicle = identity.identify_at(request, tenant, at=at)
     fleet.record_contact(vehicle, at=at)
     received = manifests.take_manifest(vehicle, bodies.read_body(request, MAX_BYTES), read=read_aktualizr, at=at)
     return JsonResponse({"findings": received.findings})

@@ -35,7 +35,7 @@ _PHASES: Mapping[tuple[str, bool], tuple[str, str]] = {
 
 @problems.endpoint("POST")
 def events(request: HttpRequest, *, tenant: str, at: datetime) -> HttpResponseBase:
-    vehicle = identity.identify(request, identity.find_tenant(tenant), at=at)
+    vehicle = identity.identify_at(request, tenant, at=at)
     found = bodies.read_list(request, MAX_BYTES, MAX_EVENTS)
     rejected = []
     for event in found:

@@ -7,9 +7,8 @@ from django.http.response import HttpResponseBase
 
 from firmware_store import queries as store_queries
 from firmware_store.states import Profile, Repository
-from firmware_store.trust import queries as trust_queries
 from otaserver.director import queries as director_queries
-from otaserver.vehicle_api import answers, identity, problems, redirects
+from otaserver.vehicle_api import identity, problems, public, redirects
 from otaserver.vehicle_api.errors import DownloadForbiddenError
 
 
@@ -17,18 +16,13 @@ from otaserver.vehicle_api.errors import DownloadForbiddenError
 def metadata(
     request: HttpRequest, *, tenant: str, role: str, at: datetime, version: str | None = None
 ) -> HttpResponseBase:
-    owner = identity.find_tenant(tenant)
-    number = int(version) if version else None
-    found = trust_queries.role_metadata(owner, Repository.IMAGE, role, Profile.AKTUALIZR, number)
-    cache = answers.NO_CACHE if version is None else answers.IMMUTABLE
-    return answers.metadata(request, bytes(found.body), cache=f"public, {cache}")
+    return public.role_metadata(request, tenant, Repository.IMAGE, role, Profile.AKTUALIZR, version)
 
 
 @problems.endpoint("GET", "HEAD")
 def target(request: HttpRequest, *, tenant: str, name: str, at: datetime) -> HttpResponseBase:
-    owner = identity.find_tenant(tenant)
-    vehicle = identity.identify(request, owner, at=at)
-    package = store_queries.published_package(owner, name)
+    vehicle = identity.identify_at(request, tenant, at=at)
+    package = store_queries.published_package(vehicle.tenant, name)
     # It installs what it has downloaded, and asks nobody in between: this is the last moment to stop it.
     if not director_queries.is_stated(vehicle, name, profile=Profile.AKTUALIZR, at=at):
         raise DownloadForbiddenError(f"{vehicle} is not told to install {name} now.", target=name)

@@ -24,7 +24,7 @@ _NETWORK = ("hostname", "local_ipv4", "mac")
 
 @problems.endpoint("PUT")
 def hardware(request: HttpRequest, *, tenant: str, at: datetime) -> HttpResponseBase:
-    vehicle = identity.identify(request, identity.find_tenant(tenant), at=at)
+    vehicle = identity.identify_at(request, tenant, at=at)
     found = bodies.read_json(request, MAX_HARDWARE_BYTES)
     # Some versions of lshw print a list of one.
     device = found[0] if isinstance(found, list) and found else found
@@ -35,7 +35,7 @@ def hardware(request: HttpRequest, *, tenant: str, at: datetime) -> HttpResponse
 
 @problems.endpoint("PUT")
 def network(request: HttpRequest, *, tenant: str, at: datetime) -> HttpResponseBase:
-    vehicle = identity.identify(request, identity.find_tenant(tenant), at=at)
+    vehicle = identity.identify_at(request, tenant, at=at)
     said = _members(bodies.read_json(request, MAX_BYTES), _NETWORK)
     fleet.record_inventory(vehicle, attributes=said, at=at)
     return JsonResponse({})
@@ -43,7 +43,7 @@ def network(request: HttpRequest, *, tenant: str, at: datetime) -> HttpResponseB
 
 @problems.endpoint("PUT")
 def packages(request: HttpRequest, *, tenant: str, at: datetime) -> HttpResponseBase:
-    vehicle = identity.identify(request, identity.find_tenant(tenant), at=at)
+    vehicle = identity.identify_at(request, tenant, at=at)
     found = bodies.read_list(request, MAX_HARDWARE_BYTES, MAX_PACKAGES)
     lines = (f"{bodies.text(one, 'name', 255)} {bodies.text(one, 'version', 255)}" for one in found)
     fleet.record_inventory(vehicle, attributes={"installed_packages": _kept("\n".join(lines))}, at=at)
@@ -52,7 +52,7 @@ def packages(request: HttpRequest, *, tenant: str, at: datetime) -> HttpResponse
 
 @problems.endpoint("POST")
 def configuration(request: HttpRequest, *, tenant: str, at: datetime) -> HttpResponseBase:
-    vehicle = identity.identify(request, identity.find_tenant(tenant), at=at)
+    vehicle = identity.identify_at(request, tenant, at=at)
     toml = bodies.read_body(request, MAX_BYTES).decode("utf-8", errors="replace")
     fleet.record_inventory(vehicle, attributes={"aktualizr_config": _kept(toml)}, at=at)
     return JsonResponse({})

@@ -37,7 +37,7 @@ def devices(request: HttpRequest, *, tenant: str, at: datetime) -> HttpResponseB
 
 @problems.endpoint("POST")
 def ecus(request: HttpRequest, *, tenant: str, at: datetime) -> HttpResponseBase:
-    vehicle = identity.identify(request, identity.find_tenant(tenant), at=at)
+    vehicle = identity.identify_at(request, tenant, at=at)
     body = bodies.read_json(request, MAX_ECUS_BYTES)
     primary = bodies.text(body, "primary_ecu_serial", 255)
     declared = tuple(_ecu(found, primary) for found in bodies.member(body, "ecus", list))

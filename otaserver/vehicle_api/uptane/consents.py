@@ -17,7 +17,7 @@ MAX_RECORDS = 100
 
 @problems.endpoint("POST")
 def consents(request: HttpRequest, *, tenant: str, at: datetime) -> HttpResponseBase:
-    vehicle = identity.identify(request, identity.find_tenant(tenant), at=at)
+    vehicle = identity.identify_at(request, tenant, at=at)
     found = bodies.read_list(request, MAX_BYTES, MAX_RECORDS)
     rejected = []
     for record in found:

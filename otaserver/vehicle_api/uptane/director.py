@@ -7,13 +7,12 @@ from django.http import HttpRequest, JsonResponse
 from django.http.response import HttpResponseBase
 
 from firmware_store.states import Profile, Repository
-from firmware_store.trust import queries as trust_queries
 from otaserver.campaigns import operations as campaigns
 from otaserver.director import operations as director
 from otaserver.director import queries as director_queries
 from otaserver.director.manifests import MAX_BYTES, read_reference
 from otaserver.fleet import operations as fleet
-from otaserver.vehicle_api import answers, bodies, identity, manifests, problems
+from otaserver.vehicle_api import answers, bodies, identity, manifests, problems, public
 
 POLLING_HEADER = "OTA-Polling-Seconds"
 MANIFEST_HEADER = "OTA-Send-Manifest"
@@ -22,7 +21,7 @@ HEALTH_HEADER = "OTA-Send-Health"
 
 @problems.endpoint("GET", "HEAD")
 def timestamp(request: HttpRequest, *, tenant: str, at: datetime) -> HttpResponseBase:
-    vehicle = identity.identify(request, identity.find_tenant(tenant), at=at)
+    vehicle = identity.identify_at(request, tenant, at=at)
     signed = director.metadata_for(vehicle, profile=Profile.TUF, at=at)
     response = answers.metadata(request, bytes(signed.timestamp), cache=f"private, {answers.NO_CACHE}")
     fleet.record_contact(vehicle, at=at)
@@ -41,7 +40,7 @@ def timestamp(request: HttpRequest, *, tenant: str, at: datetime) -> HttpRespons
 def newest(
     request: HttpRequest, *, tenant: str, role: Literal["targets", "snapshot"], at: datetime
 ) -> HttpResponseBase:
-    vehicle = identity.identify(request, identity.find_tenant(tenant), at=at)
+    vehicle = identity.identify_at(request, tenant, at=at)
     signed = director.metadata_for(vehicle, profile=Profile.TUF, at=at)
     body = signed.targets if role == "targets" else signed.snapshot
     return answers.metadata(request, bytes(body), cache=f"private, {answers.NO_CACHE}")
@@ -51,7 +50,7 @@ def newest(
 def numbered(
     request: HttpRequest, *, tenant: str, version: str, role: Literal["targets", "snapshot"], at: datetime
 ) -> HttpResponseBase:
-    vehicle = identity.identify(request, identity.find_tenant(tenant), at=at)
+    vehicle = identity.identify_at(request, tenant, at=at)
     body = director_queries.stored_body(vehicle, profile=Profile.TUF, role=role, version=int(version))
     # Private: under this address every vehicle gets its own.
     return answers.metadata(request, body, cache=f"private, {answers.NO_CACHE}")
@@ -59,15 +58,11 @@ def numbered(
 
 @problems.endpoint("GET", "HEAD")
 def root(request: HttpRequest, *, tenant: str, at: datetime, version: str | None = None) -> HttpResponseBase:
-    owner = identity.find_tenant(tenant)
-    number = int(version) if version else None
-    found = trust_queries.role_metadata(owner, Repository.DIRECTOR, "root", Profile.TUF, number)
-    cache = answers.NO_CACHE if version is None else answers.IMMUTABLE
-    return answers.metadata(request, bytes(found.body), cache=f"public, {cache}")
+    return public.role_metadata(request, tenant, Repository.DIRECTOR, "root", Profile.TUF, version)
 
 
 @problems.endpoint("POST")
 def manifest(request: HttpRequest, *, tenant: str, at: datetime) -> HttpResponseBase:
-    vehicle = identity.identify(request, identity.find_tenant(tenant), at=at)
+    vehicle = identity.identify_at(request, tenant, at=at)
     received = manifests.take_manifest(vehicle, bodies.read_body(request, MAX_BYTES), read=read_reference, at=at)
     return JsonResponse({"findings": received.findings})

@@ -36,7 +36,7 @@ def renew(request: HttpRequest, *, tenant: str, at: datetime) -> HttpResponseBas
 
 @problems.endpoint("POST")
 def ecus(request: HttpRequest, *, tenant: str, at: datetime) -> HttpResponseBase:
-    vehicle = identity.identify(request, identity.find_tenant(tenant), at=at)
+    vehicle = identity.identify_at(request, tenant, at=at)
     body = bodies.read_json(request, MAX_BYTES)
     has_code = bodies.optional_member(body, "claim_code", str) is not None
     is_new = fleet.declare_ecus(

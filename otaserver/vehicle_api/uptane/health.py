@@ -17,7 +17,7 @@ MAX_SIGNALS = 100
 
 @problems.endpoint("POST")
 def signals(request: HttpRequest, *, tenant: str, at: datetime) -> HttpResponseBase:
-    vehicle = identity.identify(request, identity.find_tenant(tenant), at=at)
+    vehicle = identity.identify_at(request, tenant, at=at)
     found = _signals(bodies.read_json(request, MAX_BYTES))
     accepted = campaigns.record_health(vehicle, found, at=at)
     return JsonResponse({"accepted": accepted, "ignored": sorted(set(found) - set(accepted))})

@@ -10,9 +10,9 @@ from firmware_store import queries as store_queries
 from firmware_store.errors import PackageNotFoundError
 from firmware_store.models import Package
 from firmware_store.states import Profile, Repository
-from firmware_store.trust import queries as trust_queries
+from otaserver.fleet.errors import CredentialInvalidError
 from otaserver.tenants.models import Tenant
-from otaserver.vehicle_api import answers, identity, problems, redirects
+from otaserver.vehicle_api import identity, problems, public, redirects
 from otaserver.vehicle_api.errors import TargetNotFoundError
 
 _PREFIXED = re.compile(r"([0-9a-f]{64}|[0-9a-f]{128})\.(.+)\Z")
@@ -22,19 +22,23 @@ _PREFIXED = re.compile(r"([0-9a-f]{64}|[0-9a-f]{128})\.(.+)\Z")
 def metadata(
     request: HttpRequest, *, tenant: str, role: str, at: datetime, version: str | None = None
 ) -> HttpResponseBase:
-    owner = identity.find_tenant(tenant)
-    number = int(version) if version else None
-    found = trust_queries.role_metadata(owner, Repository.IMAGE, role, Profile.TUF, number)
-    cache = answers.NO_CACHE if version is None else answers.IMMUTABLE
-    return answers.metadata(request, bytes(found.body), cache=f"public, {cache}")
+    return public.role_metadata(request, tenant, Repository.IMAGE, role, Profile.TUF, version)
 
 
 @problems.endpoint("GET", "HEAD")
 def target(request: HttpRequest, *, tenant: str, role: str, name: str, at: datetime) -> HttpResponseBase:
-    owner = identity.find_tenant(tenant)
-    if not owner.has_public_targets:
-        identity.identify(request, owner, at=at)
-    return redirects.to_download(request, _package(owner, role, name).sha256, at=at)
+    return redirects.to_download(request, _package(_owner(request, tenant, at=at), role, name).sha256, at=at)
+
+
+def _owner(request: HttpRequest, tenant: str, *, at: datetime) -> Tenant:
+    """Return the tenant, where the caller may have its packages: a vehicle of it, or anybody if they are public."""
+    try:
+        return identity.identify_at(request, tenant, at=at).tenant
+    except CredentialInvalidError:
+        owner = identity.find_tenant(tenant)
+        if not owner.has_public_targets:
+            raise
+        return owner
 
 
 def _package(tenant: Tenant, role: str, name: str) -> Package:

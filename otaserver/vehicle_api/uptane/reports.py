@@ -21,7 +21,7 @@ MAX_LOG_BODY_BYTES = 6 * MAX_LOG_BYTES + 1024
 
 @problems.endpoint("POST")
 def events(request: HttpRequest, *, tenant: str, at: datetime) -> HttpResponseBase:
-    vehicle = identity.identify(request, identity.find_tenant(tenant), at=at)
+    vehicle = identity.identify_at(request, tenant, at=at)
     found = bodies.read_list(request, MAX_BYTES, MAX_EVENTS)
     rejected = []
     for event in found:
@@ -35,7 +35,7 @@ def events(request: HttpRequest, *, tenant: str, at: datetime) -> HttpResponseBa
 
 @problems.endpoint("POST")
 def logs(request: HttpRequest, *, tenant: str, at: datetime) -> HttpResponseBase:
-    vehicle = identity.identify(request, identity.find_tenant(tenant), at=at)
+    vehicle = identity.identify_at(request, tenant, at=at)
     body = bodies.read_json(request, MAX_LOG_BODY_BYTES)
     text = bodies.text(body, "text", MAX_LOG_BYTES)
     campaigns.record_log(vehicle, attempt=bodies.uuid(body, "attempt"), text=text, at=at)
