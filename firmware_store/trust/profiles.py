@@ -16,7 +16,6 @@ Both are stored and served as their canonical bytes: aktualizr hashes the canoni
 
 import base64
 import binascii
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
