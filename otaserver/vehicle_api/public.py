@@ -9,7 +9,7 @@ from otaserver.vehicle_api import answers, identity
 
 
 def role_metadata(
-    request: HttpRequest, tenant: str, repository: str, role: str, profile: str, version: str | None
+    request: HttpRequest, tenant: str, repository: str, role: str, *, profile: str, version: str | None
 ) -> HttpResponseBase:
     """Return a version of a role's metadata, or the newest, by the tenant's name: in one read where it is there.
 

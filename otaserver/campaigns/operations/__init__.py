@@ -32,7 +32,8 @@ from otaserver.campaigns.operations.health import record_health, wanted_of
 from otaserver.campaigns.operations.joining import close_campaign
 from otaserver.campaigns.operations.lifecycle import Decommission, Sale, decommission_vehicle, record_sale
 from otaserver.campaigns.operations.reconciliation import sweep
-from otaserver.campaigns.operations.reports import VehicleReport, confirm_withdrawal, record_log, record_report
+from otaserver.campaigns.operations.report_batches import record_together
+from otaserver.campaigns.operations.reports import confirm_withdrawal, record_log, record_report, record_reports
 from otaserver.campaigns.operations.retrying import retry_waiting
 from otaserver.campaigns.operations.rollbacks import create_rollback
 from otaserver.campaigns.operations.starts import start_campaign
@@ -45,6 +46,7 @@ from otaserver.campaigns.operations.stops import (
     stop_tenant,
 )
 from otaserver.campaigns.operations.suggestions import SuggestedPlan, suggest_waves
+from otaserver.campaigns.operations.told import Told, VehicleReport
 from otaserver.campaigns.operations.waves import decide_wave
 from otaserver.campaigns.operations.words import record_word
 from otaserver.campaigns.operations.workshop import close_case, open_exhausted_cases, open_failed_cases
@@ -59,6 +61,7 @@ __all__ = [
     "Forecast",
     "Sale",
     "SuggestedPlan",
+    "Told",
     "VehicleReport",
     "WavePlan",
     "advance_campaign",
@@ -97,7 +100,9 @@ __all__ = [
     "record_installed_release",
     "record_log",
     "record_report",
+    "record_reports",
     "record_sale",
+    "record_together",
     "record_version",
     "record_word",
     "reject_campaign",

@@ -5,15 +5,14 @@ from uuid import UUID
 
 from django.db import transaction
 
-from otaserver.campaigns.operations import reports
-from otaserver.campaigns.operations.reports import VehicleReport
+from otaserver.campaigns.operations import report_batches, reports
+from otaserver.campaigns.operations.told import Told, VehicleReport
 from otaserver.campaigns.queries import InstallGate, gate_of_attempt
 from otaserver.campaigns.rules import unexplained
 from otaserver.campaigns.states import ReportOutcome, ReportPhase
 from otaserver.fleet.models import Vehicle
 
 
-@transaction.atomic
 def report_progress(
     vehicle: Vehicle, *, attempt: UUID, phase: ReportPhase, report_id: str, at: datetime
 ) -> InstallGate:
@@ -33,7 +32,7 @@ def report_progress(
     if gate.hold is not None and phase in (ReportPhase.INSTALLING, ReportPhase.HELD):
         phase, code, message = ReportPhase.HELD, gate.hold.code, gate.hold.sentence
     said = VehicleReport(attempt, report_id, phase, code=code, message=message)
-    reports.record_report(vehicle, said, can_prove=True, at=at)
+    report_batches.record_alone(Told(vehicle, said, True, at))
     return gate
 
 

@@ -49,8 +49,3 @@ def take(
     if assignment.campaign.state in _OVER:
         assignment.move_to(AssignmentState.WITHDRAWN, settled_at=at)
     return True
-
-
-def is_over(attempt: Attempt) -> bool:
-    """Return whether this attempt was a hop that is proved: its success has been told, and moves nothing more."""
-    return attempt.stone_id is not None and attempt.outcome == ReportOutcome.SUCCESS

@@ -1,28 +1,31 @@
 """The vehicle's half of the waist: what it says, what it proves, what it has heard."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Count, Q
 
 from otaserver.campaigns.errors import AttemptNotFoundError, TooManyLogsError, TooManyReportsError
 from otaserver.campaigns.models import Assignment, Attempt, LogTail, Report
-from otaserver.campaigns.operations import assignments, hops, retries
-from otaserver.campaigns.rules import deadlines, preconditions
+from otaserver.campaigns.operations import assignments, report_rows, retries, standings
+from otaserver.campaigns.operations.report_rows import MAX_MESSAGE_LENGTH
+from otaserver.campaigns.operations.standings import Standing
+from otaserver.campaigns.operations.told import Told, VehicleReport, clean
+from otaserver.campaigns.rules import deadlines
 from otaserver.campaigns.rules.reports import Claim, Move, after_claim
 from otaserver.campaigns.states import STOPPABLE_STATES, AssignmentState, ReportOutcome, ReportPhase
+from otaserver.errors import OtaError
 from otaserver.fleet.models import Vehicle
 
-MAX_MESSAGE_LENGTH = 4000
 MAX_LOG_LENGTH = 64 * 1024
 # Of each attempt. How it ended is counted apart, so that no flood of progress can keep the end from being stored.
 MAX_REPORTS = 1000
 MAX_ENDS = 100
 MAX_LOGS = 20
+# A due time to the minute tells enough, and spares a write for each of the reports of a vehicle that downloads.
+DUE_RESOLUTION = timedelta(minutes=1)
 # States in which the vehicle's code and message say why it is there.
 _TELLING = frozenset(
     {
@@ -35,23 +38,6 @@ _TELLING = frozenset(
 )
 
 
-@dataclass(frozen=True)
-class VehicleReport:
-    """What a vehicle said of an attempt, in protocol-neutral words. `attempt` is its UUID or its number."""
-
-    attempt: UUID | int
-    report_id: str
-    phase: str
-    outcome: str = ReportOutcome.NONE
-    ecu_serial: str = ""
-    code: str = ""
-    message: str = ""
-    progress: int | None = None
-    measured: Mapping[str, Any] = field(default_factory=dict)
-    device_time: datetime | None = None
-
-
-@transaction.atomic
 def record_report(vehicle: Vehicle, report: VehicleReport, *, can_prove: bool, at: datetime) -> None:
     """Store what a vehicle said of one of its attempts, and move the assignment if that word may move it.
 
@@ -65,9 +51,38 @@ def record_report(vehicle: Vehicle, report: VehicleReport, *, can_prove: bool, a
         AttemptNotFoundError: the vehicle has no such attempt.
         TooManyReportsError: of this attempt as many are stored as the server keeps.
     """
-    attempt = attempt_of(vehicle, report.attempt)
-    if _store(attempt, report, at=at):
-        _believe(attempt, report, can_prove=can_prove, at=at)
+    (refusal,) = record_reports([Told(vehicle, report, can_prove, at)])
+    if refusal is not None:
+        raise refusal
+
+
+@transaction.atomic
+def record_reports(told: Sequence[Told]) -> list[OtaError | None]:
+    """Do with several reports, of any vehicles, what `record_report` does with each, in their order, all or none.
+
+    Return the refusal of each, None where it was stored. It costs one read and one statement that stores them, beside
+    what they move.
+
+    Raises:
+        StaleStateError, InvalidTransitionError: nothing is stored; each has to be recorded alone.
+    """
+    found = standings.locked(told)
+    refusals = [_refusal(one, standing) for one, standing in zip(told, found, strict=True)]
+    kept = [
+        (standing, one)
+        for one, standing, refusal in zip(told, found, refusals, strict=True)
+        if standing is not None and refusal is None
+    ]
+    new = report_rows.insert([(standing.attempt_id, one) for standing, one in kept])
+    later: dict[int, dict[str, Any]] = {}
+    for standing, one in kept:
+        named = (standing.attempt_id, one.report.report_id)
+        if named in new:
+            # The same one twice among these counts once.
+            new.remove(named)
+            _believe(standing, one, later)
+    _prolong_all(later)
+    return refusals
 
 
 @transaction.atomic
@@ -81,7 +96,7 @@ def record_log(vehicle: Vehicle, *, attempt: UUID | int, text: str, at: datetime
     found = attempt_of(vehicle, attempt)
     if found.logs.count() >= MAX_LOGS:
         raise TooManyLogsError(f"Of {found} {MAX_LOGS} logs are kept; no more are taken.", limit=MAX_LOGS)
-    LogTail.objects.create(attempt=found, text=_clean(text)[-MAX_LOG_LENGTH:], received_at=at)
+    LogTail.objects.create(attempt=found, text=clean(text)[-MAX_LOG_LENGTH:], received_at=at)
 
 
 @transaction.atomic
@@ -103,68 +118,66 @@ def attempt_of(vehicle: Vehicle, attempt: UUID | int) -> Attempt:
     key = {"number": attempt} if isinstance(attempt, int) else {"pk": attempt}
     found = Attempt.objects.filter(vehicle=vehicle, **key).select_related("vehicle").first()
     if found is None:
-        raise AttemptNotFoundError(f"Vehicle {vehicle} has no attempt {attempt}.", attempt=str(attempt))
+        raise _not_found(vehicle, attempt)
     return found
 
 
-def _store(attempt: Attempt, report: VehicleReport, *, at: datetime) -> bool:
-    is_end = Q(phase=ReportPhase.FINISHED)
-    stored = attempt.reports.aggregate(
-        same=Count("pk", filter=Q(report_id=report.report_id)),
-        ends=Count("pk", filter=is_end),
-        others=Count("pk", filter=~is_end),
-    )
-    if stored["same"]:
-        return False
-    found, limit = (
-        (stored["ends"], MAX_ENDS) if report.phase == ReportPhase.FINISHED else (stored["others"], MAX_REPORTS)
-    )
-    if found >= limit:
-        raise TooManyReportsError(f"Of {attempt} {found} such reports are kept; no more are taken.", limit=limit)
-    row = Report(
-        attempt=attempt,
-        report_id=report.report_id,
-        ecu_serial=report.ecu_serial,
-        phase=report.phase,
-        outcome=report.outcome,
-        code=_clean(report.code)[:80],
-        message=_clean(report.message)[:MAX_MESSAGE_LENGTH],
-        progress=report.progress,
-        measured=preconditions.bounded(report.measured),
-        device_time=report.device_time,
-        received_at=at,
-    )
-    # Two deliveries at once: one row remains, and what both do is decided under the assignment's lock.
-    Report.objects.bulk_create([row], ignore_conflicts=True)
-    return True
+def _refusal(told: Told, standing: Standing | None) -> OtaError | None:
+    """Return why a report is not stored, or None. One that is refused, or was stored before, costs nothing."""
+    report = told.report
+    if standing is None:
+        return _not_found(told.vehicle, report.attempt)
+    is_end = report.phase == ReportPhase.FINISHED
+    stored, limit = (standing.ends, MAX_ENDS) if is_end else (standing.others, MAX_REPORTS)
+    if stored >= limit:
+        if Report.objects.filter(attempt=standing.attempt_id, report_id=report.report_id).exists():
+            return None
+        sentence = f"Of attempt {standing.number} of {told.vehicle} {stored} such reports are kept; no more are taken."
+        return TooManyReportsError(sentence, limit=limit)
+    if is_end:
+        standing.ends += 1
+    else:
+        standing.others += 1
+    return None
 
 
-def _clean(text: str) -> str:
-    # PostgreSQL stores no NUL.
-    return text.replace("\0", "")
+def _not_found(vehicle: Vehicle, attempt: UUID | int) -> AttemptNotFoundError:
+    return AttemptNotFoundError(f"Vehicle {vehicle} has no attempt {attempt}.", attempt=str(attempt))
 
 
-def _believe(attempt: Attempt, report: VehicleReport, *, can_prove: bool, at: datetime) -> None:
-    if attempt.number < attempt.vehicle.last_attempt_number:
+def _believe(standing: Standing, told: Told, later: dict[int, dict[str, Any]]) -> None:
+    """Move what a stored report moves; what it merely prolongs is noted in `later`, by assignment."""
+    report = told.report
+    if standing.number < standing.last_number or not standing.is_latest():
         return
-    assignment = locked(attempt.assignment_id)
-    if not is_latest(assignment, attempt):
-        return
-    if hops.is_over(attempt) and report.outcome != ReportOutcome.FAILURE:
+    if standing.is_over and report.outcome != ReportOutcome.FAILURE:
         return
     claim = Claim(report.phase, report.outcome, report.code)
-    decided = after_claim(AssignmentState(assignment.state), claim, can_prove=can_prove)
+    decided = after_claim(AssignmentState(standing.state), claim, can_prove=told.can_prove)
     if decided.wants_manifest:
-        Vehicle.objects.filter(pk=assignment.vehicle_id).update(is_manifest_wanted=True)
+        Vehicle.objects.filter(pk=standing.vehicle_id).update(is_manifest_wanted=True)
     if decided.state is not None:
-        _carry_out(assignment, attempt, decided, decided.state, code=report.code, message=report.message, at=at)
-    elif report.phase != ReportPhase.FINISHED and assignment.state in STOPPABLE_STATES:
-        _prolong(assignment, report, at=at)
+        # What was noted before is written by the move itself.
+        later.pop(standing.assignment_id, None)
+        _move(standing, decided, decided.state, report, at=told.at)
+    elif report.phase != ReportPhase.FINISHED and standing.state in STOPPABLE_STATES:
+        _prolong(standing, report, later, at=told.at)
+
+
+def _move(standing: Standing, decided: Move, state: AssignmentState, report: VehicleReport, *, at: datetime) -> None:
+    attempt = standing.loaded()
+    assignment = attempt.assignment
+    _carry_out(assignment, attempt, decided, state, code=report.code, message=report.message, at=at)
+    standing.state, standing.due_at, standing.offered_at = assignment.state, assignment.due_at, assignment.offered_at
+    standing.code, standing.message = assignment.code, assignment.message
+    standing.attempt_outcome = decided.outcome
 
 
 def locked(assignment_id: int) -> Assignment:
     """Return an assignment, with its campaign and vehicle, that nobody else moves until this transaction ends."""
-    rows = Assignment.objects.select_for_update(of=("self",), no_key=True).select_related("campaign", "vehicle")
+    rows = Assignment.objects.select_for_update(of=("self",), no_key=True).select_related(
+        "campaign__release", "vehicle"
+    )
     return rows.get(pk=assignment_id)
 
 
@@ -201,22 +214,31 @@ def _carry_out(
         attempt=attempt,
         at=at,
         outcome=decided.outcome,
-        code=_clean(code)[:80],
-        message=_clean(message)[:MAX_MESSAGE_LENGTH],
+        code=clean(code)[:80],
+        message=clean(message)[:MAX_MESSAGE_LENGTH],
         next_attempt_at=next_attempt_at,
     )
 
 
-def _prolong(assignment: Assignment, report: VehicleReport, *, at: datetime) -> None:
+def _prolong(standing: Standing, report: VehicleReport, later: dict[int, dict[str, Any]], *, at: datetime) -> None:
     due_at = deadlines.due_at(
-        assignment.state,
-        assignments.timeouts_of(assignment.campaign),
-        at=at,
-        offered_at=assignment.offered_at,
-        installing_at=None,
+        standing.state, standing.timeouts, at=at, offered_at=standing.offered_at, installing_at=None
     )
-    changes: dict[str, Any] = {"due_at": due_at}
-    if assignment.state == AssignmentState.HELD == report.phase:
+    code, message = standing.code, standing.message
+    if standing.state == AssignmentState.HELD == report.phase:
         # What holds it back may be another thing by now.
-        changes |= {"code": _clean(report.code)[:80], "message": _clean(report.message)[:MAX_MESSAGE_LENGTH]}
-    Assignment.objects.filter(pk=assignment.pk, state=assignment.state).update(**changes)
+        code, message = clean(report.code)[:80], clean(report.message)[:MAX_MESSAGE_LENGTH]
+    is_later = due_at is not None and (standing.due_at is None or abs(due_at - standing.due_at) >= DUE_RESOLUTION)
+    if is_later or (code, message) != (standing.code, standing.message):
+        standing.due_at, standing.code, standing.message = due_at, code, message
+        later[standing.assignment_id] = {"due_at": due_at, "code": code, "message": message}
+
+
+def _prolong_all(later: Mapping[int, Mapping[str, Any]]) -> None:
+    """Write down until when assignments may take, those alike in one statement: the caller has them locked."""
+    alike: dict[tuple[Any, ...], list[int]] = {}
+    for assignment, changes in later.items():
+        alike.setdefault(tuple(changes.values()), []).append(assignment)
+    for (due_at, code, message), assignments_alike in alike.items():
+        rows = Assignment.objects.filter(pk__in=assignments_alike, state__in=STOPPABLE_STATES)
+        rows.update(due_at=due_at, code=code, message=message)

@@ -5,7 +5,8 @@ from datetime import datetime
 
 from django.db import transaction
 
-from otaserver.campaigns.operations import assertions, reports
+from otaserver.campaigns.operations import assertions, report_batches, reports
+from otaserver.campaigns.operations.told import Told
 from otaserver.campaigns.queries import order_numbered
 from otaserver.campaigns.rules.delivery import Delivery
 from otaserver.campaigns.rules.failures import DOWNLOAD_FAILED
@@ -14,7 +15,6 @@ from otaserver.fleet import queries as fleet
 from otaserver.fleet.models import Vehicle
 
 
-@transaction.atomic
 def record_word(vehicle: Vehicle, report: reports.VehicleReport, *, at: datetime) -> None:
     """Store what a vehicle says of an order (by its number), and take a success for what its tenant lets it be.
 
@@ -25,11 +25,18 @@ def record_word(vehicle: Vehicle, report: reports.VehicleReport, *, at: datetime
     Raises:
         AttemptNotFoundError, TooManyReportsError: as in `record_report`.
     """
+    if report.phase != ReportPhase.FINISHED:
+        report_batches.record_alone(Told(vehicle, report, True, at))
+        return
+    _record_end(vehicle, report, at=at)
+
+
+@transaction.atomic
+def _record_end(vehicle: Vehicle, report: reports.VehicleReport, *, at: datetime) -> None:
     if report.outcome == ReportOutcome.FAILURE:
         order = order_numbered(vehicle, int(report.attempt), at=at)
         if order.is_open and order.delivery == Delivery.WITHDRAW:
             report = replace(report, code=DOWNLOAD_FAILED)
     reports.record_report(vehicle, report, can_prove=True, at=at)
-    is_success = report.phase == ReportPhase.FINISHED and report.outcome == ReportOutcome.SUCCESS
-    if is_success and not fleet.ddi_settings(vehicle.tenant).version_attribute:
+    if report.outcome == ReportOutcome.SUCCESS and not fleet.ddi_settings(vehicle.tenant).version_attribute:
         assertions.record_assertion(vehicle, attempt=report.attempt, at=at)

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet, Subquery
 
-from firmware_store.models import Package
+from firmware_store.models import Package, ReleaseItem
 from firmware_store.states import PackageState
 from otaserver.campaigns.errors import AttemptNotFoundError
 from otaserver.campaigns.models import Attempt, Campaign, ConsentRecord, Report
@@ -118,17 +119,16 @@ def standing_consent(vehicle: Vehicle) -> StandingConsent | None:
     return StandingConsent.objects.filter(vehicle=vehicle).first()
 
 
-def _ends(attempt: Attempt) -> QuerySet[Report]:
-    return attempt.reports.filter(phase=ReportPhase.FINISHED).exclude(outcome=ReportOutcome.NONE)
-
-
-def _attempts(vehicle: Vehicle) -> QuerySet[Attempt]:
-    return Attempt.objects.filter(vehicle=vehicle).select_related(
-        "assignment__campaign__release", "vehicle__tenant", "vehicle__direction", "stone"
+def _attempts(vehicle: Vehicle) -> QuerySet[Attempt, Any]:
+    ends = Report.objects.filter(attempt=OuterRef("pk"), phase=ReportPhase.FINISHED)
+    return (
+        Attempt.objects.filter(vehicle=vehicle)
+        .select_related("assignment__campaign__release", "vehicle__tenant", "vehicle__direction", "stone")
+        .annotate(has_ended=Exists(ends.exclude(outcome=ReportOutcome.NONE)))
     )
 
 
-def _described(attempt: Attempt, *, at: datetime) -> VehicleOrder:
+def _described(attempt: Any, *, at: datetime) -> VehicleOrder:
     vehicle, assignment = attempt.vehicle, attempt.assignment
     campaign, state = assignment.campaign, AssignmentState(assignment.state)
     is_open = attempt.closed_at is None and state in ACTIVE_STATES
@@ -153,7 +153,7 @@ def _described(attempt: Attempt, *, at: datetime) -> VehicleOrder:
         outcome=ReportOutcome(attempt.outcome),
         is_open=is_open,
         is_latest=attempt.number == vehicle.last_attempt_number,
-        has_ended=_ends(attempt).exists(),
+        has_ended=attempt.has_ended,
         delivery=delivery.delivery(facts),
         has_windows=listed is not None,
         not_before=_next_opening(listed, at),
@@ -163,15 +163,18 @@ def _described(attempt: Attempt, *, at: datetime) -> VehicleOrder:
 
 
 def _packages(attempt: Attempt) -> list[tuple[Package, list[tuple[str, str]]]]:
-    rows = Package.objects.filter(pk__in=attempt.packages.values())
-    release = attempt.stone or attempt.assignment.campaign.release
-    positions = dict(release.items.values_list("package_id", "position"))
+    items = ReleaseItem.objects.filter(
+        release=attempt.stone_id or attempt.assignment.campaign.release_id, package=OuterRef("pk")
+    )
+    rows: QuerySet[Package, Any] = Package.objects.filter(pk__in=attempt.packages.values()).annotate(
+        position=Subquery(items.values("position")[:1])
+    )
     hardware = dict(attempt.vehicle.ecus.values_list("serial", "hardware_id"))
     found = [
         (row, sorted((serial, hardware.get(serial, "")) for serial, pk in attempt.packages.items() if pk == row.pk))
         for row in rows
     ]
-    return sorted(found, key=lambda pair: (positions.get(pair[0].pk, 0), pair[1]))
+    return sorted(found, key=lambda pair: (pair[0].position or 0, pair[1]))
 
 
 def _for_ecus(package: Package, ecus: Sequence[tuple[str, str]]) -> PackageForEcus:

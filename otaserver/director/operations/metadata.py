@@ -41,17 +41,20 @@ def metadata_for(vehicle: Vehicle, *, profile: str, at: datetime) -> VehicleMeta
         MetadataVersionNotFoundError: the tenant's Director is not signed in this profile.
         SignedMeanwhileError: others have signed each time, which many at once do to one that is slow.
     """
-    for tries_left in reversed(range(TRIES)):
-        stored, wanted = queries.signed_and_wanted(vehicle, profile, at=at)
-        renewal = _renewal(stored, wanted.statement, at) if stored else rules.Renewal.EVERYTHING
-        if stored is not None and renewal is rules.Renewal.NOTHING:
-            return stored
+    for _ in range(TRIES - 1):
         try:
-            return _sign(vehicle, profile, stored, wanted, renewal, at)
+            return _current(vehicle, profile, at)
         except SignedMeanwhileError:
-            if not tries_left:
-                raise
-    raise AssertionError("unreachable")
+            continue
+    return _current(vehicle, profile, at)
+
+
+def _current(vehicle: Vehicle, profile: str, at: datetime) -> VehicleMetadata:
+    stored, wanted = queries.signed_and_wanted(vehicle, profile, at=at)
+    renewal = _renewal(stored, wanted.statement, at) if stored else rules.Renewal.EVERYTHING
+    if stored is not None and renewal is rules.Renewal.NOTHING:
+        return stored
+    return _sign(vehicle, profile, stored, wanted, renewal=renewal, at=at)
 
 
 def _renewal(stored: VehicleMetadata, wanted: rules.Statement, at: datetime) -> rules.Renewal:
@@ -70,6 +73,7 @@ def _sign(
     profile: str,
     stored: VehicleMetadata | None,
     wanted: queries.Wanted,
+    *,
     renewal: rules.Renewal,
     at: datetime,
 ) -> VehicleMetadata:

@@ -78,6 +78,7 @@ from otaserver.fleet.operations.watches import (
     note_request,
     watch_address,
     watch_vehicle,
+    watching,
 )
 from otaserver.fleet.rules import EcuDeclaration, EnrolmentRequest
 from otaserver.fleet.states import InventoryMode
@@ -168,4 +169,5 @@ __all__ = [
     "unblock_vehicle",
     "watch_address",
     "watch_vehicle",
+    "watching",
 ]

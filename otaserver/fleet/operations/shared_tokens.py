@@ -7,6 +7,7 @@ import secrets
 from datetime import UTC, datetime
 
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 
 from otaserver.audit import operations as audit
 from otaserver.fleet.errors import (
@@ -53,15 +54,17 @@ def give_token(vehicle: Vehicle, *, token: str | None = None, by: str, at: datet
     return token
 
 
-def identify_pre_shared(tenant: Tenant, vehicle_id: str, token: str, *, at: datetime) -> Vehicle:
+def identify_pre_shared(tenant: Tenant | str, vehicle_id: str, token: str, *, at: datetime) -> Vehicle:
     """Return the tenant's vehicle of this id if the token is the one that was chosen for it, be it blocked or not.
+
+    By its tenant's name, as by the tenant itself, it is found in one read.
 
     Raises:
         CredentialInvalidError: unknown vehicle, or not its token; the message does not tell which.
     """
     found = Credential.objects.select_related("vehicle__tenant").filter(
+        Q(vehicle__tenant__name=tenant) if isinstance(tenant, str) else Q(vehicle__tenant=tenant),
         kind=CredentialKind.PRE_SHARED,
-        vehicle__tenant=tenant,
         vehicle__vehicle_id=vehicle_id,
         revoked_at=None,
         expires_at__gt=at,

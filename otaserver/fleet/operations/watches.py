@@ -5,11 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from otaserver.audit import operations as audit
 from otaserver.fleet.errors import AddressRefusedError, WatchRefusedError
-from otaserver.fleet.models import Vehicle
+from otaserver.fleet.models import Credential, Vehicle
+from otaserver.fleet.operations.identity import token_fingerprint
+from otaserver.fleet.rules import plain_serial
+from otaserver.fleet.states import CredentialKind
 from otaserver.fleet.watch_models import AddressWatch, SeenRequest
 from otaserver.tenants.models import Tenant
 
@@ -62,6 +65,19 @@ def watch_address(tenant: Tenant, address: str, *, hours: int, by: str, at: date
         return None
     watch, _ = AddressWatch.objects.update_or_create(tenant=tenant, address=plain, defaults={"until": until, "by": by})
     return watch
+
+
+def watching(tenant: str, address: str, *, token: str = "", serial: str = "", at: datetime) -> Tenant | None:
+    """Return the tenant of this name if somebody there watches this address, or the vehicle of this credential, live or
+    not. None: nobody does, or there is no such tenant."""
+    shown = Q(kind=CredentialKind.TOKEN, fingerprint=token_fingerprint(token)) if token else None
+    if shown is None and serial:
+        shown = Q(kind=CredentialKind.CERTIFICATE, fingerprint=plain_serial(serial))
+    is_watched = Q(Exists(AddressWatch.objects.filter(tenant=OuterRef("pk"), address=address, until__gt=at)))
+    if shown is not None:
+        held = Credential.objects.filter(shown, vehicle__tenant=OuterRef("pk"), vehicle__watched_until__gt=at)
+        is_watched |= Q(Exists(held))
+    return Tenant.objects.filter(is_watched, name=tenant).first()
 
 
 def note_request(vehicle: Vehicle, facts: RequestFacts, *, at: datetime) -> bool:

@@ -33,7 +33,9 @@ def metadata(
 
 @problems.endpoint("GET", "HEAD")
 def root(request: HttpRequest, *, tenant: str, at: datetime, version: str | None = None) -> HttpResponseBase:
-    return public.role_metadata(request, tenant, Repository.DIRECTOR, "root", Profile.AKTUALIZR, version)
+    return public.role_metadata(
+        request, tenant, Repository.DIRECTOR, "root", profile=Profile.AKTUALIZR, version=version
+    )
 
 
 @problems.endpoint("PUT")

@@ -10,9 +10,8 @@ from django.http.response import HttpResponseBase
 from otaserver.campaigns import operations as campaigns
 from otaserver.campaigns.states import ReportPhase
 from otaserver.director import correlations
-from otaserver.errors import OtaError
 from otaserver.fleet.models import Vehicle
-from otaserver.vehicle_api import bodies, identity, problems
+from otaserver.vehicle_api import batches, bodies, identity, problems
 from otaserver.vehicle_api.aktualizr import consents
 from otaserver.vehicle_api.errors import FieldsInvalidError
 
@@ -37,24 +36,17 @@ _PHASES: Mapping[tuple[str, bool], tuple[str, str]] = {
 def events(request: HttpRequest, *, tenant: str, at: datetime) -> HttpResponseBase:
     vehicle = identity.identify_at(request, tenant, at=at)
     found = bodies.read_list(request, MAX_BYTES, MAX_EVENTS)
-    rejected = []
-    for event in found:
-        # Never an error for all of them: it would send the same ones again and again.
-        try:
-            _record(vehicle, event, at=at)
-        except OtaError as refusal:
-            named = event.get("id") if isinstance(event, dict) else None
-            identifier = named if isinstance(named, str) else None
-            rejected.append({"id": identifier, "code": refusal.code, "detail": refusal.message})
-    return JsonResponse({"accepted": len(found) - len(rejected), "rejected": rejected})
+    # Never an error for all of them: it would send the same ones again and again.
+    return JsonResponse(batches.record(found, lambda event: _told(vehicle, event, at=at)))
 
 
-def _record(vehicle: Vehicle, event: Any, *, at: datetime) -> None:
+def _told(vehicle: Vehicle, event: Any, *, at: datetime) -> campaigns.Told | None:
+    """Return what an event reports; None: it was an owner's answer, and that is recorded."""
     bodies.require_storable(event)
     kind = bodies.text(bodies.member(event, "eventType", dict), "id", 80)
     if kind in consents.DECISIONS:
         consents.record_answer(vehicle, event, kind, at=at)
-        return
+        return None
     told = bodies.member(event, "event", dict)
     phase, code = _phase(kind, told.get("success", True) is True)
     attempt = correlations.attempt_of(bodies.text(told, "correlationId", 255))
@@ -69,7 +61,7 @@ def _record(vehicle: Vehicle, event: Any, *, at: datetime) -> None:
         message=kind,
         device_time=bodies.moment(event, "deviceTime"),
     )
-    campaigns.record_report(vehicle, said, can_prove=True, at=at)
+    return campaigns.Told(vehicle, said, True, at)
 
 
 def _phase(kind: str, is_success: bool) -> tuple[str, str]:

@@ -16,7 +16,7 @@ from otaserver.vehicle_api.errors import DownloadForbiddenError
 def metadata(
     request: HttpRequest, *, tenant: str, role: str, at: datetime, version: str | None = None
 ) -> HttpResponseBase:
-    return public.role_metadata(request, tenant, Repository.IMAGE, role, Profile.AKTUALIZR, version)
+    return public.role_metadata(request, tenant, Repository.IMAGE, role, profile=Profile.AKTUALIZR, version=version)
 
 
 @problems.endpoint("GET", "HEAD")

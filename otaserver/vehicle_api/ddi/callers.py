@@ -34,8 +34,15 @@ def identify(
         VehicleNotFoundError, VehicleOtherProtocolError: the tenant has no DDI vehicle of that id.
         VehicleIdRefusedError: no vehicle can have that id.
     """
+    header = request.headers.get("Authorization", "")
+    # Case counts, and exactly one space, as in hawkBit.
+    if header.startswith(_TARGET):
+        vehicle = _with_token(tenant, controller, header.removeprefix(_TARGET), at=at)
+        if vehicle.enrolled_at is not None and vehicle.protocol == Protocol.DDI:
+            return identity.note(request, vehicle)
     owner = identity.find_tenant(tenant)
-    _authenticate(request, owner, controller, at=at)
+    if not header.startswith(_TARGET):
+        _authenticate(request, owner, controller)
     if len(controller) > MAX_CONTROLLER_ID:
         raise VehicleIdRefusedError(f"A controller id has at most {MAX_CONTROLLER_ID} characters.")
     if is_new_welcome:
@@ -43,12 +50,18 @@ def identify(
     return identity.note(request, queries.vehicle_of_protocol(owner, controller, Protocol.DDI))
 
 
-def _authenticate(request: HttpRequest, tenant: Tenant, controller: str, *, at: datetime) -> None:
+def _with_token(tenant: str, controller: str, token: str, *, at: datetime) -> Vehicle:
+    """Return the vehicle whose token this is, with its tenant: in one read."""
+    try:
+        return fleet.identify_pre_shared(tenant.lower(), controller, token, at=at)
+    except CredentialInvalidError:
+        identity.find_tenant(tenant)
+        raise
+
+
+def _authenticate(request: HttpRequest, tenant: Tenant, controller: str) -> None:
     header = request.headers.get("Authorization", "")
-    # Case counts, and exactly one space, as in hawkBit.
-    if header.startswith(_TARGET):
-        fleet.identify_pre_shared(tenant, controller, header.removeprefix(_TARGET), at=at)
-    elif header.startswith(_GATEWAY):
+    if header.startswith(_GATEWAY):
         fleet.check_gateway_token(tenant, header.removeprefix(_GATEWAY))
     elif not _is_vouched_for(request, tenant, controller):
         raise CredentialInvalidError("Send the vehicle's token: Authorization: TargetToken …")

@@ -58,7 +58,7 @@ def numbered(
 
 @problems.endpoint("GET", "HEAD")
 def root(request: HttpRequest, *, tenant: str, at: datetime, version: str | None = None) -> HttpResponseBase:
-    return public.role_metadata(request, tenant, Repository.DIRECTOR, "root", Profile.TUF, version)
+    return public.role_metadata(request, tenant, Repository.DIRECTOR, "root", profile=Profile.TUF, version=version)
 
 
 @problems.endpoint("POST")

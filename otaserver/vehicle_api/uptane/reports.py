@@ -8,8 +8,7 @@ from django.http.response import HttpResponseBase
 
 from otaserver.campaigns import operations as campaigns
 from otaserver.campaigns.states import ReportOutcome, ReportPhase
-from otaserver.errors import OtaError
-from otaserver.vehicle_api import bodies, identity, problems
+from otaserver.vehicle_api import batches, bodies, identity, problems
 from otaserver.vehicle_api.errors import FieldsInvalidError
 
 MAX_BYTES = 512 * 1024
@@ -23,14 +22,7 @@ MAX_LOG_BODY_BYTES = 6 * MAX_LOG_BYTES + 1024
 def events(request: HttpRequest, *, tenant: str, at: datetime) -> HttpResponseBase:
     vehicle = identity.identify_at(request, tenant, at=at)
     found = bodies.read_list(request, MAX_BYTES, MAX_EVENTS)
-    rejected = []
-    for event in found:
-        # One bad event must not cost the others.
-        try:
-            campaigns.record_report(vehicle, _report(event), can_prove=True, at=at)
-        except OtaError as refusal:
-            rejected.append({"id": _id_of(event), "code": refusal.code, "detail": refusal.message})
-    return JsonResponse({"accepted": len(found) - len(rejected), "rejected": rejected})
+    return JsonResponse(batches.record(found, lambda event: campaigns.Told(vehicle, _report(event), True, at)))
 
 
 @problems.endpoint("POST")
@@ -40,11 +32,6 @@ def logs(request: HttpRequest, *, tenant: str, at: datetime) -> HttpResponseBase
     text = bodies.text(body, "text", MAX_LOG_BYTES)
     campaigns.record_log(vehicle, attempt=bodies.uuid(body, "attempt"), text=text, at=at)
     return JsonResponse({})
-
-
-def _id_of(event: Any) -> str | None:
-    found = event.get("id") if isinstance(event, dict) else None
-    return found if isinstance(found, str) else None
 
 
 def _report(event: Any) -> campaigns.VehicleReport:
