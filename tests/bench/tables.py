@@ -1,6 +1,6 @@
 """What a simulated day does to PostgreSQL: which index nobody used, what was read without one, how large rows are.
 
-    OTA_TEST_DATABASE=postgresql python -m tests.bench.tables [VEHICLES]
+    python -m tests.bench.tables [VEHICLES]
 
 No ratio and no goal, so no part of `make bench`: a report, to be looked at when queries or indexes change. Sequential
 scans are made dear, so that small tables say what large ones would: an index that is not used even so serves none of
@@ -20,6 +20,7 @@ VEHICLES = 300
 
 def main() -> None:
     count = int(sys.argv[1]) if len(sys.argv) > 1 else VEHICLES
+    os.environ["OTA_TEST_DATABASE"] = "postgresql"
     os.environ["PGOPTIONS"] = "-c enable_seqscan=off -c jit=off"
     console = Console(width=None if sys.stdout.isatty() else 140)
     with open_stage() as database:
