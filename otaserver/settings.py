@@ -356,6 +356,8 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "CampaignStateEnum": "otaserver.campaigns.states.CampaignState",
         "CampaignKindEnum": "otaserver.campaigns.states.CampaignKind",
+        "DirectUploadStateEnum": "firmware_store.states.DirectUploadState",
+        "DirectUploadStandingEnum": "firmware_store.states.DirectUploadStanding",
         "EndpointStateEnum": "otaserver.events.states.EndpointState",
         "WaveStateEnum": "otaserver.campaigns.states.WaveState",
         "PackageStateEnum": "firmware_store.states.PackageState",

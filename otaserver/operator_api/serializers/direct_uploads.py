@@ -1,5 +1,6 @@
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from firmware_store.direct_models import DirectUpload
@@ -23,8 +24,9 @@ class DirectUploadSerializer(serializers.ModelSerializer[DirectUpload]):
         model = DirectUpload
         fields = ["package", "state", "length", "part_bytes", "parts", "created_at"]
 
-    def get_parts(self, upload: DirectUpload) -> list[PartSerializer]:
-        return PartSerializer(self.context["parts"], many=True).data  # type: ignore[return-value]
+    @extend_schema_field(PartSerializer(many=True))
+    def get_parts(self, upload: DirectUpload) -> list[dict[str, Any]]:
+        return list(PartSerializer(self.context["parts"], many=True).data)
 
 
 class PartsWanted(serializers.Serializer[Any]):
