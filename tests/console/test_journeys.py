@@ -7,35 +7,24 @@ from playwright.sync_api import expect
 
 from clients.publisher.packages import PackageSpec
 from otaserver.demo.fleet_plan import HARDWARE, ROLE, target_name
-from tests.console.world import VEHICLES, WITHOUT_AUTHENTICATOR, running_world, serious_findings
+from tests.console.world import (
+    VEHICLES,
+    WITHOUT_AUTHENTICATOR,
+    cell,
+    follow,
+    press,
+    running_world,
+    serious_findings,
+    state,
+)
 
 pytestmark = [pytest.mark.e2e, pytest.mark.any_database, pytest.mark.xdist_group("console-journeys")]
-IN_TIME = 120_000
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
     with running_world(tmp_path_factory.mktemp("journeys")) as world:
         yield world
-
-
-def press(page, name):
-    page.get_by_role("button", name=name, exact=True).click()
-
-
-def follow(page, name):
-    page.get_by_role("link", name=name, exact=True).first.click()
-
-
-def state(page):
-    return page.locator(".c-room-head .c-state")
-
-
-def cell(page, column):
-    """The cell of the ladder's last line under a column's head."""
-    heads = page.locator(".c-ladder thead th").all_inner_texts()
-    # The line begins with one cell over the first four columns.
-    return page.locator(".c-ladder tfoot tr > *").nth(heads.index(column) - 3)
 
 
 def test_a_person_sets_up_a_second_factor_and_signs_in_with_it(world):
@@ -160,12 +149,12 @@ def test_another_person_approves_it_and_its_waves_fill_before_ones_eyes(world):
     press(page, "Approve")
     expect(state(page)).to_have_text("approved")
 
-    expect(author.locator("#do-start")).to_be_visible(timeout=IN_TIME)
+    expect(author.locator("#do-start")).to_be_visible()
     follow(author, "Start")
     press(author, "Start")
     author.evaluate("window.isSamePage = true")
-    expect(author.locator(".c-ladder tbody tr").first.locator(".c-state")).to_have_text("passed", timeout=IN_TIME)
-    expect(state(author)).to_have_text("completed", timeout=IN_TIME)
+    expect(author.locator(".c-ladder tbody tr").first.locator(".c-state")).to_have_text("passed")
+    expect(state(author)).to_have_text("completed")
     expect(cell(author, "succeeded")).to_have_text(str(VEHICLES))
     assert author.evaluate("window.isSamePage")
     assert author.errors == []
@@ -181,11 +170,11 @@ def test_a_bad_release_is_halted_before_ones_eyes_and_each_failure_leads_to_its_
     follow(page, "Start")
     press(page, "Start")
 
-    expect(state(page)).to_have_text("halted", timeout=IN_TIME)
+    expect(state(page)).to_have_text("halted")
     expect(page.locator("#h-gate .c-state")).to_have_text("halt")
     # What is being installed is not interrupted, and counts.
     for column in ("under way", "soaking"):
-        expect(cell(page, column)).to_have_text("0", timeout=IN_TIME)
+        expect(cell(page, column)).to_have_text("0")
     failed = int(cell(page, "failed").inner_text())
     assert failed >= 4
     codes = page.locator("section", has=page.locator("#h-codes"))
@@ -217,7 +206,7 @@ def test_the_emergency_stop_halts_everything_and_is_seen_on_every_page(world):
     press(page, "Stop everything of default")
 
     expect(page.get_by_role("alert").first).to_contain_text("Smoke in two cars.")
-    expect(state(watching)).to_have_text("halted", timeout=IN_TIME)
+    expect(state(watching)).to_have_text("halted")
     world.go("rex", "keys/")
     expect(world.page_of("rex").get_by_role("alert").first).to_contain_text("Everything of default is stopped.")
     follow(page, "Let campaigns run again")

@@ -22,7 +22,9 @@ from otaserver.demo.scenario import Operator
 from tests.processes import ROOT, Server, environment, wait_for
 
 PASSWORD = "correct horse battery"
-expect.set_options(timeout=45_000)
+# How long anything may take to be seen: on a busy machine much does, and what is there at once waits for nothing.
+PATIENCE = 120_000
+expect.set_options(timeout=PATIENCE)
 VEHICLES = 6
 START_SECONDS = 300
 AXE_SOURCE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text()
@@ -106,7 +108,7 @@ class World:
 
     def _new_page(self, **context):
         context = self._browser.new_context(**{"viewport": {"width": 1440, "height": 900}, "locale": "en-US"} | context)
-        context.set_default_timeout(45_000)
+        context.set_default_timeout(PATIENCE)
         page = context.new_page()
         page.errors = []
         page.on("pageerror", lambda error: page.errors.append(str(error)))
@@ -212,3 +214,22 @@ def serious_findings(page, *rules):
         if violation["impact"] in ("serious", "critical")
         for node in violation["nodes"][:3]
     ]
+
+
+def press(page, name):
+    page.get_by_role("button", name=name, exact=True).click()
+
+
+def follow(page, name):
+    page.get_by_role("link", name=name, exact=True).first.click()
+
+
+def state(page):
+    return page.locator(".c-room-head .c-state")
+
+
+def cell(page, column):
+    """The cell of the ladder's last line under a column's head."""
+    heads = page.locator(".c-ladder thead th").all_inner_texts()
+    # The line begins with one cell over the first four columns.
+    return page.locator(".c-ladder tfoot tr > *").nth(heads.index(column) - 3)
