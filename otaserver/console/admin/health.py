@@ -49,8 +49,8 @@ def _comparisons(compared: list[tuple[str, queries.ComparisonView]]) -> Table:
     rows = [
         [
             name,
-            f"{view.treated_bad} / {view.treated}",
-            f"{view.control_bad} / {view.control}",
+            _("%(part)s of %(all)s") % {"part": view.treated_bad, "all": view.treated},
+            _("%(part)s of %(all)s") % {"part": view.control_bad, "all": view.control},
             f"{view.log_evidence:+.2f}",
             f"{view.limit:+.2f}",
             badge(view.verdict),
