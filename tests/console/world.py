@@ -35,6 +35,23 @@ PEOPLE = {
     "app": "approver",
     "aud": "auditor",
 }
+# What a campaign manager opens, beside the rooms of campaigns.
+PAGES = [
+    "",
+    "campaigns/campaign/",
+    "campaigns/new/what/",
+    "campaigns/new/whom/",
+    "campaigns/new/waves/",
+    "campaigns/new/gate/",
+    "campaigns/new/when/",
+    "stop/",
+    "groups/",
+    "keys/",
+    "fleet/vehicle/",
+    "firmware_store/package/",
+    "firmware_store/release/",
+    "releases/compare/",
+]
 # Who sets an authenticator up in a journey; all others come with one.
 WITHOUT_AUTHENTICATOR = "cam"
 STEP_SECONDS = 30

@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
 from django.contrib.admin.utils import flatten_fieldsets
@@ -60,7 +60,8 @@ class ReadOnlyAdmin(ModelAdmin):
 
     def shown_fields(self, request: HttpRequest) -> frozenset[str]:
         """Return the names of what the list and a row's page show, or the list is filtered by."""
-        filters = (each if isinstance(each, str) else each[0] for each in self.list_filter)
+        given: Iterable[Any] = self.list_filter
+        filters = (each if isinstance(each, str) else each[0] for each in given)
         return frozenset([*self.list_display, *flatten_fieldsets(self.get_fieldsets(request)), *filters])
 
     def has_module_permission(self, request: HttpRequest) -> bool:
