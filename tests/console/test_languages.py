@@ -25,9 +25,9 @@ NAMES = re.compile(
     r"\b(mia|north|factory|engine|brake|supplier|rollout|of|freeze|gateway|radio|vin|group|holidays|ota|server|ecu|ddi|sha"
     r"|utc|csv|json|lines|swu|rauc|mender|uptane|aktualizr|pem|english|targets|tuf|ctrl|post|get|webhook|python|clients"
     r"|publisher|trust|init|refresh|parked|silent|unknown|as|viewer|member|city|not)\b",
-    re.IGNORECASE,
+    re.IGNORECASE | re.ASCII,
 )
-CODE = re.compile(r"[\w@:+-]*[./_=\d{}@:-][\w@:./_=+-]*")
+CODE = re.compile(r"[\w@:+-]*[./_=\d{}@:-][\w@:./_=+-]*", re.ASCII)
 SKIPPED = {"script", "style", "code", "pre", "template", "svg"}
 SHOWN = ("title", "placeholder", "aria-label", "alt")
 
@@ -97,6 +97,8 @@ PATHS = {
 
 
 def test_no_page_is_left_in_english(reader, things):
+    # What a row is called in the records is its name; the page's own title is translated.
+    called = {str(model.objects.order_by("-pk")[0]) for model in MODELS.values()}
     left, opened = {}, 0
     for path in paths_of(things):
         answer = reader.get(path)
@@ -106,7 +108,7 @@ def test_no_page_is_left_in_english(reader, things):
         texts = Texts()
         texts.feed(answer.content.decode())
         for text in texts.found:
-            if english_in(text):
+            if text not in called and english_in(text):
                 left.setdefault(text, path)
 
     assert left == {}, "\n".join(f"LEFT {text} @ {path}" for text, path in left.items())
