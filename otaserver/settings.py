@@ -65,6 +65,8 @@ def _embedded_secrets(path: Path) -> dict[str, str]:
     return loaded
 
 
+# Secret keys of before: what was sealed or signed with one of them still counts.
+SECRET_KEY_FALLBACKS = env.list("OTA_SECRET_KEY_FALLBACKS", default=[])
 if IS_PRODUCTION:
     _missing = [f"{name} ({why})" for name, why in _PRODUCTION_NEEDS.items() if not os.environ.get(name)]
     if _missing:
@@ -118,6 +120,8 @@ OIDC_CLIENT_ID = env.str("OTA_OIDC_CLIENT_ID", default="")
 OIDC_CLIENT_SECRET = os.environ.get("OTA_OIDC_CLIENT_SECRET", "")
 OIDC_SCOPES = env.str("OTA_OIDC_SCOPES", default="openid email profile")
 OIDC_GROUPS_CLAIM = env.str("OTA_OIDC_GROUPS_CLAIM", default="groups")
+# For so long after their last single sign-on a person's tokens act for them: who has left the issuer is not told of.
+OIDC_TOKEN_HOURS = env.int("OTA_OIDC_TOKEN_HOURS", default=168)
 try:
     OIDC_GRANTS = grants_in(env.str("OTA_OIDC_ROLES", default=""))
 except ValueError as error:
@@ -158,9 +162,8 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
-    # Of all that it can do, the models of second factors; why it: docs/members.md.
+    # Of all that it can do, recovery codes and the algorithm of authenticators; why it: docs/members.md.
     "django_otp",
-    "django_otp.plugins.otp_totp",
     "django_otp.plugins.otp_static",
     "rest_framework",
     "drf_spectacular",
@@ -249,8 +252,6 @@ LOGIN_URL = "/console/login/"
 # A session ends when nobody has opened a page for so long, and in any case so long after it began.
 SESSION_IDLE_SECONDS = env.int("OTA_SESSION_IDLE_SECONDS", default=3600)
 SESSION_COOKIE_AGE = env.int("OTA_SESSION_SECONDS", default=12 * 3600)
-# What an authenticator calls us.
-OTP_TOTP_ISSUER = "OTA server"
 LOGIN_REDIRECT_URL = "/console/"
 
 

@@ -2,6 +2,7 @@
 
 from django.contrib.auth.models import AnonymousUser
 from django.db.models import QuerySet
+from django.http import HttpRequest
 
 from otaserver.tenants.models import Member, Tenant, User
 from otaserver.tenants.rules import may
@@ -13,6 +14,28 @@ def tenants_visible_to(user: User | AnonymousUser, permission: Permission) -> Qu
     if not isinstance(user, User) or not user.is_active:
         return Tenant.objects.none()
     return tenants_in_session(user, _tenants_of(user, permission))
+
+
+def may_somewhere(request: HttpRequest, permission: Permission) -> bool:
+    """Return whether the person has the permission in a tenant that their session shows.
+
+    A page asks this of every model and every entry of the menu; the database is asked once a request.
+    """
+    known: frozenset[Permission] | None = getattr(request, "permissions_somewhere", None)
+    if known is None:
+        known = _permissions_somewhere(request.user)
+        request.permissions_somewhere = known  # type: ignore[attr-defined]
+    return permission in known
+
+
+def _permissions_somewhere(user: User | AnonymousUser) -> frozenset[Permission]:
+    if not isinstance(user, User) or not user.is_active:
+        return frozenset()
+    tenants = tenants_in_session(user, Tenant.objects.all())
+    if user.is_superuser:
+        return frozenset(Permission) if tenants.exists() else frozenset()
+    roles = Member.objects.filter(user=user, tenant__in=tenants).values_list("role", flat=True)
+    return frozenset[Permission]().union(*(PERMISSIONS.get(role, frozenset()) for role in set(roles)))
 
 
 def tenants_in_session(user: User, tenants: QuerySet[Tenant]) -> QuerySet[Tenant]:

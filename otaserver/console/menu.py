@@ -7,7 +7,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from otaserver.console.access import tenants_visible_to
+from otaserver.console.access import may_somewhere
 from otaserver.tenants.states import Permission
 
 
@@ -67,7 +67,6 @@ def _entry(title: str, icon: str, page: str, *parts: str, needs: Permission = Pe
 
 def _whether(needed: Permission) -> Callable[[HttpRequest], bool]:
     def is_shown(request: HttpRequest) -> bool:
-        # Whoever sees the console may view; to ask again for each entry would be a query each.
-        return needed == Permission.VIEW or tenants_visible_to(request.user, needed).exists()
+        return may_somewhere(request, needed)
 
     return is_shown

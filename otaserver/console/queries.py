@@ -5,15 +5,28 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils.translation import gettext_lazy as _
+
 from otaserver.campaigns import queries as campaign_queries
 from otaserver.campaigns.models import Attempt, Campaign, Report, Wave
 from otaserver.campaigns.states import ACTIVE_STATES, NEUTRAL_STATES, AssignmentState, WaveState
+from otaserver.console import words
 from otaserver.console.tables import NOTHING, badge, moment
 from otaserver.director.models import Direction
 from otaserver.fleet.models import Vehicle
 
 REPORTS_SHOWN = 100
-REPORT_HEADERS = ["received", "attempt", "ECU", "phase", "outcome", "code", "message", "measured", "progress"]
+REPORT_HEADERS = [
+    _("received"),
+    _("attempt"),
+    _("ECU"),
+    _("phase"),
+    _("outcome"),
+    _("code"),
+    _("message"),
+    _("measured"),
+    _("progress"),
+]
 COLUMNS: Mapping[str, frozenset[str]] = {
     "waiting": frozenset({AssignmentState.WAITING}),
     "under way": ACTIVE_STATES,
@@ -35,7 +48,7 @@ class Progress:
 
     @property
     def sentence(self) -> str:
-        shown = [f"{number} {state.replace('_', ' ')}" for state, number in self.counts.items() if number]
+        shown = [f"{number} {words.of_state(state)}" for state, number in self.counts.items() if number]
         return ", ".join(shown) or NOTHING
 
 
@@ -54,7 +67,7 @@ def campaign_progress(campaign_ids: Sequence[int]) -> Mapping[int, Progress]:
         for state, number in found.by_state.items():
             counts[campaign_id][_column(state)] += number
     current = Wave.objects.filter(campaign__in=campaign_ids, state__in=_CURRENT_WAVE)
-    waves = {wave.campaign_id: f"{wave.number}, {wave.state}" for wave in current}
+    waves = {wave.campaign_id: f"{wave.number}, {words.of_state(wave.state)}" for wave in current}
     ordered = (*COLUMNS, AssignmentState.EXCLUDED.value)
     return {
         pk: Progress(waves.get(pk, ""), {name: counts[pk][name] for name in ordered if counts[pk][name]})
@@ -88,7 +101,7 @@ def reports_of(attempts: Iterable[Attempt]) -> Sequence[Sequence[Any]]:
             moment(report.received_at),
             report.attempt.number,
             report.ecu_serial or NOTHING,
-            report.phase,
+            words.of_state(report.phase),
             NOTHING if report.outcome == "none" else badge(report.outcome),
             report.code or NOTHING,
             report.message or NOTHING,

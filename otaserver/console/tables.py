@@ -54,8 +54,8 @@ VARIANTS: dict[str, str] = {
 class Table:
     """A titled table; cells are text, numbers or safe HTML."""
 
-    title: str
-    headers: Sequence[str]
+    title: object
+    headers: Sequence[object]
     rows: Sequence[Sequence[Any]] = field(default_factory=tuple)
     note: str = ""
 

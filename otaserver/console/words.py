@@ -42,6 +42,7 @@ _STATES = {
     "success": _("success"),
     "failure": _("failure"),
     "none": _("none"),
+    "workshop": _("workshop"),
     "accepted": _("accepted"),
     "blocked": _("blocked"),
     "enrolled": _("enrolled"),
@@ -60,6 +61,56 @@ _STATES = {
     "control": _("control"),
 }
 
+_DECISIONS = {
+    "campaign.approval_given": _("campaign approval given"),
+    "campaign.approved": _("campaign approved"),
+    "campaign.cancelled": _("campaign cancelled"),
+    "campaign.changed": _("campaign changed"),
+    "campaign.closed": _("campaign closed"),
+    "campaign.completed": _("campaign completed"),
+    "campaign.created": _("campaign created"),
+    "campaign.ended": _("campaign ended"),
+    "campaign.excluded": _("campaign excluded"),
+    "campaign.joined": _("campaign joined"),
+    "campaign.kept_open": _("campaign kept open"),
+    "campaign.missed_vehicle": _("campaign missed vehicle"),
+    "campaign.not_started": _("campaign not started"),
+    "campaign.notify": _("campaign notify"),
+    "campaign.ordered_now": _("campaign ordered now"),
+    "campaign.overrode": _("campaign overrode"),
+    "campaign.overtaken": _("campaign overtaken"),
+    "campaign.paused": _("campaign paused"),
+    "campaign.reconciled": _("campaign reconciled"),
+    "campaign.rejected": _("campaign rejected"),
+    "campaign.resumed": _("campaign resumed"),
+    "campaign.retried": _("campaign retried"),
+    "campaign.rolling_back": _("campaign rolling back"),
+    "campaign.scheduled": _("campaign scheduled"),
+    "campaign.started": _("campaign started"),
+    "campaign.stopped": _("campaign stopped"),
+    "campaign.submitted": _("campaign submitted"),
+    "campaign.unscheduled": _("campaign unscheduled"),
+    "campaign.workshop": _("campaign workshop"),
+    "gate.halted": _("gate halted"),
+    "gate.passed": _("gate passed"),
+    "limit.halted": _("limit halted"),
+    "control.halted": _("control halted"),
+    "wave.failed": _("wave failed"),
+    "wave.opened": _("wave opened"),
+    "wave.passed": _("wave passed"),
+    "wave.refilled": _("wave refilled"),
+    "wave.undecided": _("wave undecided"),
+}
+_WEEKDAYS = {
+    "mon": _("Mon"),
+    "tue": _("Tue"),
+    "wed": _("Wed"),
+    "thu": _("Thu"),
+    "fri": _("Fri"),
+    "sat": _("Sat"),
+    "sun": _("Sun"),
+}
+
 
 def of_state(state: str) -> str:
     """Return the word for a state, a verdict or an outcome; one that is not in the list as it is stored."""
@@ -68,5 +119,10 @@ def of_state(state: str) -> str:
 
 
 def of_decision(kind: str) -> str:
-    """Return a kind of decision for people: `wave.passed` as it is stored, with a blank for the point."""
-    return kind.replace(".", " ").replace("_", " ")
+    """Return a kind of decision for people; one that is not in the list as it is stored, with a blank for the point."""
+    known = _DECISIONS.get(kind)
+    return str(known) if known is not None else kind.replace(".", " ").replace("_", " ")
+
+
+def of_weekday(day: str) -> str:
+    return str(_WEEKDAYS.get(day, day))

@@ -7,6 +7,7 @@ from django.conf import settings
 from django.core.mail import send_mail
 
 from otaserver.people.models import Invitation
+from otaserver.tenants.states import Role
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +36,7 @@ def send_link(invitation: Invitation, link: str) -> bool:
     text = _TEXT.format(
         inviter=invitation.created_by,
         tenant=invitation.tenant.title or invitation.tenant.name,
-        role=invitation.get_role_display().lower(),
+        role=Role(invitation.role).label.lower(),
         ends=f"{invitation.expires_at:%Y-%m-%d %H:%M} UTC",
         link=link,
     )

@@ -84,12 +84,35 @@ class SignIn(models.Model):
         return f"{self.step} from {self.address}"
 
 
+class Authenticator(models.Model):
+    """What a person's time-based codes come from (RFC 6238); one that is not confirmed yet is being set up."""
+
+    user = models.ForeignKey(User, models.CASCADE, related_name="authenticators")
+    # As `otaserver.sealing` has it: the database alone shows no codes.
+    sealed_secret = models.TextField()
+    is_confirmed = models.BooleanField(default=False)
+    # By how many steps its clock was off, and the step of the last code taken: none counts twice.
+    drift_steps = models.SmallIntegerField(default=0)
+    last_step = models.BigIntegerField(default=-1)
+    last_used_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint("user", "is_confirmed", name="authenticator_one_in_use_and_one_being_set_up"),
+        ]
+
+    def __str__(self) -> str:
+        return f"authenticator of {self.user}"
+
+
 class SignOnIdentity(models.Model):
     """Who a person is to an issuer of single sign-on: its subject, which no other account of it ever has."""
 
     user = models.OneToOneField(User, models.CASCADE, related_name="sign_on_identity")
     issuer = models.CharField(max_length=200)
     subject = models.CharField(max_length=255)
+    # When the issuer last let the person in: their tokens act for them for so long after it, and no longer.
+    signed_on_at = models.DateTimeField()
 
     class Meta:
         constraints = [models.UniqueConstraint("issuer", "subject", name="sign_on_identity_once_per_issuer")]

@@ -1,9 +1,11 @@
 """What one may give to others, and how often one may try to get in."""
 
+import base64
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from urllib.parse import quote, urlencode
 
 from otaserver.tenants.states import PERMISSIONS, Permission
 
@@ -19,6 +21,8 @@ SECOND_STEP = timedelta(minutes=5)
 # An address from which somebody came in is known for so long; no try is kept longer.
 KNOWN = timedelta(days=30)
 RECOVERY_CODES = 10
+# By how many steps of half a minute an authenticator may be early or late.
+AUTHENTICATOR_TOLERANCE = 1
 WINDOW = timedelta(minutes=15)
 # From one address for one account; for one account from everywhere; from one address for all accounts.
 MAX_FAILURES_OF_PAIR = 5
@@ -86,6 +90,17 @@ def person_of(actor: str, *, makers: Mapping[str, str], users: frozenset[str]) -
             return actor
         actor = maker
     return actor
+
+
+def authenticator_key(secret: bytes) -> str:
+    """Return the secret of an authenticator as people type it."""
+    return base64.b32encode(secret).decode()
+
+
+def authenticator_url(secret: bytes, name: str, *, issuer: str) -> str:
+    """Return what an authenticator reads from a picture (Key Uri Format of Google Authenticator, which all take)."""
+    asked = {"secret": authenticator_key(secret), "issuer": issuer, "algorithm": "SHA1", "digits": 6, "period": 30}
+    return f"otpauth://totp/{quote(f'{issuer}:{name}')}?{urlencode(asked, quote_via=quote)}"
 
 
 def is_throttled(failures: Failures, *, is_known_address: bool) -> bool:

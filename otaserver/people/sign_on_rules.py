@@ -1,5 +1,6 @@
 """What a statement of single sign-on is worth, and which roles it gives (OpenID Connect Core 1.0)."""
 
+import csv
 import math
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -39,12 +40,16 @@ class Statement:
 
 
 def grants_in(text: str) -> tuple[Grant, ...]:
-    """Return what `group=tenant:role,…` gives.
+    """Return what `group=tenant:role,…` gives; a part with a comma in it stands in double quotes (RFC 4180).
 
     Raises:
         ValueError: a part is not of that form, or names no role.
     """
-    return tuple(_grant_in(part.strip()) for part in text.split(",") if part.strip())
+    try:
+        parts = next(csv.reader([text], skipinitialspace=True, strict=True), [])
+    except csv.Error as error:
+        raise ValueError(f"{text!r} cannot be divided by commas ({error}); quote a whole part, as in CSV") from error
+    return tuple(_grant_in(part.strip()) for part in parts if part.strip())
 
 
 def is_safe_address(url: str) -> bool:
@@ -88,6 +93,28 @@ def statement_of(claims: Mapping[str, Any], *, issuer: str, groups_claim: str) -
         groups=frozenset(_texts(groups)),
         has_second_factor=not SECOND_FACTOR_METHODS.isdisjoint(_texts(claims.get("amr"))),
     )
+
+
+def completed(claims: Mapping[str, Any], userinfo: Mapping[str, Any], *, groups_claim: str) -> Mapping[str, Any]:
+    """Return verified claims with what they lack from the issuer's userinfo (OpenID Connect Core 1.0, 5.3).
+
+    An address and whether it is verified are of one source. Nothing else is taken: how somebody has signed in, and for
+    whom, only the ID token says.
+
+    Raises:
+        ValueError: the userinfo is somebody else's (5.3.2).
+    """
+    if userinfo.get("sub") != claims["sub"]:
+        raise ValueError("its userinfo is somebody else's")
+    taken = [] if groups_claim in claims else [groups_claim]
+    taken += [] if "email" in claims else ["email", "email_verified"]
+    kept = {name: value for name, value in claims.items() if name not in taken}
+    return kept | {name: userinfo[name] for name in taken if name in userinfo}
+
+
+def lacks_claims(claims: Mapping[str, Any], *, groups_claim: str) -> bool:
+    """Return whether an ID token leaves something to the issuer's userinfo."""
+    return groups_claim not in claims or "email" not in claims
 
 
 def name_from(email: str) -> str:

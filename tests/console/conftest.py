@@ -131,7 +131,12 @@ def make_campaign(tenant, *, name="autumn rollout", vehicles=4, state=CampaignSt
     )
     GateState.objects.create(campaign=campaign, successes=1, failures=1, statistic=1.37)
     Decision.objects.create(
-        campaign=campaign, wave=first, at=NOON, kind="wave_opened", actor="engine", sentence="Wave 1 opens with 3 of 4."
+        campaign=campaign,
+        wave=first,
+        at=NOON,
+        kind="wave.opened",
+        actor="engine",
+        sentence="Wave 1 is open to 3 vehicles.",
     )
     WorkshopCase.objects.create(vehicle=cars[0], code="silent", reason="Nothing was heard.", opened_at=NOON)
     SoftwareChange.objects.create(

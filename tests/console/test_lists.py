@@ -2,13 +2,15 @@
 
 import pytest
 from django.db import connection
-from django.test import Client
+from django.test import Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
 
 from otaserver.audit.models import Entry
 from otaserver.campaigns.models import Assignment, Campaign
 from otaserver.console.site import site
+from otaserver.events.models import Endpoint
 from otaserver.fleet.models import Vehicle
+from otaserver.fleet.protocol_models import GatewayToken
 from otaserver.tenants.models import User
 from otaserver.tenants.states import Role
 from tests.console.conftest import PASSWORD, make_campaign, make_member, signed_in
@@ -95,6 +97,22 @@ def test_another_tenants_rows_are_neither_listed_nor_opened_nor_counted(campaign
     assert listed.context["cl"].result_count == 0
     assert (opened.status_code, opened["Location"]) == (302, "/console/")
     assert (history.status_code, history["Location"]) == (302, "/console/")
+
+
+def test_nobody_finds_out_by_filtering_what_no_page_shows(tenant, campaign):
+    client = signed_in(make_member(tenant, Role.ADMINISTRATOR))
+    request = RequestFactory().get("/")
+    hidden = {
+        (model, field.name)
+        for model, page in site._registry.items()
+        for field in model._meta.concrete_fields
+        if field.name not in page.shown_fields(request)
+    }
+
+    for model, name in hidden:
+        assert client.get(address(model), {f"{name}__gte": "0"}).status_code == 400, (model, name)
+
+    assert {(Endpoint, "salt"), (Endpoint, "previous_salt"), (GatewayToken, "sha256")} <= hidden
 
 
 def test_a_superuser_sees_all_tenants(campaign):

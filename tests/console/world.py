@@ -1,10 +1,12 @@
-"""One server, twelve simulated vehicles, and people with browsers, for all journeys through the console."""
+"""One server, a few simulated vehicles, and people with browsers, for all journeys through the console."""
 
+import hashlib
+import hmac
 import os
 import shutil
-import signal
 import subprocess
 import sys
+import time
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -20,10 +22,12 @@ from otaserver.demo.scenario import Operator
 from tests.processes import ROOT, Server, environment, wait_for
 
 PASSWORD = "correct horse battery"
-expect.set_options(timeout=45_000)
-VEHICLES = 12
+# How long anything may take to be seen: on a busy machine much does, and what is there at once waits for nothing.
+PATIENCE = 120_000
+expect.set_options(timeout=PATIENCE)
+VEHICLES = 6
 START_SECONDS = 300
-AXE = Path(axe_playwright_python.__file__).parent / "axe.min.js"
+AXE_SOURCE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text()
 PEOPLE = {
     "rex": "release_engineer",
     "fin": "fleet_manager",
@@ -31,45 +35,100 @@ PEOPLE = {
     "app": "approver",
     "aud": "auditor",
 }
+# What a campaign manager opens, beside the rooms of campaigns.
+PAGES = [
+    "",
+    "campaigns/campaign/",
+    "campaigns/new/what/",
+    "campaigns/new/whom/",
+    "campaigns/new/waves/",
+    "campaigns/new/gate/",
+    "campaigns/new/when/",
+    "stop/",
+    "groups/",
+    "keys/",
+    "fleet/vehicle/",
+    "firmware_store/package/",
+    "firmware_store/release/",
+    "releases/compare/",
+]
+# Who sets an authenticator up in a journey; all others come with one.
+WITHOUT_AUTHENTICATOR = "cam"
+STEP_SECONDS = 30
+# One hash for all of them: each takes as long as a sign-in.
 _MAKE_PEOPLE = f"""
 import django
 django.setup()
+from django.contrib.auth.hashers import make_password
+from django_otp.oath import totp
+from otaserver import clock
+from otaserver.people import operations
 from otaserver.tenants.models import Member, Tenant, User
-tenant = Tenant.objects.get()
+tenant, hashed = Tenant.objects.get(), make_password({PASSWORD!r})
 for name, role in {PEOPLE!r}.items():
-    Member.objects.create(tenant=tenant, user=User.objects.create_user(name, password={PASSWORD!r}), role=role)
+    user = User.objects.create(username=name, password=hashed)
+    Member.objects.create(tenant=tenant, user=user, role=role)
+    if name != {WITHOUT_AUTHENTICATOR!r}:
+        key = operations.begin_enrolment(user)
+        # The code of a moment ago: that of now is for the first sign-in.
+        operations.confirm_enrolment(user, f"{{totp(key, drift=-1):06}}", at=clock.now())
+        print(name, key.hex())
+Tenant.objects.update(second_factor_required=True)
 """
 
 
 class World:
     """What the journeys share; each of them goes on where the one before has ended."""
 
-    def __init__(self, server, operator, browser, firmware):
+    def __init__(self, server, operator, browser, firmware, authenticators):
         self.server = server
         self.operator = operator
         self.firmware = firmware
+        self.authenticators = authenticators
         self._browser = browser
         self._pages = {}
 
-    def page_of(self, name, **context):
-        """Return the browser page of a person who is signed in; the same one each time, unless it is a special one."""
-        if context:
-            return self._sign_in(name, **context)
+    def page_of(self, name):
+        """Return the browser page of a person who is signed in; the same one each time."""
         if name not in self._pages:
-            self._pages[name] = self._sign_in(name)
+            page = self._pages[name] = self._new_page()
+            self.give_password(page, name)
+            self.give_code(page, name)
+            expect(page.locator(".c-figures")).to_be_visible()
         return self._pages[name]
 
-    def _sign_in(self, name, **context):
-        context = self._browser.new_context(**{"viewport": {"width": 1440, "height": 900}, "locale": "en-US"} | context)
-        context.set_default_timeout(45_000)
-        page = context.new_page()
-        page.errors = []
-        page.on("pageerror", lambda error: page.errors.append(str(error)))
+    def another_page_of(self, name, **context):
+        """Return a page of the same session in a browser that is set up differently."""
+        return self._new_page(storage_state=self.page_of(name).context.storage_state(), **context)
+
+    def fresh_page_of(self, name):
+        """Return the page of a person who has yet to sign in."""
+        page = self._pages[name] = self._new_page()
+        return page
+
+    def give_password(self, page, name):
         page.goto(f"{self.server.url}/console/login/")
         page.locator("input[name=username]").fill(name)
         page.locator("input[name=password]").fill(PASSWORD)
         page.locator("button[type=submit]").click()
-        expect(page.locator(".c-figures")).to_be_visible()
+
+    def give_code(self, page, name, *, steps=0):
+        page.get_by_label("Code").fill(self.code_of(name, steps=steps))
+        page.get_by_role("button", name="Continue").click()
+
+    def code_of(self, name, *, steps=0):
+        """Return what the person's authenticator shows so many steps from now (RFC 6238)."""
+        counter = int(time.time()) // STEP_SECONDS + steps
+        digest = hmac.digest(self.authenticators[name], counter.to_bytes(8), hashlib.sha1)
+        place = digest[-1] & 15
+        return f"{(int.from_bytes(digest[place : place + 4]) & 0x7FFFFFFF) % 10**6:06}"
+
+    def _new_page(self, **context):
+        context = self._browser.new_context(**{"viewport": {"width": 1440, "height": 900}, "locale": "en-US"} | context)
+        context.set_default_timeout(PATIENCE)
+        page = context.new_page()
+        page.errors = []
+        page.on("pageerror", lambda error: page.errors.append(str(error)))
         return page
 
     def go(self, name, path):
@@ -116,15 +175,16 @@ def running_world(folder):
         server.start(wait=False)
         wait_for(server.is_ready, seconds=START_SECONDS, what=f"a ready server; it said: {server.said()[-2000:]}")
         settings = environment(server.var, DJANGO_SETTINGS_MODULE="otaserver.settings")
-        subprocess.run([sys.executable, "-c", _MAKE_PEOPLE], cwd=ROOT, env=settings, check=True)
+        made = subprocess.check_output([sys.executable, "-c", _MAKE_PEOPLE], cwd=ROOT, env=settings, text=True)
+        authenticators = {name: bytes.fromhex(key) for name, key in (line.split() for line in made.splitlines())}
         token = (server.var / "operator-token").read_text().strip()
         operator = stack.enter_context(Operator.at(server.url, token, folder))
         firmware = {version: make_up_firmware(folder / "firmware", version) for version in ("1.0", "2.0", "3.0")}
         operator.establish_trust(polling_seconds=1)
         operator.publisher.api.patch("/tenant", {"required_approvals": 1, "rollbacks_need_approval": False})
-        world = World(server, operator, _browser(stack), firmware)
+        world = World(server, operator, _browser(stack), firmware, authenticators)
         world.publish("1.0")
-        _drive_fleet(stack, world, folder)
+        world.fleet = stack.enter_context(_fleet(world, folder))
         wait_for(lambda: operator.count_confirmed("1.0") == VEHICLES, seconds=START_SECONDS, what="the fleet")
         yield world
 
@@ -137,7 +197,8 @@ def _browser(stack):
     return browser
 
 
-def _drive_fleet(stack, world, folder):
+@contextmanager
+def _fleet(world, folder):
     plan = plan_fleet(
         world.operator.claim_codes(VEHICLES),
         factory=world.firmware["1.0"],
@@ -151,17 +212,41 @@ def _drive_fleet(stack, world, folder):
     command += ["--folder", str(folder / "fleet"), "--url", world.server.url]
     with (folder / "fleet.log").open("ab") as output:
         fleet = subprocess.Popen(command, cwd=ROOT, env=os.environ.copy(), stdout=output, stderr=output)
-    stack.callback(fleet.wait, 20)
-    stack.callback(fleet.send_signal, signal.SIGTERM)
+    try:
+        yield fleet
+    finally:
+        fleet.terminate()
+        fleet.wait(20)
 
 
-def serious_findings(page):
-    """Return what axe-core finds on a page that is serious or worse, as `rule: element`."""
-    page.evaluate(AXE.read_text())
-    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+def serious_findings(page, *rules):
+    """Return what axe-core finds on a page that is serious or worse, as `rule: element`; by these rules, or by all."""
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(AXE_SOURCE)
+    only = {"runOnly": list(rules)} if rules else {}
+    found = page.evaluate("options => axe.run(document, options)", {"resultTypes": ["violations"], **only})
     return [
         f"{violation['id']}: {node['html'][:120]}"
         for violation in found["violations"]
         if violation["impact"] in ("serious", "critical")
         for node in violation["nodes"][:3]
     ]
+
+
+def press(page, name):
+    page.get_by_role("button", name=name, exact=True).click()
+
+
+def follow(page, name):
+    page.get_by_role("link", name=name, exact=True).first.click()
+
+
+def state(page):
+    return page.locator(".c-room-head .c-state")
+
+
+def cell(page, column):
+    """The cell of the ladder's last line under a column's head."""
+    heads = page.locator(".c-ladder thead th").all_inner_texts()
+    # The line begins with one cell over the first four columns.
+    return page.locator(".c-ladder tfoot tr > *").nth(heads.index(column) - 3)

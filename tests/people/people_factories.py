@@ -3,9 +3,10 @@
 from datetime import timedelta
 
 from django_otp.oath import TOTP
-from django_otp.plugins.otp_totp.models import TOTPDevice
 
+from otaserver import sealing
 from otaserver.people import operations
+from otaserver.people.models import Authenticator
 from otaserver.people.rules import Grantor
 from otaserver.tenants.models import Member, User
 from otaserver.tenants.states import PERMISSIONS, Permission, Role
@@ -39,6 +40,6 @@ def make_personal_token(member, name="laptop", *, days=30, permissions=None):
 
 def code_of(user, at=NOON, *, steps=0):
     """What the person's newest authenticator shows, so many steps of 30 seconds from then."""
-    algorithm = TOTP(TOTPDevice.objects.filter(user=user).latest("pk").bin_key)
+    algorithm = TOTP(sealing.unseal(Authenticator.objects.filter(user=user).latest("pk").sealed_secret))
     algorithm.time = at.timestamp() + 30 * steps
     return f"{algorithm.token():06}"

@@ -101,3 +101,13 @@ def test_whoever_made_a_token_answers_for_it(actor, person):
 def test_tries_are_counted_by_pair_account_and_address_and_others_do_not_lock_an_owner_out(failures, known, unknown):
     assert rules.is_throttled(failures, is_known_address=True) is known
     assert rules.is_throttled(failures, is_known_address=False) is unknown
+
+
+def test_an_authenticator_reads_whose_it_is_and_its_secret():
+    url = rules.authenticator_url(b"12345678901234567890", "ann@example.com", issuer="OTA server")
+
+    assert url == (
+        "otpauth://totp/OTA%20server%3Aann%40example.com?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
+        "&issuer=OTA%20server&algorithm=SHA1&digits=6&period=30"
+    )
+    assert rules.authenticator_key(b"12345678901234567890") == "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"

@@ -11,6 +11,22 @@ def test_roles_are_read_with_whatever_a_group_is_called():
     assert grants_in("") == ()
 
 
+def test_a_group_with_a_comma_in_it_stands_in_quotes():
+    text = '"CN=ota,OU=cars,DC=acme=default:administrator", "a ""b"", c=north:viewer",x=south:auditor'
+
+    assert grants_in(text) == (
+        Grant("CN=ota,OU=cars,DC=acme", "default", "administrator"),
+        Grant('a "b", c', "north", "viewer"),
+        Grant("x", "south", "auditor"),
+    )
+
+
+@pytest.mark.parametrize("text", ['"a=north:viewer', '"a=north:viewer"x'])
+def test_quotes_that_do_not_close_are_told(text):
+    with pytest.raises(ValueError, match="cannot be divided by commas"):
+        grants_in(text)
+
+
 @pytest.mark.parametrize("text", ["a", "a=b", "a=b:", "a=b:king", "=b:viewer", "a=:viewer", "a=b:viewer=", "a:viewer"])
 def test_what_gives_no_role_is_told_in_a_sentence(text):
     with pytest.raises(ValueError, match="is not group=tenant:role"):

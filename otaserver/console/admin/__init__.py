@@ -14,7 +14,14 @@ from otaserver.console.admin.records import EntryAdmin
 from otaserver.console.admin.requests import SeenRequestAdmin
 from otaserver.console.admin.software import PackageAdmin, ReleaseAdmin
 from otaserver.console.admin.vehicles import VehicleAdmin
+from otaserver.console.names import translate_names
 from otaserver.console.pages import urls  # noqa: F401 - its pages belong to the same site
+from otaserver.console.site import site
+from otaserver.fleet.models import Group
+from otaserver.people.models import Invitation
+from otaserver.tenants.models import Member, ServiceToken
+
+translate_names([*site._registry, Group, Member, ServiceToken, Invitation])
 
 __all__ = [
     "AssignmentAdmin",

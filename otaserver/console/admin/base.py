@@ -1,13 +1,15 @@
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
+from django.contrib.admin.utils import flatten_fieldsets
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.http.response import HttpResponse
 from django.template.response import TemplateResponse
 from unfold.admin import ModelAdmin
 
-from otaserver.console.access import tenants_visible_to
+from otaserver.console import sentences
+from otaserver.console.access import may_somewhere, tenants_visible_to
 from otaserver.console.tables import Table
 from otaserver.tenants.states import Permission
 
@@ -37,9 +39,7 @@ class ReadOnlyAdmin(ModelAdmin):
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         links = [
-            (label, address)
-            for label, address, permission in self.list_links
-            if tenants_visible_to(request.user, permission).exists()
+            (label, address) for label, address, permission in self.list_links if may_somewhere(request, permission)
         ]
         context: dict[str, Any] = {"list_links": links, **(extra_context or {})}
         return super().changelist_view(request, context)
@@ -48,14 +48,27 @@ class ReadOnlyAdmin(ModelAdmin):
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         row = self.get_object(request, object_id)
-        context = {"tables": [] if row is None else self.tables(row), "title": str(row), **(extra_context or {})}
+        context = {"tables": [] if row is None else self.tables(row), "title": sentences.of(str(row)), "subtitle": None}
+        context |= extra_context or {}
         return super().change_view(request, object_id, form_url, context)
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
+        # What no page shows (the hash of a token, the salt of a secret) nobody finds out by asking for the rows in
+        # which it begins so and so.
+        is_shown = lookup.partition("__")[0] in self.shown_fields(request)
+        return is_shown and super().lookup_allowed(lookup, value, request)
+
+    def shown_fields(self, request: HttpRequest) -> frozenset[str]:
+        """Return the names of what the list and a row's page show, or the list is filtered by."""
+        given: Iterable[Any] = self.list_filter
+        filters = (each if isinstance(each, str) else each[0] for each in given)
+        return frozenset([*self.list_display, *flatten_fieldsets(self.get_fieldsets(request)), *filters])
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return self.has_view_permission(request)
 
     def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return tenants_visible_to(request.user, self.permission).exists()
+        return may_somewhere(request, self.permission)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -1,5 +1,6 @@
 from django.contrib import admin
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
 
 from otaserver import clock
 from otaserver.campaigns.models import Blackout
@@ -23,7 +24,7 @@ class BlackoutAdmin(ReadOnlyAdmin):
         "lifted_reason",
     ]
 
-    @admin.display(description="state")
+    @admin.display(description=_("state"))
     def condition(self, blackout: Blackout) -> SafeString:
         at = clock.now()
         if blackout.lifted_at is not None:

@@ -11,15 +11,18 @@ from django.utils.translation import gettext_lazy as _
 from otaserver import clock
 from otaserver.campaigns import queries as campaign_queries
 from otaserver.campaigns.models import Assignment, Campaign
-from otaserver.campaigns.rules.windows import WEEKDAYS
-from otaserver.console import queries
+from otaserver.console import queries, sentences, words
 from otaserver.console.admin.base import ReadOnlyAdmin
+from otaserver.console.admin.campaign_tables import (
+    approvals_table,
+    consents_table,
+    decisions_table,
+    windows_table,
+)
 from otaserver.console.admin.health import health_tables
 from otaserver.console.site import site
 from otaserver.console.tables import NOTHING, Table, badge, link_to, link_to_list, moment
 from otaserver.tenants.states import Permission
-
-DECISIONS_SHOWN = 100
 
 
 @admin.register(Campaign, site=site)
@@ -48,7 +51,7 @@ class CampaignAdmin(ReadOnlyAdmin):
             },
         ),
         (
-            "Gate",
+            _("Gate"),
             {
                 "classes": ["tab"],
                 "fields": [
@@ -61,7 +64,7 @@ class CampaignAdmin(ReadOnlyAdmin):
             },
         ),
         (
-            "Vehicles",
+            _("Vehicles"),
             {
                 "classes": ["tab"],
                 "fields": [
@@ -75,7 +78,7 @@ class CampaignAdmin(ReadOnlyAdmin):
             },
         ),
         (
-            "When",
+            _("When"),
             {
                 "classes": ["tab"],
                 "fields": [
@@ -95,29 +98,29 @@ class CampaignAdmin(ReadOnlyAdmin):
             campaign.shown_progress = shown[campaign.pk]
         return found
 
-    @admin.display(description="name", ordering="name")
+    @admin.display(description=_("name"), ordering="name")
     def room(self, campaign: Campaign) -> SafeString:
         return link_to(campaign)
 
-    @admin.display(description="state", ordering="state")
+    @admin.display(description=_("state"), ordering="state")
     def shown_state(self, campaign: Campaign) -> SafeString:
         return badge(campaign.state)
 
-    @admin.display(description="wave")
+    @admin.display(description=_("wave"))
     def wave(self, campaign: Any) -> str:
         return str(campaign.shown_progress.wave or NOTHING)
 
-    @admin.display(description="vehicles")
+    @admin.display(description=_("vehicles"))
     def progress(self, campaign: Any) -> str:
         return str(campaign.shown_progress.sentence)
 
-    @admin.display(description="requires")
+    @admin.display(description=_("requires"))
     def required_first(self, campaign: Campaign) -> str:
         return ", ".join(str(row.required) for row in campaign.requirements.select_related("required")) or NOTHING
 
     def tables(self, row: Campaign) -> Sequence[Table]:
-        tables = [_waves(row), _windows(row), _people(row), _gate(row)]
-        return [*tables, *health_tables(row), _failures(row), _decisions(row)]
+        tables = [_waves(row), windows_table(row), approvals_table(row), _gate(row)]
+        return [*tables, *health_tables(row), _failures(row), decisions_table(row)]
 
 
 @admin.register(Assignment, site=site)
@@ -149,15 +152,15 @@ class AssignmentAdmin(ReadOnlyAdmin):
         "configuration",
     ]
 
-    @admin.display(description="state", ordering="state")
+    @admin.display(description=_("state"), ordering="state")
     def shown_state(self, assignment: Assignment) -> SafeString:
         return badge(assignment.state)
 
-    @admin.display(description="why")
+    @admin.display(description=_("why"))
     def explanation(self, assignment: Assignment) -> str:
-        return campaign_queries.explain(assignment, at=clock.now())
+        return sentences.of(campaign_queries.explain(assignment, at=clock.now()))
 
-    @admin.display(description="wave", ordering="wave__number")
+    @admin.display(description=_("wave"), ordering="wave__number")
     def wave_number(self, assignment: Assignment) -> str:
         return str(assignment.wave.number) if assignment.wave else NOTHING
 
@@ -166,41 +169,13 @@ class AssignmentAdmin(ReadOnlyAdmin):
         reports = queries.reports_of(attempts)
         return [
             Table(
-                "Attempts",
-                ["number", "opened", "closed", "outcome", "code"],
+                _("Attempts"),
+                [_("number"), _("opened"), _("closed"), _("outcome"), _("code")],
                 [[a.number, moment(a.opened_at), moment(a.closed_at), badge(a.outcome), a.code] for a in attempts],
             ),
-            Table("Reports", queries.REPORT_HEADERS, reports),
-            _consents(row),
+            Table(_("Reports"), queries.REPORT_HEADERS, reports),
+            consents_table(row),
         ]
-
-
-def _windows(campaign: Campaign) -> Table:
-    rows = [
-        [
-            ", ".join(day for bit, day in enumerate(WEEKDAYS) if window.weekdays >> bit & 1),
-            f"{window.start_minute // 60:02}:{window.start_minute % 60:02}",
-            f"{window.length_minutes} minutes",
-        ]
-        for window in campaign.windows.all()
-    ]
-    return Table("Windows, by each vehicle's own clock", ["weekdays", "from", "for"], rows)
-
-
-def _consents(assignment: Assignment) -> Table:
-    rows = [
-        [
-            moment(each.received_at),
-            badge(each.decision),
-            each.by,
-            each.recorded_by or "the vehicle",
-            each.language,
-            each.text_sha256[:16],
-            "as ordered" if each.is_text_known else "unknown",
-        ]
-        for each in assignment.consents.order_by("-received_at", "-pk")
-    ]
-    return Table("Consent", ["received", "decision", "by", "recorded by", "language", "text", "text is"], rows)
 
 
 def _waves(campaign: Campaign) -> Table:
@@ -221,31 +196,29 @@ def _waves(campaign: Campaign) -> Table:
         ]
         for step in queries.ladder(campaign)
     ]
-    headers = ["wave", "up to", "state", *queries.LADDER_COLUMNS, "opened", "finished"]
-    return Table("Waves", headers, rows, note=_all_vehicles(campaign))
+    headers = [
+        _("wave"),
+        _("up to"),
+        _("state"),
+        *map(words.of_state, queries.LADDER_COLUMNS),
+        _("opened"),
+        _("finished"),
+    ]
+    return Table(_("Waves"), headers, rows, note=_all_vehicles(campaign))
 
 
 def _all_vehicles(campaign: Campaign) -> str:
-    return link_to_list(Assignment, "All vehicles of this campaign", campaign__id__exact=campaign.pk)
-
-
-def _people(campaign: Campaign) -> Table:
-    """Who has approved this round of it, and how many people are missing."""
-    view = campaign_queries.approval_view(campaign)
-    rows = [[approval.by, moment(approval.at), approval.revision] for approval in view.given]
-    others = "one person, who may be an author" if view.required == 0 else f"{view.required} other than the authors"
-    note = f"Needs {others}; {view.missing} missing. Authors: {', '.join(view.authors)}."
-    return Table("Approvals", ["by", "at", "revision"], rows, note=note)
+    return link_to_list(Assignment, _("All vehicles of this campaign"), campaign__id__exact=campaign.pk)
 
 
 def _gate(campaign: Campaign) -> Table:
     rows = [
         [
-            test.stratum or "all vehicles",
+            test.stratum or _("all vehicles"),
             test.successes,
             test.failures,
-            f"{test.lowest_rate:.2%} to {test.highest_rate:.2%}",
-            "guard" if test.is_guard else "test",
+            f"{test.lowest_rate:.2%} - {test.highest_rate:.2%}",
+            _("guard") if test.is_guard else _("test"),
             f"{test.statistic:+.2f}",
             NOTHING if test.is_guard else f"{test.pass_limit:+.2f}",
             f"{test.limit:+.2f}",
@@ -253,8 +226,18 @@ def _gate(campaign: Campaign) -> Table:
         ]
         for test in campaign_queries.gate_view(campaign).tests
     ]
-    headers = ["of", "good", "failed", "failure rate", "now", "evidence", "passes at", "halts at", "says"]
-    return Table("Gate", headers, rows)
+    headers = [
+        _("of"),
+        _("good"),
+        _("failed"),
+        _("failure rate"),
+        _("now"),
+        _("evidence"),
+        _("passes at"),
+        _("halts at"),
+        _("says"),
+    ]
+    return Table(_("Gate"), headers, rows)
 
 
 def _failures(campaign: Campaign) -> Table:
@@ -266,10 +249,4 @@ def _failures(campaign: Campaign) -> Table:
         ]
         for code, count in found
     ]
-    return Table("Failures", ["code", "vehicles"], rows)
-
-
-def _decisions(campaign: Campaign) -> Table:
-    found = campaign_queries.decisions(campaign)[:DECISIONS_SHOWN]
-    rows = [[moment(d.at), d.wave.number if d.wave else NOTHING, d.kind, d.actor, d.sentence] for d in found]
-    return Table("Decisions", ["at", "wave", "kind", "by", "what was decided"], rows)
+    return Table(_("Failures"), [_("code"), _("vehicles")], rows)

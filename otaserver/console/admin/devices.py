@@ -2,6 +2,7 @@ from collections.abc import Sequence
 
 from django.contrib import admin
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
 
 from otaserver.console.admin.base import ReadOnlyAdmin
 from otaserver.console.site import site
@@ -24,11 +25,11 @@ class AuthenticationSetAdmin(ReadOnlyAdmin):
         "reason",
     ]
 
-    @admin.display(description="condition")
+    @admin.display(description=_("condition"))
     def condition(self, device: AuthenticationSet) -> SafeString:
         return badge(device.state)
 
-    @admin.display(description="key begins")
+    @admin.display(description=_("key begins"))
     def key_begins(self, device: AuthenticationSet) -> str:
         return device.key_sha256[:16]
 
@@ -36,4 +37,4 @@ class AuthenticationSetAdmin(ReadOnlyAdmin):
         said = [
             [name, lines(value if isinstance(value, list) else [value])] for name, value in sorted(row.identity.items())
         ]
-        return [Table("What it says of itself", ["name", "value"], said)]
+        return [Table(_("What it says of itself"), [_("name"), _("value")], said)]

@@ -2,6 +2,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import admin
+from django.utils.translation import gettext_lazy as _
 
 from otaserver.console.admin.base import ReadOnlyAdmin
 from otaserver.console.site import site
@@ -45,7 +46,9 @@ class DeliveryAdmin(ReadOnlyAdmin):
     def tables(self, row: Any) -> Sequence[Table]:
         tries = row.log.order_by("number")
         rows = [[each.number, each.at, each.status, each.latency_ms, each.problem, each.answer] for each in tries]
-        return [Table("Tries", ["number", "at", "status", "milliseconds", "problem", "answer"], rows)]
+        return [
+            Table(_("Tries"), [_("number"), _("at"), _("status"), _("milliseconds"), _("problem"), _("answer")], rows)
+        ]
 
 
 @admin.register(Mail, site=site)

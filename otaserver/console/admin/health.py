@@ -1,5 +1,7 @@
 """How the vehicles of a campaign are: each signal of its release, alone and against the vehicles held out."""
 
+from django.utils.translation import gettext_lazy as _
+
 from otaserver.campaigns import queries
 from otaserver.campaigns.models import Campaign
 from otaserver.console.tables import NOTHING, Table, badge
@@ -20,7 +22,7 @@ def _signals(views: list[queries.SignalView]) -> Table:
             view.good,
             view.bad,
             view.missing,
-            "guard" if view.is_guard else "test",
+            _("guard") if view.is_guard else _("test"),
             f"{view.statistic:+.2f}",
             NOTHING if view.is_guard else f"{view.pass_limit:+.2f}",
             f"{view.limit:+.2f}",
@@ -28,21 +30,32 @@ def _signals(views: list[queries.SignalView]) -> Table:
         ]
         for view in views
     ]
-    headers = ["signal", "bad above", "good", "bad", "silent", "now", "evidence", "passes at", "halts at", "says"]
-    return Table("Health", headers, rows)
+    headers = [
+        _("signal"),
+        _("bad above"),
+        _("good"),
+        _("bad"),
+        _("silent"),
+        _("now"),
+        _("evidence"),
+        _("passes at"),
+        _("halts at"),
+        _("says"),
+    ]
+    return Table(_("Health"), headers, rows)
 
 
 def _comparisons(compared: list[tuple[str, queries.ComparisonView]]) -> Table:
     rows = [
         [
             name,
-            f"{view.treated_bad} of {view.treated}",
-            f"{view.control_bad} of {view.control}",
+            _("%(part)s of %(all)s") % {"part": view.treated_bad, "all": view.treated},
+            _("%(part)s of %(all)s") % {"part": view.control_bad, "all": view.control},
             f"{view.log_evidence:+.2f}",
             f"{view.limit:+.2f}",
             badge(view.verdict),
         ]
         for name, view in compared
     ]
-    headers = ["signal", "bad, updated", "bad, held out", "evidence", "halts at", "says"]
-    return Table("Against the vehicles held out", headers, rows)
+    headers = [_("signal"), _("bad, updated"), _("bad, held out"), _("evidence"), _("halts at"), _("says")]
+    return Table(_("Against the vehicles held out"), headers, rows)

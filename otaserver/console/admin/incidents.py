@@ -1,7 +1,9 @@
 from django.contrib import admin
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
 
 from otaserver.campaigns.models import SoftwareChange, WorkshopCase
+from otaserver.console import sentences
 from otaserver.console.admin.base import ReadOnlyAdmin
 from otaserver.console.site import site
 from otaserver.console.tables import badge
@@ -18,15 +20,19 @@ class WorkshopCaseAdmin(ReadOnlyAdmin):
     fields = [
         ("vehicle", "assignment"),
         ("code", "condition"),
-        "reason",
+        "told_reason",
         ("opened_at", "closed_at"),
         "closed_by",
         "note",
     ]
 
-    @admin.display(description="condition")
+    @admin.display(description=_("condition"))
     def condition(self, case: WorkshopCase) -> SafeString:
         return badge("closed" if case.closed_at else "open")
+
+    @admin.display(description=_("reason"))
+    def told_reason(self, case: WorkshopCase) -> str:
+        return sentences.of(case.reason)
 
 
 @admin.register(SoftwareChange, site=site)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from django.contrib import admin
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
 
 from firmware_store.models import VerificationKey
 from otaserver.console.admin.base import ReadOnlyAdmin
@@ -68,11 +69,11 @@ class FleetImportAdmin(ReadOnlyAdmin):
         "counts",
     ]
 
-    @admin.display(description="state", ordering="state")
+    @admin.display(description=_("state"), ordering="state")
     def condition(self, row: FleetImport) -> SafeString:
         return badge(row.state)
 
     def tables(self, row: FleetImport) -> Sequence[Table]:
         found = row.problems.order_by("line")[:PROBLEMS_SHOWN]
         rows = [[each.line, each.code, each.value or NOTHING, each.rule] for each in found]
-        return [Table("Lines left out", ["line", "code", "value", "why"], rows)]
+        return [Table(_("Lines left out"), [_("line"), _("code"), _("value"), _("why")], rows)]

@@ -34,15 +34,15 @@ class PackageAdmin(ReadOnlyAdmin):
         ("refused_code", "refused_reason"),
     ]
 
-    @admin.display(description="state", ordering="state")
+    @admin.display(description=_("state"), ordering="state")
     def shown_state(self, package: Package) -> SafeString:
         return badge(package.state)
 
-    @admin.display(description="hardware")
+    @admin.display(description=_("hardware"))
     def fits(self, package: Package) -> str:
         return ", ".join(package.hardware_ids)
 
-    @admin.display(description="size", ordering="length")
+    @admin.display(description=_("size"), ordering="length")
     def size(self, package: Package) -> str:
         return filesizeformat(package.length)
 
@@ -51,7 +51,7 @@ class PackageAdmin(ReadOnlyAdmin):
         return [
             _running(row),
             *_inside(queries.package_contents(row), row.contents.get("verified_by", [])),
-            Table("Releases that hold it", ["release"], [[link_to(release)] for release in releases]),
+            Table(_("Releases that hold it"), [_("release")], [[link_to(release)] for release in releases]),
         ]
 
 
@@ -59,32 +59,32 @@ def _running(package: Package) -> Table:
     """On how many ECUs it is proved, or asserted, to run now, by hardware."""
     rows = fleet.installed_by_hardware(package.tenant, package.sha256)
     note = "" if rows else str(_("No ECU has proved to run it."))
-    return Table(str(_("Where it runs")), ["hardware", "ECUs", "asserted"], [list(row) for row in rows], note=note)
+    return Table(_("Where it runs"), [_("hardware"), _("ECUs"), _("asserted")], [list(row) for row in rows], note=note)
 
 
 def _inside(contents: Contents, verified_by: Sequence[str]) -> list[Table]:
     """Return what was read in a file that is no plain one."""
     if contents.format == Format.PLAIN:
         return []
-    checked = ", ".join(verified_by) or "not checked: no key is configured"
-    facts = [
-        ["format", str(contents.format)],
-        ["name", contents.name],
-        ["version", contents.version],
-        ["compatible hardware", lines(contents.hardware)],
-        ["signature", contents.signature or "none"],
-        ["holds against", checked if contents.signature else ""],
+    checked = ", ".join(verified_by) or str(_("not checked: no key is configured"))
+    facts: list[list[object]] = [
+        [_("format"), str(contents.format)],
+        [_("name"), contents.name],
+        [_("version"), contents.version],
+        [_("compatible hardware"), lines(contents.hardware)],
+        [_("signature"), contents.signature or _("none")],
+        [_("holds against"), checked if contents.signature else ""],
     ]
     return [
-        Table("Inside the file", ["fact", "value"], facts),
+        Table(_("Inside the file"), [_("fact"), _("value")], facts),
         Table(
-            "Payloads",
-            ["file", "kind", "bytes", "SHA-256"],
+            _("Payloads"),
+            [_("file"), _("kind"), _("bytes"), _("SHA-256")],
             [[one.name, one.kind, one.length, one.sha256] for one in contents.payloads],
         ),
         Table(
-            "Signed by",
-            ["subject", "issuer", "until", "fingerprint"],
+            _("Signed by"),
+            [_("subject"), _("issuer"), _("until"), _("fingerprint")],
             [[one.subject, one.issuer, one.not_after, one.fingerprint] for one in contents.signers],
         ),
     ]
@@ -108,25 +108,25 @@ class ReleaseAdmin(ReadOnlyAdmin):
         campaigns = row.campaigns.order_by("-created_at")
         return [
             Table(
-                "Packages",
-                ["order", "package", "hardware", "state"],
+                _("Packages"),
+                [_("order"), _("package"), _("hardware"), _("state")],
                 [
                     [i.position, link_to(i.package), lines(i.package.hardware_ids), badge(i.package.state)]
                     for i in items
                 ],
             ),
             Table(
-                "Conditions",
-                ["kind", "package", "versions"],
-                [[c.kind, c.package_name, ", ".join(c.versions) or "any"] for c in conditions],
+                _("Conditions"),
+                [_("kind"), _("package"), _("versions")],
+                [[c.kind, c.package_name, ", ".join(c.versions) or _("any")] for c in conditions],
             ),
             Table(
-                "Health signals",
-                ["signal", "bad above", "acceptable", "unacceptable"],
+                _("Health signals"),
+                [_("signal"), _("bad above"), _("acceptable"), _("unacceptable")],
                 [
                     [s.name, f"{s.limit:g}", f"{s.acceptable_rate:.2%}", f"{s.unacceptable_rate:.2%}"]
                     for s in row.signals.all()
                 ],
             ),
-            Table("Campaigns", ["campaign", "state"], [[link_to(c), badge(c.state)] for c in campaigns]),
+            Table(_("Campaigns"), [_("campaign"), _("state")], [[link_to(c), badge(c.state)] for c in campaigns]),
         ]

@@ -6,6 +6,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.http.response import HttpResponse
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
 
 from otaserver import clock
 from otaserver.campaigns.models import Attempt, LogTail
@@ -40,7 +41,7 @@ class VehicleAdmin(ReadOnlyAdmin):
         "blocked_reason",
     ]
 
-    @admin.display(description="condition")
+    @admin.display(description=_("condition"))
     def condition(self, vehicle: Vehicle) -> SafeString:
         if vehicle.decommissioned_at is not None:
             return badge("decommissioned")
@@ -57,7 +58,7 @@ class VehicleAdmin(ReadOnlyAdmin):
 
     def tables(self, row: Vehicle) -> Sequence[Table]:
         found = [
-            Table("Reports", queries.REPORT_HEADERS, queries.reports_of(_attempts(row))),
+            Table(_("Reports"), queries.REPORT_HEADERS, queries.reports_of(_attempts(row))),
             _manifests(row),
             _requests(row),
             _credentials(row),
@@ -96,7 +97,7 @@ def _manifests(vehicle: Vehicle) -> Table:
         ]
         for manifest in found
     ]
-    return Table("Manifests", ["received", "", "refused because", "findings", "SHA-256 begins"], rows)
+    return Table(_("Manifests"), [_("received"), "", _("refused because"), _("findings"), _("SHA-256 begins")], rows)
 
 
 def _requests(vehicle: Vehicle) -> Table:
@@ -105,9 +106,10 @@ def _requests(vehicle: Vehicle) -> Table:
         for one in vehicle.seen_requests.order_by("-pk")[:REQUESTS_SHOWN]
     ]
     is_on = vehicle.watched_until is not None and vehicle.watched_until > clock.now()
-    note = f"Kept until {moment(vehicle.watched_until)}." if is_on else "Nobody watches this vehicle."
-    headers = ["at", "method", "path", "answer", "code", "showed", "why"]
-    return Table("Last requests", headers, rows, note=note)
+    kept = _("Kept until %(at)s.") % {"at": moment(vehicle.watched_until)}
+    note = kept if is_on else str(_("Nobody watches this vehicle."))
+    headers = [_("at"), _("method"), _("path"), _("answer"), _("code"), _("showed"), _("why")]
+    return Table(_("Last requests"), headers, rows, note=note)
 
 
 def _credentials(vehicle: Vehicle) -> Table:
@@ -119,14 +121,16 @@ def _credentials(vehicle: Vehicle) -> Table:
         ]
         for one in fleet.credentials_of(vehicle)
     ]
-    return Table("Credentials", ["kind", "generation", "issued", "first used", "ends", "revoked"], rows)
+    return Table(
+        _("Credentials"), [_("kind"), _("generation"), _("issued"), _("first used"), _("ends"), _("revoked")], rows
+    )
 
 
 def _swaps(vehicle: Vehicle) -> Table:
     rows = [
         [
             swap.old_serial,
-            swap.new_serial or "any",
+            swap.new_serial or _("any"),
             swap.hardware_id,
             swap.reason,
             moment(swap.expires_at),
@@ -134,7 +138,7 @@ def _swaps(vehicle: Vehicle) -> Table:
         ]
         for swap in vehicle.ecu_swaps.order_by("-announced_at")
     ]
-    return Table("Announced ECUs", ["goes", "comes", "hardware", "why", "until", "done"], rows)
+    return Table(_("Announced ECUs"), [_("goes"), _("comes"), _("hardware"), _("why"), _("until"), _("done")], rows)
 
 
 def _attributes(vehicle: Vehicle) -> Table:
@@ -144,7 +148,7 @@ def _attributes(vehicle: Vehicle) -> Table:
         stored = [v for v in (value.text, value.number, value.boolean, value.time) if v is not None]
         rows.append([value.attribute.name, lines(stored), moment(value.changed_at)])
     reported = [
-        [f"{one.name} (as reported)", one.text or NOTHING, moment(one.changed_at)]
+        [_("%(name)s (as reported)") % {"name": one.name}, one.text or NOTHING, moment(one.changed_at)]
         for one in vehicle.reported_attributes.all()
     ]
-    return Table("Attributes", ["name", "value", "changed"], rows + reported)
+    return Table(_("Attributes"), [_("name"), _("value"), _("changed")], rows + reported)

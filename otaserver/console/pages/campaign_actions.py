@@ -10,6 +10,7 @@ from django.http import Http404, HttpRequest
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from firmware_store.models import Release
 from otaserver import clock
@@ -17,6 +18,7 @@ from otaserver.campaigns import operations
 from otaserver.campaigns.errors import CampaignMovedError
 from otaserver.campaigns.models import Campaign, Wave
 from otaserver.campaigns.states import WaveState
+from otaserver.console import sentences
 from otaserver.console.access import permissions_in
 from otaserver.console.pages import actions, effects
 from otaserver.console.pages.actions import Action
@@ -43,7 +45,7 @@ class ConfirmAction(CampaignPage):
             made = self._carry_out(campaign, action, form.cleaned_data, at=clock.now())
         except OtaError as error:
             # What is shown beside the refusal are the numbers as they are by now.
-            form.add_error(None, error.message)
+            form.add_error(None, sentences.of(error.message))
             return self._ask(self.campaign(), action, form, status=error.status)
         messages.success(request, _("Done: %(what)s.") % {"what": action.label})
         return redirect("console:control_room", made.pk)
@@ -136,7 +138,7 @@ class DecideWave(CampaignPage):
                 wave, passed=passed, reason=form.cleaned_data["reason"], by=self.actor, at=clock.now()
             )
         except OtaError as error:
-            form.add_error(None, error.message)
+            form.add_error(None, sentences.of(error.message))
             return self._ask(wave, form, status=error.status)
         return redirect("console:control_room", wave.campaign_id)
 
@@ -159,4 +161,4 @@ class DecideWave(CampaignPage):
 
 
 class ReasonForm(forms.Form):
-    reason = forms.CharField(label=_("Reason"), max_length=2000, widget=forms.Textarea(attrs={"rows": 2}))
+    reason = forms.CharField(label=gettext_lazy("Reason"), max_length=2000, widget=forms.Textarea(attrs={"rows": 2}))

@@ -15,6 +15,7 @@ from firmware_store.models import Package
 from firmware_store.states import PackageState, Profile, Repository
 from firmware_store.trust import queries as trust
 from otaserver import clock
+from otaserver.console import sentences
 from otaserver.console.pages.base import Page
 from otaserver.errors import OtaError
 from otaserver.tenants.models import Tenant
@@ -163,7 +164,7 @@ class SignPackage(PackagePage):
                 at=clock.now(),
             )
         except OtaError as error:
-            form.add_error(None, error.message)
+            form.add_error(None, sentences.of(error.message))
             return self._ask(package, form, status=error.status)
         return redirect("console:firmware_store_package_change", package.pk)
 

@@ -12,6 +12,7 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
+from otaserver.console.names import choices_of
 from otaserver.people.rules import PERSONAL_TOKEN_DAYS
 from otaserver.tenants.models import Tenant, User
 from otaserver.tenants.states import Role
@@ -30,7 +31,7 @@ def _days_field() -> forms.TypedChoiceField:
 
 
 def _role_field() -> forms.ChoiceField:
-    return forms.ChoiceField(label=_("Role"), choices=Role.choices, widget=UnfoldAdminSelectWidget)
+    return forms.ChoiceField(label=_("Role"), choices=choices_of(Role), widget=UnfoldAdminSelectWidget)
 
 
 class RoleForm(forms.Form):

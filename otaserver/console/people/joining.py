@@ -12,6 +12,7 @@ from django.views import View
 from django.views.decorators.cache import never_cache
 
 from otaserver import clock
+from otaserver.console import sentences
 from otaserver.console.people import sessions
 from otaserver.console.people.forms import NewcomerForm
 from otaserver.console.site import site
@@ -38,7 +39,7 @@ class JoinPage(View):
         try:
             member = operations.join_by_invitation(secret, newcomer, at=clock.now())
         except OtaError as error:
-            form.add_error("username", error.message)
+            form.add_error("username", sentences.of(error.message))
             return self._show(request, secret, form, status=error.status)
         return sessions.begin(request, member.user, next_url=reverse("console:index"), has_second_factor=False)
 
@@ -46,7 +47,7 @@ class JoinPage(View):
         try:
             operations.accept_invitation(secret, user=user, at=clock.now())
         except OtaError as error:
-            messages.error(request, error.message)
+            messages.error(request, sentences.of(error.message))
             return self._show(request, secret, NewcomerForm(), status=error.status)
         return HttpResponseRedirect(reverse("console:index"))
 
@@ -55,7 +56,7 @@ class JoinPage(View):
         try:
             context["invitation"] = operations.find_invitation(secret, at=clock.now())
         except OtaError as error:
-            context["refusal"], status = error.message, error.status
+            context["refusal"], status = sentences.of(error.message), error.status
         response = TemplateResponse(request, "console/people/invitation.html", context, status=status)
         # The address is the secret.
         response.headers["Referrer-Policy"] = "no-referrer"

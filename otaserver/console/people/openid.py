@@ -20,11 +20,20 @@ from django.conf import settings
 from django.core.cache import cache
 
 from otaserver.people.errors import IssuerRefusedError, IssuerUnavailableError, StatementInvalidError
-from otaserver.people.sign_on_rules import Statement, claims_problem, is_safe_address, statement_of
+from otaserver.people.sign_on_rules import (
+    Statement,
+    claims_problem,
+    completed,
+    is_safe_address,
+    lacks_claims,
+    statement_of,
+)
 
 # How long the issuer's addresses and keys are kept; a key that is not among them is asked for at once.
 _KEPT_SECONDS = 3600
 _TIMEOUT_SECONDS = 10
+# Servers take addresses of 8,000 characters, and not all of them longer ones.
+_MAX_HINT = 6000
 # By its algorithm, what a key has to be. Anything else is refused: "none", and what is signed with a shared secret.
 _KEY_KINDS: Mapping[str, Mapping[str, str]] = {"RS256": {"kty": "RSA"}, "ES256": {"kty": "EC", "crv": "P-256"}}
 
@@ -37,7 +46,16 @@ class Issuer:
     token_endpoint: str
     jwks_uri: str
     end_session_endpoint: str
+    userinfo_endpoint: str
     takes_basic: bool
+
+
+@dataclass(frozen=True)
+class Redeemed:
+    """What the issuer gives for a code: who somebody is, not verified yet, and what opens its userinfo."""
+
+    id_token: str
+    access_token: str
 
 
 def issuer() -> Issuer:
@@ -57,6 +75,7 @@ def issuer() -> Issuer:
         token_endpoint=_address(found, "token_endpoint"),
         jwks_uri=_address(found, "jwks_uri"),
         end_session_endpoint=_address(found, "end_session_endpoint", is_needed=False),
+        userinfo_endpoint=_address(found, "userinfo_endpoint", is_needed=False),
         takes_basic="client_secret_basic" in methods,
     )
 
@@ -77,13 +96,18 @@ def authorization_url(to: Issuer, *, state: str, nonce: str, verifier: str, redi
     return _with_query(to.authorization_endpoint, asked)
 
 
-def end_session_url(to: Issuer, *, back_to: str) -> str:
-    """Return where the person ends their session at the issuer (RP-Initiated Logout 1.0), or "" if it has no such."""
+def end_session_url(to: Issuer, *, id_token: str, back_to: str) -> str:
+    """Return where the person ends their session at the issuer (RP-Initiated Logout 1.0), or "" if it has no such.
+
+    The ID token says whose session that is, so that the issuer need not ask; one too long for an address is left out.
+    """
     asked = {"client_id": settings.OIDC_CLIENT_ID, "post_logout_redirect_uri": back_to}
+    if len(id_token) <= _MAX_HINT:
+        asked["id_token_hint"] = id_token
     return _with_query(to.end_session_endpoint, asked) if to.end_session_endpoint else ""
 
 
-def redeem(of: Issuer, code: str, *, verifier: str, redirect_uri: str) -> str:
+def redeem(of: Issuer, code: str, *, verifier: str, redirect_uri: str) -> Redeemed:
     """Turn the code that the browser brought into an ID token, not verified yet.
 
     Raises:
@@ -94,19 +118,23 @@ def redeem(of: Issuer, code: str, *, verifier: str, redirect_uri: str) -> str:
     answer = _ask("POST", of.token_endpoint, data=form | _in_form(of), auth=_in_header(of))
     if answer.is_client_error:
         raise IssuerRefusedError("The issuer does not take the code that it gave you; sign in again.")
-    token = _document(answer).get("id_token")
+    found = _document(answer)
+    token, access = found.get("id_token"), found.get("access_token")
     if not isinstance(token, str):
         raise IssuerUnavailableError(f"{of.token_endpoint} answers without an ID token.")
-    return token
+    return Redeemed(token, access if isinstance(access, str) else "")
 
 
-def verified(token: str, *, of: Issuer, nonce: str, at: datetime) -> Statement:
+def verified(redeemed: Redeemed, *, of: Issuer, nonce: str, at: datetime) -> Statement:
     """Return what an ID token states, after its signature and everything that it has to say were checked.
+
+    Groups and an address that are not in it are asked for at the issuer's userinfo, where it has one.
 
     Raises:
         StatementInvalidError: the sentence says what is wrong.
-        IssuerUnavailableError: its keys cannot be read.
+        IssuerUnavailableError: its keys or its userinfo cannot be read; without them nobody's roles are touched.
     """
+    token = redeemed.id_token
     try:
         header = jwt.get_unverified_header(token)
         key = _key_for(header, of)
@@ -130,7 +158,19 @@ def verified(token: str, *, of: Issuer, nonce: str, at: datetime) -> Statement:
     problem = claims_problem(claims, client_id=settings.OIDC_CLIENT_ID, nonce=nonce, at=at)
     if problem:
         raise StatementInvalidError(f"What the issuer states is not valid: {problem}.")
-    return statement_of(claims, issuer=settings.OIDC_ISSUER, groups_claim=settings.OIDC_GROUPS_CLAIM)
+    told = _with_userinfo(claims, redeemed.access_token, of)
+    return statement_of(told, issuer=settings.OIDC_ISSUER, groups_claim=settings.OIDC_GROUPS_CLAIM)
+
+
+def _with_userinfo(claims: Mapping[str, Any], access_token: str, of: Issuer) -> Mapping[str, Any]:
+    is_told = bool(of.userinfo_endpoint and access_token)
+    if not is_told or not lacks_claims(claims, groups_claim=settings.OIDC_GROUPS_CLAIM):
+        return claims
+    userinfo = _document(_ask("GET", of.userinfo_endpoint, bearer=access_token))
+    try:
+        return completed(claims, userinfo, groups_claim=settings.OIDC_GROUPS_CLAIM)
+    except ValueError as error:
+        raise StatementInvalidError(f"What the issuer states is not valid: {error}.") from error
 
 
 def _key_for(header: Mapping[str, Any], of: Issuer) -> jwt.PyJWK:
@@ -185,8 +225,8 @@ def _tls() -> ssl.SSLContext:
     return httpx.create_ssl_context()
 
 
-def _ask(method: str, url: str, **more: Any) -> httpx.Response:
-    headers = {"Accept": "application/json"}
+def _ask(method: str, url: str, *, bearer: str = "", **more: Any) -> httpx.Response:
+    headers = {"Accept": "application/json"} | ({"Authorization": f"Bearer {bearer}"} if bearer else {})
     try:
         return httpx.request(method, url, timeout=_TIMEOUT_SECONDS, headers=headers, verify=_tls(), **more)
     except (httpx.HTTPError, httpx.InvalidURL) as error:

@@ -1,9 +1,9 @@
 """A person's own things: password, second factor, tokens, sessions, and which of their tenants they look at."""
 
-import base64
 from collections.abc import Sequence
 
 import segno
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import update_session_auth_hash
 from django.core.exceptions import ValidationError
@@ -16,15 +16,16 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from otaserver import clock
+from otaserver.console import sentences
 from otaserver.console.access import tenants_in_session
 from otaserver.console.people import sessions
 from otaserver.console.people.forms import PersonalTokenForm, TenantChoiceForm
 from otaserver.console.people.pages import Panel, PanelPage, button, grantor_of, row_number
 from otaserver.console.people.sign_in import CodeForm, counted_try, show_code
 from otaserver.console.tables import Table, moment
-from otaserver.people import operations
+from otaserver.people import operations, rules
 from otaserver.people.errors import CodeWrongError
-from otaserver.people.models import PersonalToken
+from otaserver.people.models import PersonalToken, SignOnIdentity
 from otaserver.people.states import SignInStep
 from otaserver.tenants.models import Member, Tenant, User
 
@@ -49,7 +50,10 @@ class ProfilePage(PanelPage):
     def _second_factor(self) -> Panel:
         if not operations.has_second_factor(self.person):
             link = format_html('<a class="text-primary-600" href="{}">{}</a>', reverse("people:enrolment"), _("Set up"))
-            return Panel(_("Second factor"), _("None: your password alone lets you in."), buttons=[link])
+            note = _("None: your password alone lets you in.")
+            if not self.person.has_usable_password():
+                note = _("None here: the issuer of single sign-on lets you in.")
+            return Panel(_("Second factor"), note, buttons=[link])
         return Panel(
             _("Second factor"),
             _("An authenticator. To change something, enter a code that it shows or a recovery code."),
@@ -76,21 +80,29 @@ class ProfilePage(PanelPage):
         headers = [_("name"), _("tenant"), _("made"), _("last used"), _("ends"), _("revoked")]
         return Panel(
             _("Personal tokens"),
-            _("With one of these a program acts as you, with the role that you have."),
+            f"{_('With one of these a program acts as you, with the role that you have.')} {self._until()}".strip(),
             table=Table("", headers, rows) if rows else None,
             form=PersonalTokenForm(self._member_tenants()),
             buttons=[button("make_token", _("Make a token"))],
         )
+
+    def _until(self) -> str:
+        if not SignOnIdentity.objects.filter(user=self.person).exists():
+            return ""
+        hours = settings.OIDC_TOKEN_HOURS
+        return _("It rests once you have not come in by single sign-on for %(hours)s hours.") % {"hours": hours}
 
     def _member_tenants(self) -> QuerySet[Tenant]:
         members_of = Tenant.objects.filter(members__user=self.person).order_by("name")
         return tenants_in_session(self.person, members_of)
 
     def _sessions(self) -> Panel:
-        password = format_html(
-            '<a class="text-primary-600" href="{}">{}</a>', reverse("console:password_change"), _("Change the password")
-        )
-        return Panel(_("Sessions"), buttons=[button("end_sessions", _("Sign out everywhere")), password])
+        buttons = [button("end_sessions", _("Sign out everywhere"))]
+        # Who comes in by single sign-on alone has none to change.
+        if self.person.has_usable_password():
+            address, label = reverse("console:password_change"), _("Change the password")
+            buttons.append(format_html('<a class="text-primary-600" href="{}">{}</a>', address, label))
+        return Panel(_("Sessions"), buttons=buttons)
 
     def make_token(self) -> Panel | None:
         form = PersonalTokenForm(self._member_tenants(), self.request.POST)
@@ -168,13 +180,14 @@ class EnrolmentPage(PanelPage):
     def panels(self) -> Sequence[Panel]:
         if operations.has_second_factor(self.person):
             return []
-        device = operations.begin_enrolment(self.person)
-        drawn = segno.make(device.config_url, error="m").svg_inline(scale=4, border=2, svgclass=None)
+        secret = operations.begin_enrolment(self.person)
+        address = rules.authenticator_url(secret, self.actor, issuer="OTA server")
+        drawn = segno.make(address, error="m").svg_inline(scale=4, border=2, svgclass=None)
         return [
             Panel(
                 _("Your authenticator"),
                 _("Scan this with an authenticator, or type the key below into it; then enter the code that it shows."),
-                shown_once=[base64.b32encode(device.bin_key).decode()],
+                shown_once=[rules.authenticator_key(secret)],
                 picture=mark_safe(drawn),
                 form=CodeForm(),
                 buttons=[button("confirm", _("Confirm"))],
@@ -189,7 +202,9 @@ class EnrolmentPage(PanelPage):
             own = counted_try(self.request, self.actor, SignInStep.SECOND_FACTOR)
             codes = operations.confirm_enrolment(self.person, code, at=clock.now())
         except (ValidationError, CodeWrongError) as error:
-            messages.error(self.request, error.messages[0] if isinstance(error, ValidationError) else error.message)
+            messages.error(
+                self.request, error.messages[0] if isinstance(error, ValidationError) else sentences.of(error.message)
+            )
             return None
         operations.note_success(own)
         self._renew_session()

@@ -20,8 +20,8 @@ from otaserver.people.rules import SECOND_STEP
 from otaserver.tenants.models import User
 
 BEGUN_AT, SEEN_AT, SECOND_FACTOR, CHOSEN = "begun_at", "seen_at", "has_second_factor", "chosen_tenant"
-# Whether the issuer of single sign-on let the person in, and has a session of its own with them.
-SIGN_ON = "is_single_sign_on"
+# The ID token by which the issuer of single sign-on let the person in, with whom it has a session of its own; or "".
+SIGN_ON = "id_token"
 _PENDING = "pending_sign_in"
 # Every request would write its session otherwise.
 _RESOLUTION = timedelta(minutes=1)
@@ -40,10 +40,10 @@ def limit_sessions(get_response: GetResponse) -> GetResponse:
 
 
 def first_factor_passed(
-    request: HttpRequest, user: User, *, next_url: str, has_second: bool = False, is_sign_on: bool = False
+    request: HttpRequest, user: User, *, next_url: str, has_second: bool = False, id_token: str = ""
 ) -> HttpResponse:
     """Let a person in who has no second factor or has shown it elsewhere; ask any other for it first."""
-    request.session[SIGN_ON] = is_sign_on
+    request.session[SIGN_ON] = id_token
     if has_second or not operations.has_second_factor(user):
         return begin(request, user, next_url=next_url, has_second_factor=has_second)
     request.session.cycle_key()
@@ -68,13 +68,13 @@ def pending(request: HttpRequest) -> tuple[User, str] | None:
 
 def begin(request: HttpRequest, user: User, *, next_url: str, has_second_factor: bool) -> HttpResponse:
     """Sign a person in: a new session under a new key."""
-    is_sign_on = request.session.get(SIGN_ON, False)
+    id_token = request.session.get(SIGN_ON, "")
     request.session.flush()
     auth.login(request, user, backend="django.contrib.auth.backends.ModelBackend")
     now = clock.now().timestamp()
     request.session[BEGUN_AT] = request.session[SEEN_AT] = now
     request.session[SECOND_FACTOR] = has_second_factor
-    request.session[SIGN_ON] = is_sign_on
+    request.session[SIGN_ON] = id_token
     return HttpResponseRedirect(next_url)
 
 

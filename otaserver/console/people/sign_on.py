@@ -84,7 +84,7 @@ class SignOnCallback(SignOnStep):
         # Taken out: an answer counts once, whatever becomes of it.
         self.begun = request.session.pop(_BEGUN, None)
         try:
-            stated = self._statement()
+            stated, id_token = self._statement()
             user = operations.sign_on(stated, grants=settings.OIDC_GRANTS, at=clock.now())
         except OtaError as error:
             return self.refused(error)
@@ -93,10 +93,10 @@ class SignOnCallback(SignOnStep):
             user,
             next_url=self.get_success_url(),
             has_second=stated.has_second_factor,
-            is_sign_on=True,
+            id_token=id_token,
         )
 
-    def _statement(self) -> Statement:
+    def _statement(self) -> tuple[Statement, str]:
         answer, begun, at = self.request.GET, self.begun, clock.now()
         if begun is None or not constant_time_compare(begun["state"], answer.get("state", "")):
             raise AnswerForAnotherError("This sign-in was not begun in this browser, or is over; begin again.")
@@ -109,7 +109,7 @@ class SignOnCallback(SignOnStep):
             raise IssuerRefusedError("The issuer did not let you in.")
         return self._verified(answer["code"], begun)
 
-    def _verified(self, code: str, begun: dict[str, Any]) -> Statement:
+    def _verified(self, code: str, begun: dict[str, Any]) -> tuple[Statement, str]:
         # Nobody is known yet, so that only what comes from one address counts together.
         own = operations.begin_sign_in(
             begun["state"],
@@ -118,25 +118,27 @@ class SignOnCallback(SignOnStep):
             at=clock.now(),
         )
         of = openid.issuer()
-        token = openid.redeem(of, code, verifier=begun["verifier"], redirect_uri=_redirect_uri())
-        stated = openid.verified(token, of=of, nonce=begun["nonce"], at=clock.now())
+        redeemed = openid.redeem(of, code, verifier=begun["verifier"], redirect_uri=_redirect_uri())
+        stated = openid.verified(redeemed, of=of, nonce=begun["nonce"], at=clock.now())
         operations.note_success(own)
-        return stated
+        return stated, redeemed.id_token
 
 
 @require_POST
 @never_cache
 def sign_out(request: HttpRequest) -> HttpResponse:
     """End the session here, and at the issuer too if it has let the person in."""
-    was_sign_on = bool(settings.OIDC_ISSUER) and request.session.get(sessions.SIGN_ON, False)
+    id_token = request.session.get(sessions.SIGN_ON, "") if settings.OIDC_ISSUER else ""
     answer: HttpResponse = site.logout(request)
-    url = _end_session_url() if was_sign_on else ""
+    url = _end_session_url(id_token) if id_token else ""
     return HttpResponseRedirect(url) if url else answer
 
 
-def _end_session_url() -> str:
+def _end_session_url(id_token: str) -> str:
     try:
-        return openid.end_session_url(openid.issuer(), back_to=settings.PUBLIC_URL + reverse("people:sign-in"))
+        return openid.end_session_url(
+            openid.issuer(), id_token=id_token, back_to=settings.PUBLIC_URL + reverse("people:sign-in")
+        )
     except IssuerUnavailableError as error:
         # The session here has ended all the same.
         logger.warning("issuer not reached at sign-out reason=%s", error.message)

@@ -7,7 +7,7 @@ from django.utils import formats, timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from otaserver.console import words
+from otaserver.console import sentences, words
 from otaserver.console.tables import NOTHING, badge
 from otaserver.fleet.rules import zone_of
 
@@ -25,6 +25,11 @@ def state_word(state: str) -> str:
 @register.filter
 def action_word(kind: str) -> str:
     return words.of_decision(kind)
+
+
+@register.filter
+def sentence(text: str) -> str:
+    return sentences.of(text)
 
 
 @register.filter

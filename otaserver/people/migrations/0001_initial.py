@@ -41,6 +41,32 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="Authenticator",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "user",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="authenticators",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                ("sealed_secret", models.TextField()),
+                ("is_confirmed", models.BooleanField(default=False)),
+                ("drift_steps", models.SmallIntegerField(default=0)),
+                ("last_step", models.BigIntegerField(default=-1)),
+                ("last_used_at", models.DateTimeField(blank=True, null=True)),
+            ],
+            options={
+                "constraints": [
+                    models.UniqueConstraint(
+                        models.F("user"), models.F("is_confirmed"), name="authenticator_one_in_use_and_one_being_set_up"
+                    )
+                ],
+            },
+        ),
+        migrations.CreateModel(
             name="Invitation",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
@@ -129,6 +155,7 @@ class Migration(migrations.Migration):
                 ),
                 ("issuer", models.CharField(max_length=200)),
                 ("subject", models.CharField(max_length=255)),
+                ("signed_on_at", models.DateTimeField()),
             ],
             options={
                 "verbose_name_plural": "sign-on identities",

@@ -13,6 +13,7 @@ from otaserver.people.operations.second_factors import (
     has_second_factor,
     remove_second_factor,
     renew_recovery_codes,
+    seal_again,
     show_second_factor,
 )
 from otaserver.people.operations.sign_ins import begin_sign_in, forget_sign_ins, note_success
@@ -50,6 +51,7 @@ __all__ = [
     "revoke_invitation",
     "revoke_personal_token",
     "revoke_service_token",
+    "seal_again",
     "show_second_factor",
     "sign_on",
 ]

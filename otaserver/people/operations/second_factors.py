@@ -1,38 +1,48 @@
 """The second factor: time-based codes (RFC 6238) from an authenticator, and recovery codes for when it is gone.
 
-django-otp keeps both; its checks are made here by its algorithm, on the caller's clock and by compare-and-set, so that
-of two requests with one code one gets in.
+Codes are checked by django-otp's algorithm, on the caller's clock and by compare-and-set, so that of two requests with
+one code one gets in.
 """
 
 import base64
 import hashlib
+import logging
 import secrets
 from datetime import datetime
 
 from django.db import transaction
 from django_otp.oath import TOTP
 from django_otp.plugins.otp_static.models import StaticDevice, StaticToken
-from django_otp.plugins.otp_totp.models import TOTPDevice
 
+from otaserver import sealing
 from otaserver.audit import operations as audit
 from otaserver.people.errors import CodeWrongError
-from otaserver.people.rules import RECOVERY_CODES
+from otaserver.people.models import Authenticator
+from otaserver.people.rules import AUTHENTICATOR_TOLERANCE, RECOVERY_CODES
 from otaserver.tenants.models import Tenant, User
 
-_NAME = "authenticator"
+logger = logging.getLogger(__name__)
+# RFC 4226, 4: as long as the HMAC's output.
+_SECRET_BYTES = 20
 
 
 def has_second_factor(user: User) -> bool:
     """Return whether the person has to show one whenever they sign in."""
-    return bool(TOTPDevice.objects.filter(user=user, confirmed=True).exists())
+    return Authenticator.objects.filter(user=user, is_confirmed=True).exists()
 
 
 @transaction.atomic
-def begin_enrolment(user: User) -> TOTPDevice:
-    """Return the authenticator that a person is about to set up: the same until it is confirmed."""
+def begin_enrolment(user: User) -> bytes:
+    """Return the secret of the authenticator that a person is about to set up: the same until it is confirmed."""
     _locked(user)
-    device, _ = TOTPDevice.objects.get_or_create(user=user, confirmed=False, defaults={"name": _NAME})
-    return device
+    begun = Authenticator.objects.filter(user=user, is_confirmed=False).first()
+    secret = None if begun is None else _secret_of(begun)
+    if secret is None:
+        secret = secrets.token_bytes(_SECRET_BYTES)
+        Authenticator.objects.update_or_create(
+            user=user, is_confirmed=False, defaults={"sealed_secret": sealing.seal(secret)}
+        )
+    return secret
 
 
 @transaction.atomic
@@ -43,11 +53,11 @@ def confirm_enrolment(user: User, code: str, *, at: datetime) -> list[str]:
         CodeWrongError: the code is not the one that it shows now.
     """
     _locked(user)
-    device = TOTPDevice.objects.filter(user=user, confirmed=False).first()
-    if device is None or not _take_totp(device, code, at=at):
+    begun = Authenticator.objects.filter(user=user, is_confirmed=False).first()
+    if begun is None or not _take_code(begun, code, at=at):
         raise CodeWrongError("The code is not the one that the authenticator shows now.")
-    TOTPDevice.objects.filter(user=user, confirmed=True).delete()
-    TOTPDevice.objects.filter(pk=device.pk).update(confirmed=True)
+    Authenticator.objects.filter(user=user, is_confirmed=True).delete()
+    Authenticator.objects.filter(pk=begun.pk).update(is_confirmed=True)
     codes = _new_codes(user)
     _record("second_factor.enrolled", user, at=at)
     return codes
@@ -60,8 +70,8 @@ def show_second_factor(user: User, code: str, *, at: datetime) -> None:
     Raises:
         CodeWrongError: it is neither, or was taken before.
     """
-    device = TOTPDevice.objects.filter(user=user, confirmed=True).first()
-    if device is not None and _take_totp(device, code, at=at):
+    own = Authenticator.objects.filter(user=user, is_confirmed=True).first()
+    if own is not None and _take_code(own, code, at=at):
         return
     taken, _ = StaticToken.objects.filter(device__user=user, token=_hashed(code)).delete()
     if not taken:
@@ -82,27 +92,50 @@ def renew_recovery_codes(user: User, *, at: datetime) -> list[str]:
 def remove_second_factor(user: User, *, by: str, at: datetime) -> None:
     """Take a person's authenticator and recovery codes away: they sign in with the password alone."""
     _locked(user)
-    removed, _ = TOTPDevice.objects.filter(user=user).delete()
+    removed, _ = Authenticator.objects.filter(user=user).delete()
     StaticDevice.objects.filter(user=user).delete()
     if removed:
         _record("second_factor.removed", user, at=at, by=by)
+
+
+def seal_again() -> int:
+    """Seal all secrets with the newest key, and return how many; one that no key opens stays as it is.
+
+    It may be repeated. What is set up meanwhile is sealed with the newest key already.
+    """
+    done = 0
+    for each in Authenticator.objects.order_by("pk").iterator():
+        secret = _secret_of(each)
+        if secret is not None:
+            same = Authenticator.objects.filter(pk=each.pk, sealed_secret=each.sealed_secret)
+            done += same.update(sealed_secret=sealing.seal(secret))
+    return done
 
 
 def _locked(user: User) -> None:
     User.objects.select_for_update(no_key=True).get(pk=user.pk)
 
 
-def _take_totp(device: TOTPDevice, code: str, *, at: datetime) -> bool:
-    digits = code.replace(" ", "")
-    if not (digits.isascii() and digits.isdigit()):
+def _take_code(own: Authenticator, code: str, *, at: datetime) -> bool:
+    digits, secret = code.replace(" ", ""), _secret_of(own)
+    if secret is None or not (digits.isascii() and digits.isdigit()):
         return False
-    algorithm = TOTP(device.bin_key, device.step, device.t0, device.digits, device.drift)
+    algorithm = TOTP(secret, drift=own.drift_steps)
     algorithm.time = at.timestamp()
-    if not algorithm.verify(int(digits), device.tolerance, device.last_t + 1):
+    if not algorithm.verify(int(digits), AUTHENTICATOR_TOLERANCE, own.last_step + 1):
         return False
     # RFC 6238, 5.2: a code is accepted once.
-    rows = TOTPDevice.objects.filter(pk=device.pk, last_t=device.last_t)
-    return bool(rows.update(last_t=algorithm.t(), drift=algorithm.drift, last_used_at=at))
+    rows = Authenticator.objects.filter(pk=own.pk, last_step=own.last_step)
+    return bool(rows.update(last_step=algorithm.t(), drift_steps=algorithm.drift, last_used_at=at))
+
+
+def _secret_of(own: Authenticator) -> bytes | None:
+    """Return the secret, or None where the server's secret key is another one: recovery codes still let in."""
+    try:
+        return sealing.unseal(own.sealed_secret)
+    except sealing.SecretUnreadableError:
+        logger.error("second factor unreadable, is OTA_SECRET_KEY another one? user=%s", own.user_id)
+        return None
 
 
 def _new_codes(user: User) -> list[str]:

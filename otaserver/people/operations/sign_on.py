@@ -64,8 +64,9 @@ def _settled(stated: Statement, grants: Sequence[Grant], *, at: datetime) -> Use
     is_given = Tenant.objects.filter(name__in=roles).exists()
     identity = SignOnIdentity.objects.select_related("user").filter(issuer=stated.issuer, subject=stated.subject)
     known = identity.first()
-    user = known.user if known is not None else _first_time(stated, grants, has_role=is_given)
+    user = known.user if known is not None else _first_time(stated, grants, has_role=is_given, at=at)
     _refuse_account(user)
+    identity.update(signed_on_at=at)
     # Always in the same order: each is locked.
     for tenant in Tenant.objects.filter(Q(members__user=user) | Q(name__in=roles)).distinct().order_by("pk"):
         _follow_groups(user, lock(tenant), roles.get(tenant.name), at=at)
@@ -75,14 +76,14 @@ def _settled(stated: Statement, grants: Sequence[Grant], *, at: datetime) -> Use
     return User.objects.get(pk=user.pk)
 
 
-def _first_time(stated: Statement, grants: Sequence[Grant], *, has_role: bool) -> User:
+def _first_time(stated: Statement, grants: Sequence[Grant], *, has_role: bool, at: datetime) -> User:
     if not (stated.email and stated.is_email_verified):
         raise EmailUnverifiedError("The issuer does not say that your e-mail address is verified.")
     found = list(User.objects.filter(email__iexact=stated.email)[:2])
     if not found and not has_role:
         raise NoGroupError("None of your groups gives you a role here.")
     user = _one_of(found, stated.email, {grant.tenant for grant in grants}) if found else _new_account(stated.email)
-    SignOnIdentity.objects.create(user=user, issuer=stated.issuer, subject=stated.subject)
+    SignOnIdentity.objects.create(user=user, issuer=stated.issuer, subject=stated.subject, signed_on_at=at)
     return user
 
 

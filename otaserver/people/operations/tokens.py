@@ -1,8 +1,10 @@
 import secrets
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 
 from otaserver.audit import operations as audit
 from otaserver.people import rules
@@ -113,13 +115,20 @@ def issue_personal_token(
 def authenticate_personal_token(token: str, *, at: datetime) -> PersonalToken:
     """Return the live personal token that this is, with its member, and note its use.
 
+    Of a person whom an issuer lets in it counts for so long after their last single sign-on: whoever has left the
+    issuer does not come back, and nobody says so here.
+
     Raises:
         TokenInvalidError: unknown, expired or revoked, or its member may not sign in; the message does not tell which.
     """
+    since = at - timedelta(hours=settings.OIDC_TOKEN_HOURS)
+    identity = "member__user__sign_on_identity"
+    is_still_there = Q(**{f"{identity}__isnull": True}) | Q(**{f"{identity}__signed_on_at__gt": since})
     # Looked up by hash: the index sees nothing that tells how near a guess was.
     found = (
         PersonalToken.objects.select_related("member__tenant", "member__user")
-        .filter(sha256=tenants.token_sha256(token), revoked_at=None, expires_at__gt=at, member__user__is_active=True)
+        .filter(is_still_there, sha256=tenants.token_sha256(token), revoked_at=None, expires_at__gt=at)
+        .filter(member__user__is_active=True)
         .first()
     )
     if found is None:

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-CLIENT_ID, SECRET = "ota console", "s3cr:t/+"
+CLIENT_ID, SECRET, ACCESS = "ota console", "s3cr:t/+", "opens-userinfo"
 RSA = [rsa.generate_private_key(65537, 2048) for _ in range(2)]
 EC = ec.generate_private_key(ec.SECP256R1())
 
@@ -40,6 +40,8 @@ class Issuer:
             "jwks_uri": f"{self.url}/keys",
             "end_session_endpoint": f"{self.url}/end",
         }
+        # What it tells beside the ID token, to whoever shows the token that it gave with it; None: it has no such.
+        self.userinfo = None
 
     def state(self, location, claims, *, key=RSA[0], algorithm="RS256", kid="one"):
         """Answer a request for authorization as somebody: return what the browser brings back."""
@@ -56,14 +58,18 @@ class Issuer:
             def do_GET(self):
                 issuer.asked.append(self.path)
                 found = {"/.well-known/openid-configuration": issuer.described, "/keys": {"keys": issuer.keys}}
-                self.answer(200, found[self.path])
+                if self.path == "/userinfo":
+                    is_allowed = self.headers.get("Authorization") == f"Bearer {ACCESS}"
+                    found[self.path] = issuer.userinfo if is_allowed else None
+                self.answer(401 if found[self.path] is None else 200, found[self.path])
 
             def do_POST(self):
                 issuer.asked.append(self.path)
                 body = self.rfile.read(int(self.headers["Content-Length"])).decode()
                 form = {name: values[0] for name, values in parse_qs(body).items()}
                 token = issuer.token_for(form, self.headers.get("Authorization", ""))
-                self.answer(200, {"id_token": token}) if token else self.answer(400, {"error": "invalid_grant"})
+                given = {"id_token": token, "access_token": ACCESS}
+                self.answer(200, given) if token else self.answer(400, {"error": "invalid_grant"})
 
             def answer(self, status, document):
                 body = json.dumps(document).encode()

@@ -100,6 +100,20 @@ def test_a_person_of_two_tenants_chooses_which_they_look_at(mia):
     assert do(client, "profile/", "choose", tenant="999").status_code == 404
 
 
+def test_members_and_tokens_are_listed_with_their_buttons(mia, bob):
+    operations.issue_service_token(mia.tenant, name="night build", role=Role.VIEWER, by=ROOT, at=NOON)
+    client = signed_in()
+
+    members, tokens = (client.get(f"/console/{path}").content.decode() for path in ("members/", "tokens/"))
+
+    for row in (mia, bob):
+        assert f">{row.user.username}</td>" in members
+        assert f'value="remove:{row.pk}"' in members
+        assert f'value="change_role:{row.pk}"' in members
+    assert ">night build</td>" in tokens
+    assert f'value="revoke:{ServiceToken.objects.get().pk}"' in tokens
+
+
 def test_an_administrator_gives_roles_and_removes(mia, bob):
     client = signed_in()
 
@@ -165,7 +179,7 @@ def test_an_administrator_makes_service_tokens_and_ends_them(mia):
     assert again.status_code == 409
     do(client, "tokens/", f"revoke:{ServiceToken.objects.get().pk}")
     assert ServiceToken.objects.get().revoked_at == NOON
-    assert "ci" in client.get("/console/tokens/").content.decode()
+    assert ">ci</td>" in client.get("/console/tokens/").content.decode()
 
 
 def test_rows_of_another_tenant_are_not_there(mia):

@@ -2,6 +2,7 @@
 
 from urllib.parse import parse_qs, urlsplit
 
+import jwt
 import pytest
 from django.core.cache import cache
 from django.test import Client
@@ -329,6 +330,67 @@ def test_who_has_no_group_of_ours_gets_no_account(issuer, groups):
     assert nobody_came(client)
 
 
+def tells(issuer, userinfo):
+    """Let the issuer have a userinfo that says this."""
+    issuer.described["userinfo_endpoint"] = f"{issuer.url}/userinfo"
+    issuer.userinfo = None if userinfo is None else {"sub": "0017"} | userinfo
+
+
+def test_groups_and_an_address_that_the_token_lacks_are_asked_for_at_userinfo(issuer):
+    tells(issuer, {"groups": ["admins"], "email": "ann@example.com", "email_verified": True, "amr": ["mfa"]})
+
+    client, _ = come(issuer, groups=None, email=None, email_verified=None)
+
+    assert is_in(client)
+    assert Member.objects.get().role == Role.ADMINISTRATOR
+    # How somebody signed in only the signed token says.
+    assert not client.session["has_second_factor"]
+
+
+def test_what_the_token_says_is_not_asked_for_again_nor_changed(issuer):
+    tells(issuer, {"groups": ["admins"], "email": "bob@example.com"})
+
+    client, _ = come(issuer)
+
+    assert is_in(client)
+    assert Member.objects.get().role == Role.VIEWER
+    assert "/userinfo" not in issuer.asked
+
+
+def test_an_address_and_whether_it_is_verified_come_from_one_source(issuer):
+    tells(issuer, {"email": "bob@example.com"})
+
+    client, answer = come(issuer, email=None)
+
+    assert refused(answer, "sign_on.email_unverified")
+    assert nobody_came(client)
+
+
+@pytest.mark.parametrize(
+    ("userinfo", "code"),
+    [({"sub": "0018", "groups": ["admins"]}, "sign_on.statement_invalid"), (None, "sign_on.issuer_unavailable")],
+)
+def test_userinfo_of_somebody_else_or_none_leaves_everybodys_roles_as_they_are(issuer, userinfo, code):
+    tells(issuer, userinfo)
+    come(issuer)
+
+    client, answer = come(issuer, groups=None)
+
+    assert refused(answer, code)
+    assert not is_in(client)
+    assert Member.objects.get().role == Role.VIEWER
+
+
+def test_who_has_no_password_is_not_offered_to_change_it(issuer, mia):
+    client, _ = come(issuer)
+    profile = client.get("/console/profile/").content.decode()
+
+    assert "Change the password" not in profile
+    assert "the issuer of single sign-on lets you in" in profile
+    assert "for 168 hours" in profile
+    assert "Change the password" in sign_in()[0].get("/console/profile/").content.decode()
+
+
 def test_a_group_of_a_tenant_that_is_not_there_gives_nothing(issuer, settings):
     settings.OIDC_GRANTS = grants_in("drivers=nowhere:viewer")
 
@@ -499,6 +561,17 @@ def test_who_signs_out_is_signed_out_at_the_issuer_too(issuer, settings):
     assert answer["Location"].startswith(f"{issuer.url}/end?")
     assert asked["post_logout_redirect_uri"] == ["https://ota.example.com/console/login/"]
     assert asked["client_id"] == [CLIENT_ID]
+    # Whose session it is: the issuer need not ask.
+    hint = jwt.decode(asked["id_token_hint"][0], options={"verify_signature": False})
+    assert (hint["sub"], hint["aud"]) == ("0017", CLIENT_ID)
+
+
+def test_an_id_token_too_long_for_an_address_is_no_hint(issuer):
+    client, _ = come(issuer, picture="x" * 6000)
+
+    asked = parse_qs(urlsplit(client.post("/console/logout/")["Location"]).query)
+
+    assert asked.keys() == {"client_id", "post_logout_redirect_uri"}
 
 
 def test_after_a_code_of_ours_one_is_still_signed_out_at_the_issuer(issuer, bob, hands):

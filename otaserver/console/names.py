@@ -1,0 +1,40 @@
+"""Names that the other apps know in English alone - of models, their fields and what may stand in these - in the
+viewer's language. They are found in the console's catalogue when they are shown; what is stored stays as it is."""
+
+from collections.abc import Iterable
+
+from django.apps import apps
+from django.db.models import Field, Model
+from django.db.models.enums import ChoicesType
+from django.utils.translation import gettext_lazy
+
+
+def translate_names(models: Iterable[type[Model]]) -> None:
+    """Let these models and the apps that they belong to be called by the viewer's words."""
+    for model in models:
+        names = model._meta
+        # The plural first: Django makes one from the singular, when it is shown.
+        names.verbose_name_plural = _lazy(str(names.verbose_name_plural))
+        names.verbose_name = _lazy(names.verbose_name)
+        app = apps.get_app_config(names.app_label)
+        app.verbose_name = _lazy(app.verbose_name)
+        for field in names.get_fields():
+            if isinstance(field, Field):
+                _translate_field(field)
+
+
+def choices_of(values: ChoicesType) -> list[tuple[str, object]]:
+    """Return what a form offers to choose from."""
+    return [(value, _lazy(label)) for value, label in values.choices]
+
+
+def _translate_field(field: "Field[object, object]") -> None:
+    field.verbose_name = _lazy(field.verbose_name)
+    if field.choices:
+        field.choices = [(value, _lazy(label)) for value, label in field.flatchoices]
+
+
+def _lazy(name: object) -> str:
+    # Lazily: which language is asked for is known only when it is shown. A second time changes nothing.
+    found: str = gettext_lazy(name) if isinstance(name, str) else name  # type: ignore[assignment]
+    return found

@@ -1,0 +1,46 @@
+"""What rules and the engine say in English, also where it is stored so, in the viewer's language.
+
+A sentence is found again by its pattern, and its values are put into the translated one. What no pattern fits - a
+reason that a person gave, a message of a vehicle - is shown as it is. The stored record stays as it was written.
+"""
+
+import re
+from functools import cache
+
+from django.utils.translation import get_language, gettext
+
+from otaserver.console.sentence_texts import SENTENCES
+
+_PLACE = re.compile(r"%\((\w+)\)s|%%")
+
+
+def of(sentence: str) -> str:
+    """Return a sentence of ours in the viewer's language."""
+    return sentence if get_language() in (None, "en") else _translated(sentence)
+
+
+def _translated(sentence: str) -> str:
+    for pattern, template in _patterns():
+        found = pattern.fullmatch(sentence)
+        if found:
+            return gettext(template) % {name: _translated_value(value) for name, value in found.groupdict().items()}
+    return sentence
+
+
+def _translated_value(value: str) -> str:
+    """Return what stands in a sentence: a sentence or a word of its own, or a name."""
+    translated = _translated(value)
+    return translated if translated != value else gettext(value)
+
+
+@cache
+def _patterns() -> list[tuple[re.Pattern[str], str]]:
+    return [(re.compile(_pattern_of(each), re.DOTALL), each) for each in SENTENCES]
+
+
+def _pattern_of(template: str) -> str:
+    found, end = "", 0
+    for place in _PLACE.finditer(template):
+        found += re.escape(template[end : place.start()]) + (f"(?P<{place[1]}>.+?)" if place[1] else "%")
+        end = place.end()
+    return found + re.escape(template[end:])
