@@ -60,6 +60,16 @@ _STATES = {
     "control": _("control"),
 }
 
+WEEKDAYS = {
+    "mon": _("Mon"),
+    "tue": _("Tue"),
+    "wed": _("Wed"),
+    "thu": _("Thu"),
+    "fri": _("Fri"),
+    "sat": _("Sat"),
+    "sun": _("Sun"),
+}
+
 
 def of_state(state: str) -> str:
     """Return the word for a state, a verdict or an outcome; one that is not in the list as it is stored."""
