@@ -141,7 +141,7 @@ def load_chart(course: Course, forecast: KeptForecast | None = None, *, height: 
     """Return the bytes that vehicles were sent to fetch over time, with as many as were to be expected."""
     stacks = [(bar.at, (("load", bar.length),)) for bar in course.bars]
     drawn = _bars(stacks, [tally.length for tally in _expected(course, forecast)], height, course)
-    return replace(drawn, ticks=[replace(tick, label=_in_bytes(tick.value)) for tick in drawn.ticks])
+    return replace(drawn, ticks=[replace(tick, label=in_bytes(tick.value)) for tick in drawn.ticks])
 
 
 def _expected(course: Course, forecast: KeptForecast | None) -> Sequence[Tally]:
@@ -189,12 +189,12 @@ def _stacked(
     return blocks
 
 
-def _in_bytes(value: int) -> str:
-    """Return so many bytes in the largest unit that leaves a whole number or a little more than one digit."""
+def in_bytes(value: float) -> str:
+    """Return so many bytes in the largest unit of which they are one or more, in powers of a thousand."""
     for unit, size in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
         if value >= size:
-            return f"{value / size:g} {unit}"
-    return f"{value:g}"
+            return f"{round(value / size, 1):g} {unit}"
+    return f"{round(value):g} B"
 
 
 def _line(points: Sequence[tuple[float, float]]) -> str:

@@ -18,6 +18,7 @@ from otaserver.tenants.models import Tenant
 from otaserver.tenants.states import Role
 from tests.console.conftest import make_member, signed_in
 from tests.factories import NOON, make_vehicle
+from tests.fleet import provisioned
 
 pytestmark = pytest.mark.any_database
 CONFIRMED = {"confirmed": "1"}
@@ -33,7 +34,7 @@ def settings_of(tenant, **changes):
     form = TenantSettings().form(tenant)
     values = {name: field.initial if name == "reason" else form.initial[name] for name, field in form.fields.items()}
     values |= changes
-    return {name: value for name, value in values.items() if value not in (None, False)}
+    return {name: value for name, value in values.items() if value is not None and value is not False}
 
 
 def told(answer):
@@ -66,7 +67,8 @@ def test_settings_are_shown_with_what_they_come_to_and_changed_once_confirmed(te
 
 
 def test_fewer_approvals_need_a_reason_and_without_one_nothing_is_changed(tenant, admin):
-    wanted = settings_of(tenant, required_approvals=tenant.required_approvals - 1, polling_seconds=20) | CONFIRMED
+    Tenant.objects.filter(pk=tenant.pk).update(required_approvals=1)
+    wanted = settings_of(tenant, required_approvals=0, polling_seconds=20) | CONFIRMED
 
     refused = admin.post("/console/settings/", wanted)
     unchanged = Tenant.objects.values().get(pk=tenant.pk)
@@ -107,7 +109,8 @@ def test_a_gateway_token_is_shown_once_and_revoked_after_a_question(tenant, admi
 
     row, token = GatewayToken.objects.get(), made.context["text"]
     assert (row.name, row.sha256, row.created_by) == ("depot", hashlib.sha256(token.encode()).hexdigest(), "mia")
-    assert (made.status_code, made["Cache-Control"], token in made.content.decode()) == (200, "no-store", True)
+    assert (made.status_code, token in made.content.decode()) == (200, True)
+    assert "no-store" in made["Cache-Control"]
     page = admin.get(f"/console/fleet/gatewaytoken/{row.pk}/change/").content.decode()
     assert (token in page, f"/console/gateway-tokens/{row.pk}/revoke/" in page) == (False, True)
 
@@ -133,7 +136,8 @@ def test_a_second_token_of_one_name_is_refused(tenant, admin):
     assert "depot" in str(answer.context["form"].non_field_errors())
 
 
-def test_a_provisioning_credential_is_saved_once(tenant, admin):
+def test_a_provisioning_credential_is_saved_once(tenant, admin, settings, tmp_path):
+    provisioned.write_server_ca(settings, tmp_path)
     fleet.create_fleet_authority(tenant, at=NOON)
     given = {"name": "line-1", "address": f"https://ota.example.com/aktualizr/{tenant.name}", "valid_days": 30}
 

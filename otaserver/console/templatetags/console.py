@@ -11,13 +11,14 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from otaserver.campaigns.rules.windows import WEEKDAYS, Window
-from otaserver.console import words
+from otaserver.console import charts, words
 from otaserver.console.tables import NOTHING, badge
 
 register = template.Library()
 
 
 register.filter("state_label", badge)
+register.filter("in_bytes", charts.in_bytes)
 
 
 @register.filter
