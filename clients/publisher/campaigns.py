@@ -136,6 +136,10 @@ class Campaigns:
         body: dict[str, Any] = {**({"rates": list(rates)} if rates else {}), **({} if runs is None else {"runs": runs})}
         return self._api.post(f"/campaigns/{self.find(name)['id']}/forecast", body)
 
+    def kept_forecast(self, name: str) -> Any:
+        """Return the forecast that the server keeps of a campaign, made before its start."""
+        return self._api.get(f"/campaigns/{self.find(name)['id']}/forecast")
+
     def decide_wave(self, name: str, number: int, *, passed: bool, reason: str) -> Any:
         """Decide a wave that the gate has left to a person."""
         waves = self._api.rows(f"/campaigns/{self.find(name)['id']}/waves")

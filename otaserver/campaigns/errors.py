@@ -127,3 +127,7 @@ class ReleaseUnknownError(NotFoundError):
 
 class StandingConsentGivenError(ConflictError):
     code = "standing_consent.given"
+
+
+class ForecastNotMadeError(NotFoundError):
+    code = "forecast.not_made"

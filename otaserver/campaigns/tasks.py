@@ -35,3 +35,15 @@ def reconcile() -> None:
     at = clock.now()
     operations.sweep(at)
     operations.open_exhausted_cases(at)
+
+
+@shared_task(ignore_result=True)
+def keep_forecasts() -> None:
+    """Tick, from beat. A forecast takes seconds for a large fleet: each is a task of its own."""
+    for pk in operations.forecasts_due(clock.now()).values_list("pk", flat=True):
+        keep_forecast.apply_async(kwargs={"campaign_id": pk}, expires=60)
+
+
+@shared_task(ignore_result=True, acks_late=True)
+def keep_forecast(*, campaign_id: int) -> None:
+    operations.keep_forecast(campaign_id, at=clock.now())

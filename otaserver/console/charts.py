@@ -4,10 +4,12 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import pairwise
 
-from otaserver.campaigns.queries import Course, EvidencePath, FleetReleases
+from otaserver.campaigns.queries import Course, EvidencePath, FleetReleases, KeptForecast
 from otaserver.campaigns.queries.fleet_releases import NOTHING
 from otaserver.campaigns.rules.evidence import Point
+from otaserver.campaigns.rules.prospects import Tally
 
 Scale = Callable[[float], float]
 WIDTH = 640
@@ -78,6 +80,8 @@ class BarChart:
     most: int
     first: datetime
     last: datetime
+    # What was expected in each bar's time, as a line of steps; empty where nothing was.
+    expected: str = ""
     width: int = WIDTH
     left: float = LEFT
 
@@ -124,55 +128,73 @@ def _crossing(points: Sequence[Point], path: EvidencePath, x: Scale, y: Scale) -
     return [] if passed is None else [(x(passed.results), y(path.pass_limit))]
 
 
-def outcome_chart(course: Course, *, height: int = 150) -> BarChart:
-    """Return the ends of vehicles' parts over time, stacked by kind."""
-    most = max([bar.succeeded + bar.failed + bar.neutral for bar in course.bars] + [1])
+def outcome_chart(course: Course, forecast: KeptForecast | None = None, *, height: int = 150) -> BarChart:
+    """Return the ends of vehicles' parts over time, stacked by kind, with as many as were to be expected."""
     stacks = [
         (bar.at, (("failed", bar.failed), ("neutral", bar.neutral), ("succeeded", bar.succeeded)))
         for bar in course.bars
     ]
-    return _bars(stacks, most, height, course)
+    return _bars(stacks, [tally.ended for tally in _expected(course, forecast)], height, course)
 
 
-def load_chart(course: Course, *, height: int = 150) -> BarChart:
-    """Return the bytes that vehicles were sent to fetch over time."""
-    most = max([bar.length for bar in course.bars] + [1])
+def load_chart(course: Course, forecast: KeptForecast | None = None, *, height: int = 150) -> BarChart:
+    """Return the bytes that vehicles were sent to fetch over time, with as many as were to be expected."""
     stacks = [(bar.at, (("load", bar.length),)) for bar in course.bars]
-    drawn = _bars(stacks, most, height, course)
-    return replace(drawn, ticks=[replace(tick, label=_in_bytes(tick.value)) for tick in drawn.ticks])
+    drawn = _bars(stacks, [tally.length for tally in _expected(course, forecast)], height, course)
+    return replace(drawn, ticks=[replace(tick, label=in_bytes(tick.value)) for tick in drawn.ticks])
+
+
+def _expected(course: Course, forecast: KeptForecast | None) -> Sequence[Tally]:
+    """Return what was to happen in each bar of a course if the release is as good as is acceptable."""
+    if forecast is None:
+        return []
+    prospect = forecast.outlooks[0].prospect
+    reached = [prospect.by(n * course.width.total_seconds()) for n in range(len(course.bars) + 1)]
+    return [after - before for before, after in pairwise(reached)]
 
 
 def _bars(
     stacks: Sequence[tuple[datetime, Sequence[tuple[str, int]]]],
-    most: int,
+    expected: Sequence[float],
     height: int,
     course: Course,
 ) -> BarChart:
     right, bottom = WIDTH - 12, height - BOTTOM
     step = (right - LEFT) / len(stacks)
+    most = max([sum(value for _, value in parts) for _, parts in stacks] + [math.ceil(each) for each in expected] + [1])
     scale = (bottom - TOP) / most
-    blocks = []
-    for place, (at, parts) in enumerate(stacks):
-        floor = float(bottom)
-        for kind, value in parts:
-            if not value:
-                continue
-            # What happened must be seen, however little it was.
-            tall = max(value * scale, 1.5)
-            floor -= tall
-            x = round(LEFT + place * step + 0.5, 1)
-            blocks.append(Block(kind, x, round(floor, 1), round(max(step - 1, 1), 1), round(tall, 1), at, value))
+    blocks = [block for place, stack in enumerate(stacks) for block in _stacked(place, stack, step, scale, bottom)]
+    steps = [
+        (round(LEFT + (place + side) * step, 1), round(bottom - value * scale, 1))
+        for place, value in enumerate(expected)
+        for side in (0, 1)
+    ]
     ticks = [Tick(round(bottom - value * scale, 1), f"{value:,}", value) for value in _round_values(most, wanted=3)]
     last = course.bars[-1].at + course.width
-    return BarChart(height, right, bottom, blocks, ticks, most, course.starts_at, last)
+    return BarChart(height, right, bottom, blocks, ticks, most, course.starts_at, last, _line(steps))
 
 
-def _in_bytes(value: int) -> str:
-    """Return so many bytes in the largest unit that leaves a whole number or a little more than one digit."""
+def _stacked(
+    place: int, stack: tuple[datetime, Sequence[tuple[str, int]]], step: float, scale: float, bottom: float
+) -> list[Block]:
+    (at, parts), floor, blocks = stack, float(bottom), []
+    for kind, value in parts:
+        if not value:
+            continue
+        # What happened must be seen, however little it was.
+        tall = max(value * scale, 1.5)
+        floor -= tall
+        x = round(LEFT + place * step + 0.5, 1)
+        blocks.append(Block(kind, x, round(floor, 1), round(max(step - 1, 1), 1), round(tall, 1), at, value))
+    return blocks
+
+
+def in_bytes(value: float) -> str:
+    """Return so many bytes in the largest unit of which they are one or more, in powers of a thousand."""
     for unit, size in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
         if value >= size:
-            return f"{value / size:g} {unit}"
-    return f"{value:g}"
+            return f"{round(value / size, 1):g} {unit}"
+    return f"{round(value):g} B"
 
 
 def _line(points: Sequence[tuple[float, float]]) -> str:

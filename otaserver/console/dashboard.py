@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from django.db.models import Count, Q, QuerySet
 from django.urls import reverse
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from firmware_store.models import RoleMetadata
 from firmware_store.trust.queries import newest_metadata
@@ -169,7 +170,11 @@ def _ending(tenants: Sequence[Tenant], *, at: datetime) -> Sequence[Errand]:
 def _workshop(tenants: Sequence[Tenant]) -> Sequence[Errand]:
     number = WorkshopCase.objects.filter(vehicle__tenant__in=tenants, closed_at=None).count()
     address = f"{reverse('console:campaigns_workshopcase_changelist')}?closed_at__isempty=1"
-    why = _("%(number)s cases are open: no order over the air helps.") % {"number": number}
+    why = ngettext(
+        "%(number)s case is open: no order over the air helps.",
+        "%(number)s cases are open: no order over the air helps.",
+        number,
+    ) % {"number": number}
     return [Errand("workshop", _("Workshop"), why, address)] if number else []
 
 
@@ -177,7 +182,9 @@ def _devices(tenants: Sequence[Tenant]) -> Sequence[Errand]:
     pending = AuthenticationSet.objects.filter(tenant__in=tenants, state=AuthenticationState.PENDING)
     number = pending.exclude(requested_at=None).count()
     address = f"{reverse('console:fleet_authenticationset_changelist')}?state__exact={AuthenticationState.PENDING}"
-    why = _("%(number)s devices ask to be let in.") % {"number": number}
+    why = ngettext("%(number)s device asks to be let in.", "%(number)s devices ask to be let in.", number) % {
+        "number": number
+    }
     return [Errand("pending", _("Devices"), why, address)] if number else []
 
 

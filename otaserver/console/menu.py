@@ -43,6 +43,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     people = [
         _entry(_("Members"), "group", "people:members", needs=Permission.ADMINISTER),
         _entry(_("Service tokens"), "vpn_key", "people:tokens", needs=Permission.ADMINISTER),
+        _entry(_("Settings"), "settings", "tenant_settings", needs=Permission.ADMINISTER),
         _entry(_("Webhooks"), "webhook", "events_endpoint_changelist", needs=Permission.AUDIT),
         _entry(_("Events"), "notifications", "events_event_changelist", needs=Permission.AUDIT),
         _entry(_("Letters"), "mail", "events_mail_changelist", needs=Permission.AUDIT),

@@ -101,7 +101,7 @@ _DECISIONS = {
     "wave.refilled": _("wave refilled"),
     "wave.undecided": _("wave undecided"),
 }
-_WEEKDAYS = {
+WEEKDAYS = {
     "mon": _("Mon"),
     "tue": _("Tue"),
     "wed": _("Wed"),
@@ -125,4 +125,4 @@ def of_decision(kind: str) -> str:
 
 
 def of_weekday(day: str) -> str:
-    return str(_WEEKDAYS.get(day, day))
+    return str(WEEKDAYS.get(day, day))

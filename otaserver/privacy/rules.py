@@ -19,6 +19,7 @@ KINDS = {
         Kind("reports", 1100, "what vehicles reported of orders, once the campaign has ended"),
         Kind("logs", 90, "ends of logs that came with failures"),
         Kind("health", 400, "health readings, once the campaign has ended"),
+        Kind("drafts", 90, "what people gave in the steps of a new campaign and did not finish"),
         Kind("imports", 400, "files of vehicles that were taken in, with the lines that were left out"),
     )
 }

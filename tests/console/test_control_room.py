@@ -1,6 +1,7 @@
 """The control room: its numbers, who may do what in it, and that nothing is done but what was confirmed."""
 
 import re
+from datetime import timedelta
 
 import pytest
 from django.db import connection
@@ -8,6 +9,7 @@ from django.test.utils import CaptureQueriesContext
 
 from otaserver.audit.models import Entry
 from otaserver.campaigns import operations, queries
+from otaserver.campaigns.forecast_models import CampaignForecast
 from otaserver.campaigns.models import Assignment, Campaign
 from otaserver.campaigns.states import AssignmentState, CampaignState, WaveState
 from otaserver.console.pages import actions
@@ -70,6 +72,67 @@ def test_nothing_is_sent_again_while_nothing_has_changed(manager, campaign):
     assert same.content == b""
     assert b"<html" not in first.content
     assert moved["ETag"] != first["ETag"]
+
+
+def keep_forecast(campaign, *, minutes, **values):
+    """What was forecast of it: in each of four quarters of an hour two succeed, and one fails in the first."""
+    bars = [{"succeeded": 2, "failed": 1 if n == 0 else 0, "neutral": 0.5, "length": 1000} for n in range(4)]
+    prospect = {"bar_seconds": 60 * minutes, "bars": bars}
+    outlook = {"halted": 0.1, "broken": 1, "wave_ends": [60.0 * minutes, None], "prospect": prospect}
+    kept = {"starts_at": NOON, "fitting": 9, "outlooks": [{"rate": rate, **outlook} for rate in (0.005, 0.02)]}
+    CampaignForecast.objects.create(campaign=campaign, revision=1, made_at=NOON, basis="group", **{**kept, **values})
+
+
+def test_what_was_forecast_stands_beside_what_has_come_of_it(manager, campaign):
+    Campaign.objects.filter(pk=campaign.pk).update(finished_at=NOON + timedelta(minutes=30))
+    keep_forecast(campaign, minutes=15)
+
+    page = manager.get(room(campaign))
+
+    beside = page.context["expectations"]
+    assert [(f.kind, f.so_far, f.expected[0]) for f in beside.figures] == [
+        ("succeeded", 1, (4, 8)),
+        ("failed", 1, (1, 1)),
+        ("neutral", 0, (1, 2)),
+        ("length", 0, (2000, 4000)),
+    ]
+    assert [list(each.expected) for each in beside.waves] == [[NOON + timedelta(minutes=15)] * 2, [None, None]]
+    shown = page.content.decode()
+    assert shown.count('class="c-expected"') == 2
+    assert "If 0.50 % fail" in shown
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"state": "in_review"}, "appears here by itself"),
+        ({"state": "draft"}, "once the draft is sent"),
+        ({"state": "running"}, "now none can be"),
+        ({"kind": "direct", "group": None}, "in waves are forecast"),
+    ],
+)
+def test_where_there_is_no_forecast_the_room_says_why(manager, campaign, changes, words):
+    Campaign.objects.filter(pk=campaign.pk).update(**changes)
+
+    page = manager.get(room(campaign), headers=LIVE)
+
+    assert words in page.content.decode()
+    assert "c-expected" not in page.content.decode()
+
+
+def test_where_nothing_could_be_forecast_the_room_says_why(manager, campaign):
+    keep_forecast(campaign, minutes=1, refusal="No vehicle fits.", starts_at=None)
+
+    assert "No vehicle fits." in manager.get(room(campaign), headers=LIVE).content.decode()
+
+
+def test_a_new_forecast_and_the_time_that_it_speaks_of_are_news(manager, campaign):
+    first = manager.get(room(campaign), headers=LIVE)
+    keep_forecast(campaign, minutes=1)
+    second = manager.get(room(campaign), headers={**LIVE, "If-None-Match": first["ETag"]})
+    third = manager.get(room(campaign), headers={**LIVE, "If-None-Match": second["ETag"]})
+
+    assert [answer.status_code for answer in (first, second, third)] == [200, 200, 304]
 
 
 def test_the_room_takes_as_many_queries_for_nine_vehicles_as_for_three(tenant, manager):

@@ -13,12 +13,15 @@ from django.http import Http404, HttpResponseForbidden, HttpResponseNotFound
 from django.test import RequestFactory
 from django.urls import URLPattern, get_resolver, resolve
 
-from firmware_store.models import Package, Release
+from firmware_store.models import Package, Release, VerificationKey
 from firmware_store.states import PackageState
 from otaserver.campaigns.models import Campaign
 from otaserver.campaigns.states import CampaignState, WaveState
 from otaserver.console.pages import actions
 from otaserver.console.site import site
+from otaserver.fleet.arrival_models import FleetImport
+from otaserver.fleet.protocol_models import GatewayToken
+from otaserver.fleet.provisioning_models import ProvisioningCredential
 from otaserver.tenants.models import Member, Tenant
 from otaserver.tenants.states import PERMISSIONS, Permission, Role
 from tests.console.conftest import make_campaign, make_member, signed_in
@@ -68,6 +71,10 @@ class Things:
     tenant: Tenant
     campaign: Campaign
     package: Package
+    gateway: GatewayToken
+    provisioning: ProvisioningCredential
+    verification: VerificationKey
+    arrival: FleetImport
 
     def path_of(self, page):
         return "/console/" + page.path.format(**vars(self))
@@ -91,6 +98,21 @@ OWN_PAGES = {
     "console:compare_releases": OwnPage("releases/compare/?tenant={tenant.name}", Permission.VIEW),
     "console:keys": OwnPage("keys/?tenant={tenant.name}", Permission.VIEW),
     "console:verify_records": OwnPage("records/verify/?tenant={tenant.name}", Permission.AUDIT, sent=200),
+    "console:tenant_settings": OwnPage("settings/?tenant={tenant.name}", Permission.ADMINISTER, sent=422),
+    "console:change_ddi_settings": OwnPage("settings/ddi/?tenant={tenant.name}", Permission.ADMINISTER, sent=422),
+    "console:new_gateway_token": OwnPage("gateway-tokens/new/?tenant={tenant.name}", Permission.ADMINISTER, sent=422),
+    # Nothing is filled in there: what is sent is the answer to the question.
+    "console:revoke_gateway_token": OwnPage("gateway-tokens/{gateway.pk}/revoke/", Permission.ADMINISTER, sent=302),
+    "console:new_provisioning": OwnPage("provisioning/new/?tenant={tenant.name}", Permission.MANAGE_FLEET, sent=422),
+    "console:revoke_provisioning": OwnPage("provisioning/{provisioning.pk}/revoke/", Permission.MANAGE_FLEET, sent=302),
+    "console:new_verification_key": OwnPage(
+        "verification-keys/new/?tenant={tenant.name}", Permission.ADMINISTER, sent=422
+    ),
+    "console:retire_verification_key": OwnPage(
+        "verification-keys/{verification.pk}/retire/", Permission.ADMINISTER, sent=302
+    ),
+    "console:new_import": OwnPage("imports/new/?tenant={tenant.name}", Permission.MANAGE_FLEET, sent=422),
+    "console:take_import_in": OwnPage("imports/{arrival.pk}/take-in/", Permission.MANAGE_FLEET, sent=422),
 }
 # One page asks for every action, each with a permission of its own. The campaign runs: what makes
 # no sense then leads back to its control room.
@@ -156,7 +178,8 @@ def test_every_page_is_in_the_matrix():
 
 
 def test_our_own_pages_are_where_the_matrix_looks_for_them():
-    some = Things(Tenant(pk=1, name="north"), Campaign(pk=1), Package(pk=1))
+    protocols = (GatewayToken, ProvisioningCredential, VerificationKey, FleetImport)
+    some = Things(Tenant(pk=1, name="north"), Campaign(pk=1), Package(pk=1), *(model(pk=1) for model in protocols))
 
     found = {name: resolve(some.path_of(page).partition("?")[0]).view_name for name, page in OWN_PAGES.items()}
 
@@ -218,7 +241,8 @@ def things_of(tenant):
     campaign = make_campaign(tenant, name=f"rollout of {tenant}")
     campaign.waves.filter(number=1).update(state=WaveState.UNDECIDED)
     package = make_package(tenant, "brake", state=PackageState.UPLOADING, published_at=None)
-    return Things(tenant, campaign, package)
+    protocols = (GatewayToken, ProvisioningCredential, VerificationKey, FleetImport)
+    return Things(tenant, campaign, package, *(model.objects.get(tenant=tenant) for model in protocols))
 
 
 def answers(user, page, things):

@@ -112,6 +112,7 @@ NEEDS = {
     ("POST", "campaigns/suggest"): Permission.VIEW,
     ("GET", "campaigns/1"): Permission.VIEW,
     ("PATCH", "campaigns/1"): Permission.MANAGE_CAMPAIGNS,
+    ("GET", "campaigns/1/forecast"): Permission.VIEW,
     ("POST", "campaigns/1/forecast"): Permission.VIEW,
     ("GET", "campaigns/1/waves"): Permission.VIEW,
     ("GET", "campaigns/1/assignments"): Permission.VIEW,

@@ -1,5 +1,7 @@
 import pytest
 
+from otaserver.campaigns import operations
+from otaserver.campaigns.models import Campaign
 from otaserver.fleet.models import Vehicle
 from tests.campaigns.campaign_factories import make_campaign
 from tests.factories import NOON
@@ -31,3 +33,17 @@ def test_what_cannot_be_rehearsed_is_refused_with_its_field(caller, campaign, bo
 
     assert (response.status_code, response.json()["code"]) == (422, "request.fields_invalid")
     assert [field.partition("[")[0] for field in response.json()["fields"]] == list(body)
+
+
+def test_what_is_kept_of_a_campaign_is_told_and_before_that_there_is_none(caller, campaign):
+    none = caller("GET", f"/campaigns/{campaign.pk}/forecast")
+    Campaign.objects.filter(pk=campaign.pk).update(state="in_review")
+    operations.keep_forecast(campaign.pk, at=NOON)
+    kept = caller("GET", f"/campaigns/{campaign.pk}/forecast")
+
+    assert (none.status_code, none.json()["code"]) == (404, "forecast.not_made")
+    answer = kept.json()
+    assert (kept.status_code, answer["fitting"], answer["basis"], answer["refusal"]) == (200, 4, "group", "")
+    assert answer["inputs"]["rates"] == [campaign.acceptable_rate, campaign.unacceptable_rate]
+    bars = answer["outlooks"][0]["prospect"]["bars"]
+    assert round(sum(bar["succeeded"] + bar["failed"] for bar in bars), 6) == 4

@@ -67,6 +67,7 @@ REQUESTS = [
     ("POST", "/devices/{device}/reject", REASON),
     ("POST", "/tenant-tokens/{token}/revoke", {}),
     ("POST", "/campaigns/{campaign}/forecast", {}),
+    ("GET", "/campaigns/{campaign}/forecast", None),
     ("POST", "/campaigns/suggest", {"release": "{release}", "group": "{group}", "failure_budget": 1}),
     ("POST", "/campaigns/{campaign}/close", REASON),
     ("POST", "/groups/{group}/block-list", REASON),

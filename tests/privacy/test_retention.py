@@ -5,6 +5,7 @@ from django.contrib.sessions.models import Session
 
 from otaserver import clock
 from otaserver.audit.models import Entry
+from otaserver.campaigns.draft_models import PlanDraft
 from otaserver.campaigns.models import Assignment, Attempt, Campaign, HealthReading, LogTail, Report
 from otaserver.director.models import InstalledImage, Manifest
 from otaserver.fleet.arrival_models import FleetImport
@@ -13,6 +14,7 @@ from otaserver.privacy.errors import RetentionRefusedError
 from otaserver.privacy.operations import retention
 from otaserver.privacy.tasks import prune_records
 from otaserver.tenants.keeping_models import RetentionRule
+from otaserver.tenants.models import User
 from tests.factories import NOON, make_group, make_package, make_release, make_tenant, make_vehicle
 
 pytestmark = [pytest.mark.any_database, pytest.mark.django_db]
@@ -80,6 +82,16 @@ def test_a_vehicles_last_manifests_stay_and_those_that_proved_a_change():
     assert pruned(tenant) == {"manifests": 2}
     assert Manifest.objects.filter(pk=first.pk).exists()
     assert (vehicle.manifests.count(), other.manifests.count()) == (rules.MANIFESTS_KEPT + 1, 1)
+
+
+def test_a_plan_that_nobody_has_touched_for_long_goes():
+    tenant = make_tenant()
+    for name, days in (("ann", 90), ("bob", 89)):
+        person = User.objects.create_user(name)
+        PlanDraft.objects.create(tenant=tenant, person=person, changed_at=days_ago(days))
+
+    assert pruned(tenant) == {"drafts": 1}
+    assert PlanDraft.objects.get().person.username == "bob"
 
 
 def test_each_tenant_keeps_for_as_long_as_it_says():

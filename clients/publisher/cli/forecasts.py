@@ -7,6 +7,7 @@ import typer
 
 from clients.publisher.cli.campaigns import Name
 from clients.publisher.cli.context import Answer, AsJson, Token, Url, open_campaigns
+from clients.publisher.errors import InputError
 
 app = typer.Typer()
 _COLUMNS = ("rate", "halted", "after", "broken", "at most", "asked", "unreached", "waves end", "busiest hour")
@@ -21,11 +22,18 @@ def forecast(
     token: Token,
     rate: Annotated[list[float], typer.Option("--rate", help="A true failure rate, as a fraction")] = [],  # noqa: B006 - typer copies it
     runs: Annotated[int | None, typer.Option("--runs", help="rehearsals for each rate")] = None,
+    kept: Annotated[bool, typer.Option("--kept", help="what the server kept of it before its start")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Rehearse a campaign that has not started on the fleet as it is."""
-    found = open_campaigns(context, url, token).forecast(name, rates=rate, runs=runs)
+    """Rehearse a campaign that has not started on the fleet as it is; or show what was forecast before the start."""
+    if kept and (rate or runs is not None):
+        raise InputError("What is kept has its own rates and runs; give none with --kept.", code="input.kept")
+    campaigns = open_campaigns(context, url, token)
+    found = campaigns.kept_forecast(name) if kept else campaigns.forecast(name, rates=rate, runs=runs)
     answer = Answer(as_json)
+    if found.get("refusal"):
+        answer.say(found["refusal"], found)
+        return
     if as_json:
         answer.say("", found)
         return

@@ -2,6 +2,7 @@ import uuid
 from decimal import Decimal
 
 import django.db.models.deletion
+from django.conf import settings
 from django.db import migrations, models
 
 
@@ -12,6 +13,7 @@ class Migration(migrations.Migration):
         ("firmware_store", "0001_initial"),
         ("fleet", "0001_initial"),
         ("tenants", "0001_initial"),
+        ("tenants", "__first__"),
     ]
 
     operations = [
@@ -335,6 +337,42 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="CampaignForecast",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "campaign",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="kept_forecast",
+                        to="campaigns.campaign",
+                    ),
+                ),
+                ("revision", models.PositiveIntegerField()),
+                ("made_at", models.DateTimeField()),
+                ("basis", models.CharField(choices=[("group", "Group"), ("list", "List")], max_length=10)),
+                ("starts_at", models.DateTimeField(blank=True, null=True)),
+                ("fitting", models.PositiveIntegerField(default=0)),
+                ("places", models.JSONField(default=list)),
+                ("never_heard_of", models.FloatField(default=0.0)),
+                ("inputs", models.JSONField(default=dict)),
+                ("outlooks", models.JSONField(default=list)),
+                ("refusal", models.TextField(blank=True)),
+            ],
+            options={
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("refusal", ""), ("starts_at__isnull", False)),
+                            models.Q(models.Q(("refusal", ""), _negated=True), ("starts_at", None)),
+                            _connector="OR",
+                        ),
+                        name="campaign_forecast_says_what_or_why",
+                    )
+                ],
+            },
+        ),
+        migrations.CreateModel(
             name="CampaignRequirement",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
@@ -416,6 +454,47 @@ class Migration(migrations.Migration):
                     models.UniqueConstraint(
                         models.F("campaign"), models.F("stratum"), name="gate_state_once_per_stratum"
                     )
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="PlanDraft",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="plan_drafts",
+                        to="tenants.tenant",
+                    ),
+                ),
+                (
+                    "person",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="plan_drafts",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                ("steps", models.JSONField(default=dict)),
+                (
+                    "campaign",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to="campaigns.campaign",
+                    ),
+                ),
+                ("changed_at", models.DateTimeField()),
+            ],
+            options={
+                "indexes": [models.Index(models.F("tenant"), models.F("changed_at"), name="plan_draft_by_age")],
+                "constraints": [
+                    models.UniqueConstraint(models.F("tenant"), models.F("person"), name="plan_draft_once_per_person")
                 ],
             },
         ),

@@ -30,7 +30,9 @@ from otaserver.campaigns.operations.forecasts import Forecast, forecast_campaign
 from otaserver.campaigns.operations.gated_reports import report_failure, report_progress
 from otaserver.campaigns.operations.health import record_health, wanted_of
 from otaserver.campaigns.operations.joining import close_campaign
+from otaserver.campaigns.operations.kept_forecasts import forecasts_due, keep_forecast
 from otaserver.campaigns.operations.lifecycle import Decommission, Sale, decommission_vehicle, record_sale
+from otaserver.campaigns.operations.plan_drafts import drop_plan, keep_step, link_campaign
 from otaserver.campaigns.operations.reconciliation import sweep
 from otaserver.campaigns.operations.report_batches import record_together
 from otaserver.campaigns.operations.reports import confirm_withdrawal, record_log, record_report, record_reports
@@ -78,11 +80,16 @@ __all__ = [
     "decide_wave",
     "declare_blackout",
     "decommission_vehicle",
+    "drop_plan",
     "forecast_campaign",
+    "forecasts_due",
     "give_standing_consent",
     "judge_group",
+    "keep_forecast",
+    "keep_step",
     "lapse_due",
     "lift_blackout",
+    "link_campaign",
     "open_exhausted_cases",
     "open_failed_cases",
     "order_now",

@@ -81,7 +81,7 @@ def change_campaign(
 
 def _record(campaign: Campaign, changed: Sequence[FieldChange], *, reason: str, by: str, at: datetime) -> None:
     sentence = reason or f"Changed: {', '.join(change.field for change in changed)}."
-    shown = {each.field: {"before": _shown(each.before), "after": _shown(each.after)} for each in changed}
+    described = {each.field: {"before": shown(each.before), "after": shown(each.after)} for each in changed}
     decided = decisions.draft(
         campaign,
         "campaign.changed",
@@ -90,7 +90,7 @@ def _record(campaign: Campaign, changed: Sequence[FieldChange], *, reason: str, 
         at=at,
         state=str(campaign.state),
         revision=campaign.revision,
-        changes=shown,
+        changes=described,
         reason=reason,
     )
     decisions.record(campaign, [decided])
@@ -113,7 +113,7 @@ def _refuse_forbidden(campaign: Campaign, changed: Sequence[FieldChange]) -> Non
     refusal = rules.refusal(campaign.state, changed, is_rollback=campaign.kind == CampaignKind.ROLLBACK)
     if refusal is None:
         return
-    value = _shown(refusal.value)
+    value = shown(refusal.value)
     raise ChangeRefusedError(
         f"{campaign} is {campaign.state}: {refusal.rule}; {value!r} is refused.",
         field=refusal.field,
@@ -167,10 +167,10 @@ def _moved(campaign: Campaign, revision: int) -> CampaignMovedError:
     )
 
 
-def _shown(value: object) -> object:
+def shown(value: object) -> object:
     """Return a value of a plan as JSON has it."""
     if isinstance(value, list):
-        return [_shown(item) for item in value]
+        return [shown(item) for item in value]
     if isinstance(value, WavePlan | Window):
-        return {field.name: _shown(getattr(value, field.name)) for field in fields(value)}
+        return {field.name: shown(getattr(value, field.name)) for field in fields(value)}
     return value if value is None or isinstance(value, bool | int | float | str) else str(value)

@@ -12,26 +12,23 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from statistics import fmean, median
 
-from django.db import transaction
-
-from otaserver.campaigns.errors import NoVehicleFitsError, PlanRefusedError
+from otaserver.campaigns.errors import PlanRefusedError
 from otaserver.campaigns.models import Campaign
-from otaserver.campaigns.operations import checks, staging, starts
+from otaserver.campaigns.operations import casts, checks
+from otaserver.campaigns.operations.casts import Company, Seen
 from otaserver.campaigns.queries import bundles, schedules
 from otaserver.campaigns.queries.gates import gate_plan
-from otaserver.campaigns.rules import ranking, rehearsal, windows
-from otaserver.campaigns.rules import waves as rules
+from otaserver.campaigns.rules import prospects, rehearsal, windows
+from otaserver.campaigns.rules.prospects import Prospect
 from otaserver.campaigns.rules.rehearsal import Member, Rehearsal, RehearsedWave, Script, Truth
 from otaserver.campaigns.rules.windows import Window
-from otaserver.campaigns.states import CampaignKind
-from otaserver.fleet.models import Vehicle
+from otaserver.campaigns.states import CampaignKind, CampaignState
 from otaserver.fleet.rules import zone_of
 
 RATES = (0.001, 0.005, 0.02, 0.05, 0.2)
 MAX_RATES = 10
 MAX_RUNS = 50
-# How many vehicles of each band are looked at, and how many members play one wave: each stands for several, if need be.
-SAMPLE = 2000
+# How many members play one wave: each stands for several, if need be.
 MEMBERS = 500
 _DAY = timedelta(days=1)
 
@@ -41,7 +38,8 @@ class Outlook:
     """What comes of the campaign if so many vehicles that install fail. Seconds count from its start.
 
     `wave_ends`: the median over the runs in which the wave ended, None where it never did. `broken` is the mean,
-    `most_broken` the worst run. `load`: mean bytes on the wire by hours since the start.
+    `most_broken` the worst run. `load`: mean bytes on the wire by hours since the start. `prospect`: its mean course,
+    with bytes counted as they are ordered.
     """
 
     rate: float
@@ -53,6 +51,7 @@ class Outlook:
     asked: float
     wave_ends: Sequence[float | None]
     load: Mapping[int, int]
+    prospect: Prospect
 
 
 @dataclass(frozen=True)
@@ -66,16 +65,6 @@ class Forecast:
     outlooks: Sequence[Outlook]
 
 
-@dataclass(frozen=True)
-class _Seen:
-    """A vehicle of the sample: its stratum, how long ago it called, and its time zone."""
-
-    stratum: str
-    hears_after: float | None
-    zone: str
-
-
-@transaction.atomic
 def forecast_campaign(
     campaign: Campaign, *, at: datetime, rates: Sequence[float] = RATES, runs: int = 10, seed: int = 1
 ) -> Forecast:
@@ -92,43 +81,50 @@ def forecast_campaign(
     if problem is not None:
         raise PlanRefusedError(problem)
     release = checks.require_published(campaign.release)
-    with staging.staged(campaign, release, starts.targets(campaign), at=at):
-        fitting = staging.fitting_by_band()
-        if not fitting:
-            raise NoVehicleFitsError(f"No vehicle fits {release.label}.")
-        seen = {band: _read(staging.sample(band, SAMPLE), at=at) for band in fitting}
-    waves = list(campaign.waves.select_related("group"))
-    bulk = fitting.get(ranking.BULK_BAND, 0)
-    places = rules.planned_places(starts.wave_sizes(waves), bulk=bulk, grouped=fitting)
-    roles = [
-        (seen.get(wave.number if wave.group_id is not None else ranking.BULK_BAND, []), count, wave.max_failed)
-        for wave, count in zip(waves, places, strict=True)
-    ]
-    starts_at = max(at, campaign.starts_at or at)
-    stage = _Stage(campaign, release, roles, _Openings(schedules.windows_of(campaign), campaign, starts_at))
-    outlooks = [
-        _outlook(rate, [stage.play(rate, seed * MAX_RUNS + n) for n in range(runs)], len(waves)) for rate in rates
-    ]
-    everybody = [vehicle for each in seen.values() for vehicle in each]
-    silent = sum(vehicle.hears_after is None for vehicle in everybody) / len(everybody)
-    return Forecast(starts_at, sum(fitting.values()), places, silent, outlooks)
+    company = casts.of_group(campaign, release, at=at)
+    return _Stage(campaign, release, company, max(at, campaign.starts_at or at)).play(rates, runs, seed)
 
 
-@dataclass(frozen=True)
+def forecast_started(
+    campaign: Campaign, *, at: datetime, rates: Sequence[float] = RATES, runs: int = 10, seed: int = 1
+) -> Forecast:
+    """Rehearse a campaign that has just started, with its list as it was frozen; as it was to be from its start on.
+
+    The longer ago it started, the less the times of last contacts say: see `kept_forecasts`.
+
+    Raises:
+        InvalidTransitionError: it has not started, or it no longer runs.
+        PlanRefusedError: see `forecast_campaign`.
+    """
+    checks.require_state(campaign, CampaignState.RUNNING)
+    problem = _problem(campaign, rates, runs)
+    if problem is not None:
+        raise PlanRefusedError(problem)
+    release = bundles.release_view(campaign.release)
+    return _Stage(campaign, release, casts.of_list(campaign), campaign.started_at or at).play(rates, runs, seed)
+
+
 class _Stage:
-    """All that the runs of a forecast share; `roles` are each wave's vehicles to choose from, places and limit."""
+    """All that the runs of a forecast share."""
 
-    campaign: Campaign
-    release: bundles.ReleaseView
-    roles: Sequence[tuple[Sequence[_Seen], int, int]]
-    opens_at: rehearsal.OpensAt
+    def __init__(self, campaign: Campaign, release: bundles.ReleaseView, company: Company, starts_at: datetime) -> None:
+        self._campaign, self._release, self._company, self._starts_at = campaign, release, company, starts_at
+        self._opens_at = _Openings(schedules.windows_of(campaign), campaign, starts_at)
 
-    def play(self, rate: float, seed: int) -> Rehearsal:
+    def play(self, rates: Sequence[float], runs: int, seed: int) -> Forecast:
+        company = self._company
+        outlooks = [
+            _outlook(rate, [self._once(rate, seed * MAX_RUNS + n) for n in range(runs)], len(company.roles))
+            for rate in rates
+        ]
+        places = [count for _, count, _ in company.roles]
+        return Forecast(self._starts_at, company.fitting, places, company.silent, outlooks)
+
+    def _once(self, rate: float, seed: int) -> Rehearsal:
         rng = random.Random(seed)
-        waves = [RehearsedWave(_cast(seen, places, rng), most) for seen, places, most in self.roles]
-        return rehearsal.rehearse(
-            _script(self.campaign, self.release, waves), Truth(rate), seed=seed, opens_at=self.opens_at
-        )
+        waves = [RehearsedWave(_cast(seen, places, rng), most) for seen, places, most in self._company.roles]
+        script = _script(self._campaign, self._release, waves)
+        return rehearsal.rehearse(script, Truth(rate), seed=seed, opens_at=self._opens_at)
 
 
 def _problem(campaign: Campaign, rates: Sequence[float], runs: int) -> str | None:
@@ -141,17 +137,7 @@ def _problem(campaign: Campaign, rates: Sequence[float], runs: int) -> str | Non
     return None
 
 
-def _read(sample: Sequence[tuple[int, str]], *, at: datetime) -> list[_Seen]:
-    rows = Vehicle.objects.filter(pk__in=[pk for pk, _ in sample]).values_list("pk", "last_contact_at", "time_zone")
-    known = {pk: (contact, zone) for pk, contact, zone in rows}
-    found = []
-    for pk, stratum in sample:
-        contact, zone = known[pk]
-        found.append(_Seen(stratum, None if contact is None else max((at - contact).total_seconds(), 0.0), zone))
-    return found
-
-
-def _cast(seen: Sequence[_Seen], places: int, rng: random.Random) -> list[Member]:
+def _cast(seen: Sequence[Seen], places: int, rng: random.Random) -> list[Member]:
     """Choose who plays a wave: as many members as it has places, or fewer that stand for several vehicles each."""
     if not places or not seen:
         return []
@@ -239,4 +225,5 @@ def _outlook(rate: float, played: Sequence[Rehearsal], waves: int) -> Outlook:
         asked=sum(bool(each.asked) for each in played) / len(played),
         wave_ends=ends,
         load={hour: round(fmean(each.load.get(hour, 0) for each in played)) for hour in hours},
+        prospect=prospects.prospect([each.moments for each in played]),
     )

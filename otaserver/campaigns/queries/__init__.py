@@ -10,6 +10,7 @@ from otaserver.campaigns.queries.explanations import explain, explain_all
 from otaserver.campaigns.queries.fleet_releases import FleetReleases, fleet_releases
 from otaserver.campaigns.queries.gates import GateView, StratumView, gate_tests, gate_view
 from otaserver.campaigns.queries.install_gates import InstallGate, gate_of_attempt, install_gate
+from otaserver.campaigns.queries.kept_forecasts import KeptForecast, forecast_row, kept_forecast
 from otaserver.campaigns.queries.orders import build_order, order_for
 from otaserver.campaigns.queries.reasons import measurements
 from otaserver.campaigns.queries.replays import Replay, Replayed, replay
@@ -40,6 +41,7 @@ __all__ = [
     "FleetReleases",
     "GateView",
     "InstallGate",
+    "KeptForecast",
     "PackageForEcus",
     "Progress",
     "ReleaseView",
@@ -64,10 +66,12 @@ __all__ = [
     "explain_vehicle",
     "failures_by_code",
     "fleet_releases",
+    "forecast_row",
     "gate_of_attempt",
     "gate_tests",
     "gate_view",
     "install_gate",
+    "kept_forecast",
     "last_success",
     "measurements",
     "messages_of",

@@ -89,6 +89,8 @@ class Rehearsal:
     installed: int
     unreached: int
     load: Mapping[int, int]
+    # What happened when: seconds, which of `prospects.KINDS`, and how many vehicles or bytes.
+    moments: Sequence[tuple[float, str, int]] = ()
 
     @property
     def has_halted(self) -> bool:
@@ -143,6 +145,7 @@ class _Stage:
         self._results = Counter[int]()
         self._broken = self._installed = self._unreached = 0
         self._load = Counter[int]()
+        self._moments: list[tuple[float, str, int]] = []
         self._wave_ends: list[float] = []
         self._asked: list[float] = []
         self._halted: tuple[float, str] | None = None
@@ -162,6 +165,7 @@ class _Stage:
             installed=self._installed,
             unreached=self._unreached,
             load=dict(sorted(self._load.items())),
+            moments=self._moments,
         )
 
     def _take_event(self, now: float, kind: int, part: _Part | None) -> None:
@@ -173,6 +177,7 @@ class _Stage:
             self._end(now, part)
         elif part is not None:
             self._in_flight -= part.member.weight
+            self._moments.append((now, "succeeded", part.member.weight - part.failures))
             self._read_outcomes(now)
             self._go_on(now)
 
@@ -201,6 +206,7 @@ class _Stage:
         part = _Part(member, self._wave)
         self._in_flight += member.weight
         self._unsettled += 1
+        self._moments.append((now, "length", self._script.bytes_each * member.weight))
         patience = now + self._script.offer_timeout_seconds
         heard = now + member.hears_after if member.hears_after is not None else None
         if heard is None or heard > patience:
@@ -235,10 +241,12 @@ class _Stage:
     def _end(self, now: float, part: _Part) -> None:
         if part.started_at is None:
             self._unreached += part.member.weight
+            self._moments.append((now, "neutral", part.member.weight))
             part.is_settled = True
             self._in_flight -= part.member.weight
         else:
             self._broken += part.failures
+            self._moments.append((now, "failed", part.failures))
             self._failures[part.wave] += part.failures
             self._results[part.wave] += part.member.weight
             part.is_settled = True

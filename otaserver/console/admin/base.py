@@ -6,10 +6,11 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.http.response import HttpResponse
 from django.template.response import TemplateResponse
+from django.urls import reverse
 from unfold.admin import ModelAdmin
 
 from otaserver.console import sentences
-from otaserver.console.access import may_somewhere, tenants_visible_to
+from otaserver.console.access import may_somewhere, permissions_in, tenants_visible_to
 from otaserver.console.tables import Table
 from otaserver.tenants.states import Permission
 
@@ -24,6 +25,8 @@ class ReadOnlyAdmin(ModelAdmin):
     change_list_template = "console/list.html"
     # Pages that the list leads to: what they are called, their name, and what one needs to be shown them.
     list_links: ClassVar[Sequence[tuple[Any, Any, Permission]]] = ()
+    # The same of one row's page; each is asked about that row.
+    row_links: ClassVar[Sequence[tuple[Any, str, Permission]]] = ()
     list_per_page = 50
     show_full_result_count = False
     actions = None
@@ -32,6 +35,16 @@ class ReadOnlyAdmin(ModelAdmin):
     def tables(self, row: Any) -> Sequence[Table]:
         """Return what stands below the fields on the row's page."""
         return ()
+
+    def is_open(self, row: Any) -> bool:
+        """Return whether what `row_links` lead to can still be done to the row."""
+        return True
+
+    def _links_of(self, request: HttpRequest, row: Any) -> list[tuple[Any, str]]:
+        if not self.row_links or row is None or not self.is_open(row):
+            return []
+        allowed = permissions_in(request.user, row.tenant)
+        return [(label, reverse(name, args=[row.pk])) for label, name, needed in self.row_links if needed in allowed]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         tenants = tenants_visible_to(request.user, self.permission)
@@ -48,8 +61,13 @@ class ReadOnlyAdmin(ModelAdmin):
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         row = self.get_object(request, object_id)
-        context = {"tables": [] if row is None else self.tables(row), "title": sentences.of(str(row)), "subtitle": None}
-        context |= extra_context or {}
+        context = {
+            "tables": [] if row is None else self.tables(row),
+            "row_links": self._links_of(request, row),
+            "title": sentences.of(str(row)),
+            "subtitle": None,
+            **(extra_context or {}),
+        }
         return super().change_view(request, object_id, form_url, context)
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:

@@ -1,17 +1,21 @@
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
 from django.http import HttpRequest
+from django.template.response import TemplateResponse
 from django.urls import reverse_lazy
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from otaserver import clock
 from otaserver.campaigns import queries as campaign_queries
+from otaserver.campaigns.draft_models import PlanDraft
 from otaserver.campaigns.models import Assignment, Campaign
 from otaserver.console import queries, sentences, words
+from otaserver.console.access import tenants_visible_to
 from otaserver.console.admin.base import ReadOnlyAdmin
 from otaserver.console.admin.campaign_tables import (
     approvals_table,
@@ -19,7 +23,6 @@ from otaserver.console.admin.campaign_tables import (
     decisions_table,
     windows_table,
 )
-from otaserver.console.admin.health import health_tables
 from otaserver.console.site import site
 from otaserver.console.tables import NOTHING, Table, badge, link_to, link_to_list, moment
 from otaserver.tenants.states import Permission
@@ -27,6 +30,7 @@ from otaserver.tenants.states import Permission
 
 @admin.register(Campaign, site=site)
 class CampaignAdmin(ReadOnlyAdmin):
+    change_list_template = "console/campaigns_list.html"
     list_links = [(_("New campaign"), reverse_lazy("console:new_campaign", args=["what"]), Permission.MANAGE_CAMPAIGNS)]
     # The control room is a campaign's page; this one tells all of its settings.
     list_display_links = None
@@ -91,6 +95,15 @@ class CampaignAdmin(ReadOnlyAdmin):
         ),
     ]
 
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
+        managed = tenants_visible_to(request.user, Permission.MANAGE_CAMPAIGNS)
+        drafts = PlanDraft.objects.filter(person=request.user.pk, tenant__in=managed).select_related("tenant")
+        shown = [
+            (draft, (draft.steps.get("what", {}).get("name") or [""])[0], urlencode({"tenant": draft.tenant.name}))
+            for draft in drafts.order_by("-changed_at")
+        ]
+        return super().changelist_view(request, {"plan_drafts": shown, **(extra_context or {})})
+
     def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
         found = super().get_changelist_instance(request)
         shown = queries.campaign_progress([campaign.pk for campaign in found.result_list])
@@ -120,7 +133,7 @@ class CampaignAdmin(ReadOnlyAdmin):
 
     def tables(self, row: Campaign) -> Sequence[Table]:
         tables = [_waves(row), windows_table(row), approvals_table(row), _gate(row)]
-        return [*tables, *health_tables(row), _failures(row), decisions_table(row)]
+        return [*tables, _failures(row), decisions_table(row)]
 
 
 @admin.register(Assignment, site=site)

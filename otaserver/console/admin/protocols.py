@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from django.contrib import admin
+from django.urls import reverse_lazy
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
@@ -13,12 +14,16 @@ from otaserver.console.tables import NOTHING, Table, badge
 from otaserver.fleet.arrival_models import FleetImport
 from otaserver.fleet.protocol_models import DdiSettings, GatewayToken
 from otaserver.fleet.provisioning_models import ProvisioningCredential
+from otaserver.fleet.states import ImportState
+from otaserver.tenants.states import Permission
 
 PROBLEMS_SHOWN = 100
 
 
 @admin.register(GatewayToken, site=site)
 class GatewayTokenAdmin(ReadOnlyAdmin):
+    list_links = [(_("New gateway token"), reverse_lazy("console:new_gateway_token"), Permission.ADMINISTER)]
+    row_links = [(_("Revoke"), "console:revoke_gateway_token", Permission.ADMINISTER)]
     list_display = ["name", "tenant", "created_by", "created_at", "revoked_at"]
     list_select_related = ["tenant"]
     list_filter = [("revoked_at", admin.EmptyFieldListFilter)]
@@ -26,9 +31,13 @@ class GatewayTokenAdmin(ReadOnlyAdmin):
     ordering = ["-created_at"]
     fields = ["name", ("created_by", "created_at"), "revoked_at"]
 
+    def is_open(self, row: GatewayToken) -> bool:
+        return row.revoked_at is None
+
 
 @admin.register(DdiSettings, site=site)
 class DdiSettingsAdmin(ReadOnlyAdmin):
+    list_links = [(_("Change settings"), reverse_lazy("console:change_ddi_settings"), Permission.ADMINISTER)]
     list_display = ["tenant", "default_hardware_id", "hardware_attribute", "version_attribute"]
     list_select_related = ["tenant"]
     fields = ["tenant", "default_hardware_id", "hardware_attribute", "version_attribute", "chunk_parts", "authorities"]
@@ -36,6 +45,8 @@ class DdiSettingsAdmin(ReadOnlyAdmin):
 
 @admin.register(ProvisioningCredential, site=site)
 class ProvisioningCredentialAdmin(ReadOnlyAdmin):
+    list_links = [(_("New provisioning credential"), reverse_lazy("console:new_provisioning"), Permission.MANAGE_FLEET)]
+    row_links = [(_("Revoke"), "console:revoke_provisioning", Permission.MANAGE_FLEET)]
     list_display = ["name", "tenant", "created_by", "created_at", "expires_at", "revoked_at"]
     list_select_related = ["tenant"]
     list_filter = [("revoked_at", admin.EmptyFieldListFilter)]
@@ -43,9 +54,14 @@ class ProvisioningCredentialAdmin(ReadOnlyAdmin):
     ordering = ["-created_at"]
     fields = ["name", ("created_by", "created_at"), ("expires_at", "revoked_at")]
 
+    def is_open(self, row: ProvisioningCredential) -> bool:
+        return row.revoked_at is None
+
 
 @admin.register(VerificationKey, site=site)
 class VerificationKeyAdmin(ReadOnlyAdmin):
+    list_links = [(_("New verification key"), reverse_lazy("console:new_verification_key"), Permission.ADMINISTER)]
+    row_links = [(_("Retire"), "console:retire_verification_key", Permission.ADMINISTER)]
     list_display = ["name", "tenant", "format", "hardware_id", "created_by", "created_at", "retired_at"]
     list_select_related = ["tenant"]
     list_filter = ["format"]
@@ -53,9 +69,14 @@ class VerificationKeyAdmin(ReadOnlyAdmin):
     ordering = ["-created_at"]
     fields = [("name", "format", "hardware_id"), ("created_by", "created_at", "retired_at"), "pem"]
 
+    def is_open(self, row: VerificationKey) -> bool:
+        return row.retired_at is None
+
 
 @admin.register(FleetImport, site=site)
 class FleetImportAdmin(ReadOnlyAdmin):
+    list_links = [(_("Import vehicles"), reverse_lazy("console:new_import"), Permission.MANAGE_FLEET)]
+    row_links = [(_("Take it in"), "console:take_import_in", Permission.MANAGE_FLEET)]
     list_display = ["filename", "tenant", "condition", "kind", "is_dry_run", "created_by", "created_at", "finished_at"]
     list_select_related = ["tenant"]
     list_filter = ["state", "kind"]
@@ -68,6 +89,9 @@ class FleetImportAdmin(ReadOnlyAdmin):
         "failed_reason",
         "counts",
     ]
+
+    def is_open(self, row: FleetImport) -> bool:
+        return row.is_dry_run and row.state == ImportState.FINISHED
 
     @admin.display(description=_("state"), ordering="state")
     def condition(self, row: FleetImport) -> SafeString:

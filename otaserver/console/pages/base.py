@@ -1,11 +1,13 @@
 """What all pages of our own share: whose things they show, what one may do there, and how a refusal is told."""
 
 from typing import Any, ClassVar, TypeVar, cast
+from urllib.parse import urlencode
 
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest
 from django.template.response import TemplateResponse
+from django.urls import reverse
 from django.views import View
 
 from otaserver.console.access import actor_of, permissions_in, tenants_visible_to
@@ -14,7 +16,6 @@ from otaserver.tenants.models import Tenant, User
 from otaserver.tenants.states import Permission
 
 Row = TypeVar("Row", bound=Model)
-TENANT_KEY = "console_tenant"
 
 
 class Page(View):
@@ -51,21 +52,23 @@ class Page(View):
         return tenants_visible_to(self.person, self.permission).order_by("name")
 
     def tenant(self) -> Tenant:
-        """Return the tenant that the page is about: the one that was asked for, else the one used last or the first.
+        """Return the tenant that the page is about: the one in its address, else the first that the session shows.
 
-        Another than was asked for it never is: what is meant for one tenant would be done in another.
+        Another than was asked for it never is: what is meant for one tenant would be done in another. So nothing but
+        the address says which it is, and pages lead on by `address`.
         """
         asked = self._asked()
         if asked is not None:
             self.require(asked, self.permission)
-        tenants = list(self.tenants())
-        if not tenants:
+            return asked
+        first = self.tenants().first()
+        if first is None:
             raise PermissionDenied(f"This needs the permission {self.permission.value} in some tenant.")
-        wanted = asked.name if asked is not None else self.request.session.get(TENANT_KEY)
-        chosen = next((each for each in tenants if each.name == wanted), tenants[0])
-        if self.request.session.get(TENANT_KEY) != chosen.name:
-            self.request.session[TENANT_KEY] = chosen.name
-        return chosen
+        return first
+
+    def address(self, tenant: Tenant, name: str, *args: object) -> str:
+        """Return the address of one of our own pages about this tenant."""
+        return f"{reverse(f'console:{name}', args=args)}?{urlencode({'tenant': tenant.name})}"
 
     def _asked(self) -> Tenant | None:
         name = self.request.GET.get("tenant")

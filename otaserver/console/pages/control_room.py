@@ -13,12 +13,13 @@ from django.http.response import HttpResponseBase
 
 from otaserver import clock
 from otaserver.campaigns import queries as campaigns
-from otaserver.campaigns.models import Campaign
+from otaserver.campaigns.models import Campaign, Wave
 from otaserver.campaigns.states import AssignmentState, WaveState
 from otaserver.console import charts, queries
 from otaserver.console.access import permissions_in
 from otaserver.console.pages import actions, ladders
 from otaserver.console.pages.base import Page, is_fragment
+from otaserver.console.pages.expectations import expectations, no_forecast
 from otaserver.console.pages.ladders import Count
 from otaserver.tenants.states import Permission
 
@@ -53,10 +54,11 @@ class ControlRoom(CampaignPage):
         campaign, at = self.campaign(), clock.now()
         permissions = permissions_in(self.person, campaign.tenant)
         progress = campaigns.progress(campaign)
-        version = _version(request, campaign, progress, permissions)
+        kept = _Kept(campaign, at=at)
+        version = _version(request, campaign, progress, permissions, kept)
         if is_fragment(request) and request.headers.get("If-None-Match") == version:
             return HttpResponseNotModified(headers={"ETag": version})
-        context = {"campaign": campaign, "version": version, **_shown(campaign, progress, permissions, at=at)}
+        context = {"campaign": campaign, "version": version, **_shown(campaign, progress, permissions, kept, at=at)}
         template = "console/control_room_live.html" if is_fragment(request) else self.template
         answer = self.render(campaign.name, template=template, **context)
         answer.headers["ETag"] = version
@@ -64,25 +66,46 @@ class ControlRoom(CampaignPage):
         return answer
 
 
+class _Kept:
+    """The forecast that is kept of a campaign, if there is one, and how far it should have come."""
+
+    def __init__(self, campaign: Campaign, *, at: datetime) -> None:
+        row = campaigns.forecast_row(campaign)
+        self.forecast = campaigns.kept_forecast(campaign, row)
+        self.refusal = row.refusal if row is not None else ""
+        has_begun = self.forecast is not None and campaign.started_at is not None
+        bar = self.forecast.bar(campaign.finished_at or at) if self.forecast is not None and has_begun else None
+        self.version = [row.made_at if row is not None else None, bar]
+
+
 def _version(
-    request: HttpRequest, campaign: Campaign, progress: campaigns.Progress, permissions: frozenset[Permission]
+    request: HttpRequest,
+    campaign: Campaign,
+    progress: campaigns.Progress,
+    permissions: frozenset[Permission],
+    kept: _Kept,
 ) -> str:
     """Return what changes whenever the page would look otherwise, at the price of two small queries."""
     last = campaign.decisions.aggregate(last=Max("pk"))["last"]
     reading = campaign.gate_readings.aggregate(last=Max("number"))["last"]
     counts = sorted((str(wave), state, n) for wave, each in progress.by_wave.items() for state, n in each.items())
     approvals = campaign.approvals.count()
-    seen = [campaign.revision, campaign.state, last, reading, counts, approvals, sorted(permissions)]
+    seen = [kept.version, campaign.revision, campaign.state, last, reading, counts, approvals, sorted(permissions)]
     # The words too: the same numbers in another language or another zone are another page.
     seen += [getattr(request, "LANGUAGE_CODE", ""), request.COOKIES.get("console_zone", "")]
     return f'"{hashlib.sha256(json.dumps(seen, default=str).encode()).hexdigest()[:32]}"'
 
 
 def _shown(
-    campaign: Campaign, progress: campaigns.Progress, permissions: frozenset[Permission], *, at: datetime
+    campaign: Campaign,
+    progress: campaigns.Progress,
+    permissions: frozenset[Permission],
+    kept: _Kept,
+    *,
+    at: datetime,
 ) -> Mapping[str, Any]:
     paths = campaigns.evidence_paths(campaign)
-    course = campaigns.course(campaign, at=at)
+    waves = list(campaign.waves.select_related("group"))
     found = actions.possible(campaign, permissions)
     return {
         "actions": [action for action in found if action.tone != "stop"],
@@ -90,20 +113,35 @@ def _shown(
         "progress": progress,
         "total": [ladders.count(campaign, None, name, progress.by_state, progress.total) for name in queries.COLUMNS],
         "excluded": ladders.count(campaign, None, "excluded", progress.by_state, progress.total),
-        "rungs": ladders.ladder(campaign, list(campaign.waves.select_related("group")), progress),
+        "rungs": ladders.ladder(campaign, waves, progress),
         "undecided": campaign.waves.filter(state=WaveState.UNDECIDED).first(),
         "may_decide": Permission.MANAGE_CAMPAIGNS in permissions,
         "gate": charts.gate_chart(paths[0]) if paths else None,
         "strata": [charts.gate_chart(path, height=150) for path in paths[1:]],
         "verdict": campaigns.gate_view(campaign).verdict if paths else None,
-        "signals": campaigns.signal_views(campaign),
-        "outcomes": charts.outcome_chart(course) if course else None,
-        "load": charts.load_chart(course) if course else None,
+        "signals": (signals := campaigns.signal_views(campaign)),
+        "compared": [(view.name, view.comparison) for view in signals if view.comparison is not None],
+        **_course(campaign, progress, kept, waves, at=at),
         **_failures(campaign),
         "approvals": campaigns.approval_view(campaign),
         "decisions": campaigns.decisions(campaign)[:DECISIONS_SHOWN],
         "rollbacks": campaign.rollbacks.order_by("pk"),
     }
+
+
+def _course(
+    campaign: Campaign, progress: campaigns.Progress, kept: _Kept, waves: Sequence[Wave], *, at: datetime
+) -> Mapping[str, Any]:
+    """Return how it went in time, beside what was forecast, or why nothing was."""
+    course, forecast = campaigns.course(campaign, at=at), kept.forecast
+    found = {
+        "outcomes": charts.outcome_chart(course, forecast) if course else None,
+        "load": charts.load_chart(course, forecast) if course else None,
+    }
+    if forecast is None:
+        return {**found, "no_forecast": no_forecast(campaign, kept.refusal)}
+    beside = expectations(campaign, forecast, progress=progress, course=course, waves=waves, at=at)
+    return {**found, "expectations": beside}
 
 
 def _failures(campaign: Campaign) -> Mapping[str, Any]:

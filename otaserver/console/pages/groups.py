@@ -88,7 +88,7 @@ class NewGroup(Page):
             place = _place(error)
             form.add_error("filter" if place else None, f"{place} {error.message}".strip())
             return self._ask(form, status=error.status)
-        return redirect("console:groups")
+        return redirect(self.address(tenant, "groups"))
 
     def _preview(self, tenant: Tenant, text: str) -> HttpResponseBase:
         found, error = None, ""

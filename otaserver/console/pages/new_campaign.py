@@ -1,7 +1,7 @@
 """A new campaign in steps: what was given is kept from step to step, until it is sent or thrown away."""
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 from django.http import Http404, HttpRequest, QueryDict
 from django.http.response import HttpResponseBase
@@ -11,16 +11,19 @@ from django.utils.translation import gettext_lazy
 
 from otaserver import clock
 from otaserver.campaigns import operations
+from otaserver.campaigns.draft_models import PlanDraft
 from otaserver.campaigns.models import Campaign
 from otaserver.campaigns.operations import CampaignPlan, Forecast
 from otaserver.campaigns.states import CampaignState
 from otaserver.console.pages.base import Page, is_fragment
-from otaserver.console.pages.plan_forms import GateForm, StepForm, Waves, WhatForm, WhenForm, WhomForm
+from otaserver.console.pages.gate_forms import GateForm
+from otaserver.console.pages.plan_forms import StepForm, WhatForm, WhomForm
+from otaserver.console.pages.wave_forms import waves_of
+from otaserver.console.pages.when_forms import WhenForm
 from otaserver.errors import OtaError
 from otaserver.tenants.models import Tenant
 from otaserver.tenants.states import Permission
 
-_KEY = "new_campaign"
 STEPS: Mapping[str, Any] = {
     "what": gettext_lazy("Release"),
     "whom": gettext_lazy("Group"),
@@ -31,8 +34,13 @@ STEPS: Mapping[str, Any] = {
 }
 _ORDER = list(STEPS)
 _FORMS: Mapping[str, type[StepForm]] = {"what": WhatForm, "whom": WhomForm, "gate": GateForm, "when": WhenForm}
+_BUTTONS = frozenset({"csrfmiddlewaretoken", "next", "back", "more", "suggest"})
 _RATES = (0.001, 0.005, 0.02, 0.05)
 _RUNS = 5
+
+
+# Steps whose rows are added two at a time, and the prefix of their rows' names.
+_ROWS: Mapping[str, str] = {"waves": "form", "when": "window"}
 
 
 class NewCampaign(Page):
@@ -52,35 +60,43 @@ class NewCampaign(Page):
         tenant = self._open(step)
         if step == "review":
             return self._finish(tenant)
-        self._keep(step, request.POST)
+        self._keep(tenant, step, request.POST)
         if "back" in request.POST:
-            return redirect("console:new_campaign", _ORDER[max(_ORDER.index(step) - 1, 0)])
+            return self._go(tenant, _ORDER[max(_ORDER.index(step) - 1, 0)])
+        if "more" in request.POST:
+            return self._go(tenant, step)
         if "suggest" in request.POST:
             return self._suggest(tenant)
         form = self._form(tenant, step)
         if not form.is_valid():
             return self._show(tenant, step, form, status=422)
-        return redirect("console:new_campaign", _ORDER[_ORDER.index(step) + 1])
+        return self._go(tenant, _ORDER[_ORDER.index(step) + 1])
+
+    def _go(self, tenant: Tenant, step: str) -> HttpResponseBase:
+        return redirect(self.address(tenant, "new_campaign", step))
 
     def _open(self, step: str) -> Tenant:
         if step not in STEPS:
             raise Http404(f"There is no step {step}.")
         tenant = self.tenant()
-        if self._kept().get("tenant") != tenant.name:
-            # A draft names another tenant's release and group: it is no draft of this one.
-            self.request.session[_KEY] = {"tenant": tenant.name, "steps": {}}
+        self._draft = PlanDraft.objects.filter(tenant=tenant, person=self.person).select_related("campaign").first()
         return tenant
 
-    def _kept(self) -> dict[str, Any]:
-        return cast(dict[str, Any], self.request.session.get(_KEY, {}))
-
-    def _keep(self, step: str, data: QueryDict) -> None:
-        dropped = {"csrfmiddlewaretoken", "back", "suggest"}
-        self._kept()["steps"][step] = {name: values for name, values in data.lists() if name not in dropped}
-        self.request.session.modified = True
+    def _keep(self, tenant: Tenant, step: str, data: QueryDict) -> None:
+        # PostgreSQL stores no NUL, and what is kept was not looked at by any field yet.
+        given = {
+            name.replace("\0", ""): [str(value).replace("\0", "") for value in values]
+            for name, values in data.lists()
+            if name not in _BUTTONS
+        }
+        rows = f"{_ROWS.get(step, '')}-TOTAL_FORMS"
+        shown = str(data.get(rows, ""))
+        if "more" in data and shown.isdigit():
+            given[rows] = [str(int(shown) + 2)]
+        self._draft = operations.keep_step(tenant, self.person, step, given, at=clock.now())
 
     def _given(self, step: str) -> QueryDict | None:
-        kept = self._kept()["steps"].get(step)
+        kept = self._draft.steps.get(step) if self._draft is not None else None
         if kept is None:
             return None
         data = QueryDict(mutable=True)
@@ -91,7 +107,7 @@ class NewCampaign(Page):
     def _form(self, tenant: Tenant, step: str) -> Any:
         data = self._given(step)
         if step == "waves":
-            return Waves(data) if data is not None and "form-TOTAL_FORMS" in data else Waves(initial=[])
+            return waves_of(tenant, data)
         form = _FORMS[step]
         return form(tenant, data, initial=getattr(form, "DEFAULTS", {}))
 
@@ -100,8 +116,15 @@ class NewCampaign(Page):
     ) -> HttpResponseBase:
         context: dict[str, Any] = {
             "tenant": tenant,
+            "tenants": list(self.tenants()),
             "step": step,
-            "steps": [(name, title, self._is_done(tenant, name)) for name, title in STEPS.items()],
+            "steps": [
+                (name, title, self._is_done(tenant, name), self.address(tenant, "new_campaign", name))
+                for name, title in STEPS.items()
+            ],
+            "back": self.address(tenant, "new_campaign", _ORDER[max(_ORDER.index(step) - 1, 0)]),
+            "fit_address": self.address(tenant, "new_campaign", "whom"),
+            "drop_address": self.address(tenant, "drop_draft") if self._draft is not None else "",
             "form": form,
             "error": error,
             "release": self._chosen(tenant, "what", "release"),
@@ -115,7 +138,7 @@ class NewCampaign(Page):
         return self.render(_("New campaign"), subtitle=str(STEPS[step]), status=status, template=template, **context)
 
     def _is_done(self, tenant: Tenant, step: str) -> bool:
-        return step in self._kept()["steps"] and bool(self._form(tenant, step).is_valid())
+        return self._given(step) is not None and bool(self._form(tenant, step).is_valid())
 
     def _chosen(self, tenant: Tenant, step: str, name: str) -> Any:
         if self._given(step) is None:
@@ -158,7 +181,7 @@ class NewCampaign(Page):
             }
             for size in found.suggestion.sizes
         ]
-        return self._show(tenant, "waves", Waves(initial=rows), suggestion=found, budget=budget)
+        return self._show(tenant, "waves", waves_of(tenant, initial=rows), suggestion=found, budget=budget)
 
     def _plan(self, tenant: Tenant) -> tuple[CampaignPlan | None, str]:
         """Return the plan, or the first step that is not complete."""
@@ -167,18 +190,17 @@ class NewCampaign(Page):
             form = self._form(tenant, step)
             if not form.is_valid():
                 return None, step
-            parts |= {"waves": tuple(form.waves())} if step == "waves" else form.plan()
+            parts |= form.plan()
         return CampaignPlan(**parts), ""
 
     def _drafted(self, tenant: Tenant, plan: CampaignPlan) -> Campaign:
         """Return the campaign that the draft is stored as: made here, or changed to what the steps say now."""
-        at = clock.now()
-        kept = self._kept().get("campaign")
-        campaign = Campaign.objects.filter(tenant=tenant, state=CampaignState.DRAFT, pk=kept).first() if kept else None
-        if campaign is None:
+        at, draft = clock.now(), self._draft
+        assert draft is not None, "a plan that is complete was kept"
+        campaign = draft.campaign
+        if campaign is None or campaign.state != CampaignState.DRAFT:
             campaign = operations.create_campaign(tenant, plan, by=self.actor, at=at)
-            self._kept()["campaign"] = campaign.pk
-            self.request.session.modified = True
+            operations.link_campaign(draft, campaign)
         else:
             operations.change_campaign(campaign, plan, revision=campaign.revision, by=self.actor, at=at)
         return campaign
@@ -186,7 +208,7 @@ class NewCampaign(Page):
     def _review(self, tenant: Tenant, *, status: int = 200, error: str = "") -> HttpResponseBase:
         plan, unfinished = self._plan(tenant)
         if plan is None:
-            return redirect("console:new_campaign", unfinished)
+            return self._go(tenant, unfinished)
         campaign, forecast = None, None
         try:
             campaign = self._drafted(tenant, plan)
@@ -200,14 +222,14 @@ class NewCampaign(Page):
     def _finish(self, tenant: Tenant) -> HttpResponseBase:
         plan, unfinished = self._plan(tenant)
         if plan is None:
-            return redirect("console:new_campaign", unfinished)
+            return self._go(tenant, unfinished)
         try:
             campaign = self._drafted(tenant, plan)
             if "submit" in self.request.POST:
                 operations.submit_campaign(campaign, by=self.actor, at=clock.now())
         except OtaError as refusal:
             return self._review(tenant, status=refusal.status, error=refusal.message)
-        del self.request.session[_KEY]
+        operations.drop_plan(tenant, self.person)
         return redirect("console:control_room", campaign.pk)
 
 
@@ -215,9 +237,9 @@ class DropDraft(Page):
     permission = Permission.MANAGE_CAMPAIGNS
 
     def post(self, request: HttpRequest) -> HttpResponseBase:
-        self.tenant()
-        request.session.pop(_KEY, None)
-        return redirect("console:new_campaign", "what")
+        tenant = self.tenant()
+        operations.drop_plan(tenant, self.person)
+        return redirect(self.address(tenant, "new_campaign", "what"))
 
 
 def _forecast(campaign: Campaign) -> Forecast:

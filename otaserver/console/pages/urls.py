@@ -2,13 +2,23 @@
 
 from otaserver.console.pages.campaign_actions import ConfirmAction, DecideWave
 from otaserver.console.pages.control_room import ControlRoom
+from otaserver.console.pages.credentials import (
+    NewGatewayToken,
+    NewProvisioning,
+    NewVerificationKey,
+    RetireVerificationKey,
+    RevokeGatewayToken,
+    RevokeProvisioning,
+)
 from otaserver.console.pages.emergency import ResumeEverything, StopEverything
 from otaserver.console.pages.groups import GroupList, NewGroup
+from otaserver.console.pages.imports import NewImport, TakeIn
 from otaserver.console.pages.keys import Keys
 from otaserver.console.pages.new_campaign import DropDraft, NewCampaign
 from otaserver.console.pages.packages import NewPackage, PackageContent, SignPackage
 from otaserver.console.pages.records import VerifyRecords
 from otaserver.console.pages.releases import CompareReleases, NewRelease
+from otaserver.console.pages.settings import DdiSettingsPage, TenantSettings
 from otaserver.console.site import site
 
 site.add_page("stop/", StopEverything, "stop_everything")
@@ -27,3 +37,13 @@ site.add_page("releases/new/", NewRelease, "new_release")
 site.add_page("releases/compare/", CompareReleases, "compare_releases")
 site.add_page("keys/", Keys, "keys")
 site.add_page("records/verify/", VerifyRecords, "verify_records")
+site.add_page("settings/", TenantSettings, "tenant_settings")
+site.add_page("settings/ddi/", DdiSettingsPage, "change_ddi_settings")
+site.add_page("gateway-tokens/new/", NewGatewayToken, "new_gateway_token")
+site.add_page("gateway-tokens/<int:pk>/revoke/", RevokeGatewayToken, "revoke_gateway_token")
+site.add_page("provisioning/new/", NewProvisioning, "new_provisioning")
+site.add_page("provisioning/<int:pk>/revoke/", RevokeProvisioning, "revoke_provisioning")
+site.add_page("verification-keys/new/", NewVerificationKey, "new_verification_key")
+site.add_page("verification-keys/<int:pk>/retire/", RetireVerificationKey, "retire_verification_key")
+site.add_page("imports/new/", NewImport, "new_import")
+site.add_page("imports/<int:pk>/take-in/", TakeIn, "take_import_in")

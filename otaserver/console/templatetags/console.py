@@ -1,13 +1,16 @@
 """How the console's templates write states, times and numbers."""
 
 from datetime import datetime
+from decimal import Decimal
 
 from django import template
 from django.utils import formats, timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
 
-from otaserver.console import sentences, words
+from otaserver.campaigns.rules.windows import WEEKDAYS, Window
+from otaserver.console import charts, sentences, words
 from otaserver.console.tables import NOTHING, badge
 from otaserver.fleet.rules import zone_of
 
@@ -15,6 +18,7 @@ register = template.Library()
 
 
 register.filter("state_label", badge)
+register.filter("in_bytes", charts.in_bytes)
 
 
 @register.filter
@@ -58,3 +62,20 @@ def signed(value: float) -> str:
 @register.filter
 def percent(value: float) -> str:
     return f"{100 * value:.2f} %"
+
+
+@register.filter
+def normal(value: Decimal) -> str:
+    """Return a decimal number without zeros at its end."""
+    return f"{value.normalize():f}"
+
+
+@register.filter
+def window_words(window: Window) -> str:
+    """Return a recurring window in words, in the viewer's language."""
+    days = [str(words.WEEKDAYS[name]) for bit, name in enumerate(WEEKDAYS) if window.weekdays >> bit & 1]
+    return _("%(days)s from %(start)s for %(minutes)s min") % {
+        "days": ", ".join(days),
+        "start": f"{window.start_minute // 60:02}:{window.start_minute % 60:02}",
+        "minutes": window.length_minutes,
+    }

@@ -139,7 +139,7 @@ def _sign_timestamp(signed: VehicleMetadata, signers: Signers, at: datetime) -> 
 
 
 def _store(signed: VehicleMetadata, signed_over: int | None) -> None:
-    """Store what was signed over this version (None: over none), if it still is the stored one: so nothing need be locked.
+    """Store what was signed over this version (None: over none), if that is still the stored one; nothing is locked.
 
     Raises:
         SignedMeanwhileError: it is not.

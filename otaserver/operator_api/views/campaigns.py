@@ -10,6 +10,7 @@ from rest_framework.response import Response
 from firmware_store.models import Release
 from otaserver import clock
 from otaserver.campaigns import operations, queries
+from otaserver.campaigns.errors import ForecastNotMadeError
 from otaserver.campaigns.models import Campaign, Wave
 from otaserver.campaigns.operations import CampaignPlan, WavePlan
 from otaserver.errors import PreconditionError
@@ -25,7 +26,7 @@ from otaserver.operator_api.serializers.campaigns import (
     WaveSerializer,
 )
 from otaserver.operator_api.serializers.fleet import DirectOrder
-from otaserver.operator_api.serializers.forecasts import ForecastRequest, ForecastSerializer
+from otaserver.operator_api.serializers.forecasts import ForecastRequest, ForecastSerializer, KeptForecastSerializer
 from otaserver.operator_api.serializers.people import ReplaySerializer
 from otaserver.operator_api.serializers.plans import (
     SETTINGS,
@@ -242,7 +243,15 @@ class CampaignReplay(CampaignView):
 
 
 class CampaignForecast(CampaignView):
-    permissions = {"POST": Permission.VIEW}
+    permissions = {"GET": Permission.VIEW, "POST": Permission.VIEW}
+
+    @extend_schema(responses=KeptForecastSerializer)
+    def get(self, request: Request, pk: int) -> Response:
+        campaign = self.find(self.campaigns(), pk)
+        row = queries.forecast_row(campaign)
+        if row is None:
+            raise ForecastNotMadeError(f"No forecast of {campaign} has been made.")
+        return Response(KeptForecastSerializer(row).data)
 
     @extend_schema(request=ForecastRequest, responses=ForecastSerializer)
     def post(self, request: Request, pk: int) -> Response:

@@ -11,9 +11,9 @@ from otaserver import clock
 from otaserver.audit.models import Entry
 from otaserver.audit.queries import verification
 from otaserver.campaigns import operations
-from otaserver.operator_api.operations import change_tenant_settings
 from otaserver.operator_api.serializers.reasons import Reason
 from otaserver.operator_api.views.base import TenantView
+from otaserver.people import operations as people
 from otaserver.tenants.models import Tenant
 from otaserver.tenants.rules import MAX_APPROVALS
 from otaserver.tenants.states import ForeignSoftware, Permission
@@ -130,7 +130,7 @@ class TenantDetail(TenantView):
     def patch(self, request: Request) -> Response:
         changes = self.received(TenantSettings)
         reason = changes.pop("reason", "")
-        tenant = change_tenant_settings(
+        tenant = people.change_tenant_settings(
             self.caller.tenant, changes, by=self.caller.actor, at=clock.now(), reason=reason
         )
         return Response(TenantSerializer(tenant).data)

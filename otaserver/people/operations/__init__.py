@@ -18,6 +18,7 @@ from otaserver.people.operations.second_factors import (
 )
 from otaserver.people.operations.sign_ins import begin_sign_in, forget_sign_ins, note_success
 from otaserver.people.operations.sign_on import sign_on
+from otaserver.people.operations.tenant_settings import change_tenant_settings
 from otaserver.people.operations.tokens import (
     authenticate_personal_token,
     issue_personal_token,
@@ -34,6 +35,7 @@ __all__ = [
     "begin_enrolment",
     "begin_sign_in",
     "change_role",
+    "change_tenant_settings",
     "confirm_enrolment",
     "end_sessions",
     "find_invitation",

@@ -8,6 +8,7 @@ from django.db import transaction
 from django.db.models import F, OuterRef, QuerySet, Subquery
 
 from otaserver.audit import operations as audit
+from otaserver.campaigns.draft_models import PlanDraft
 from otaserver.campaigns.models import HealthReading, LogTail, Report
 from otaserver.director.models import Manifest
 from otaserver.fleet.arrival_models import FleetImport
@@ -38,6 +39,7 @@ DUE: Mapping[str, Due] = {
     "health": lambda tenant, before: HealthReading.objects.filter(
         assignment__campaign__tenant=tenant, assignment__campaign__finished_at__lte=before, at__lte=before
     ),
+    "drafts": lambda tenant, before: PlanDraft.objects.filter(tenant=tenant, changed_at__lte=before),
     "imports": lambda tenant, before: FleetImport.objects.filter(tenant=tenant, finished_at__lte=before),
 }
 

@@ -249,3 +249,20 @@ def test_a_wave_left_to_a_person_is_decided(published):
     assert decided["state"] == "passed"
     with pytest.raises(InputError, match="no wave 9"):
         campaigns.decide_wave("first", 9, passed=True, reason="none")
+
+
+def test_what_was_forecast_before_the_start_is_kept_and_shown(published, command):
+    made = create(published)
+    published.publisher().campaigns.act("first", "submit")
+    with pytest.raises(ServerRefusalError) as none_yet:
+        published.publisher().campaigns.kept_forecast("first")
+    operations.keep_forecast(made["id"], at=NOON)
+
+    kept = published.publisher().campaigns.kept_forecast("first")
+    shown = command("campaign", "forecast", "first", "--kept")
+    refused = command("campaign", "forecast", "first", "--kept", "--runs", "3")
+
+    assert none_yet.value.code == "forecast.not_made"
+    assert (kept["places"], kept["refusal"], [each["rate"] for each in kept["outlooks"]]) == ([2, 2], "", [0.005, 0.02])
+    assert (shown[0], "4 vehicles in waves of 2, 2." in "".join(shown[1:])) == (0, True)
+    assert (refused[0], "give none with --kept" in refused[2]) == (2, True)

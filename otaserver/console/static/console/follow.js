@@ -8,7 +8,9 @@
             const values = new URLSearchParams(new FormData(form));
             values.delete("csrfmiddlewaretoken");
             const number = ++asked;
-            const answer = await fetch(`${part.dataset.address}?${values}`, { headers: { "X-Requested-With": "fragment" } });
+            const address = new URL(part.dataset.address, location.href);
+            values.forEach((value, name) => address.searchParams.append(name, value));
+            const answer = await fetch(address, { headers: { "X-Requested-With": "fragment" } });
             // An answer that another question has overtaken is no answer any more.
             if (answer.ok && number === asked) part.innerHTML = await answer.text();
         };

@@ -1,0 +1,234 @@
+"""A new campaign in steps: what each asks, that nothing given is lost, and that all of it reaches the campaign."""
+
+from datetime import timedelta
+
+import pytest
+
+from otaserver.campaigns.draft_models import PlanDraft
+from otaserver.campaigns.models import Campaign
+from otaserver.console.pages.when_forms import WhenForm
+from otaserver.tenants.models import Member, Tenant
+from otaserver.tenants.states import Role
+from tests.campaigns.campaign_factories import make_campaign
+from tests.console.conftest import make_member, signed_in
+from tests.factories import NOON, make_group, make_tenant
+
+pytestmark = pytest.mark.any_database
+
+
+@pytest.fixture
+def person(tenant):
+    return make_member(tenant, Role.CAMPAIGN_MANAGER)
+
+
+@pytest.fixture
+def earlier(tenant):
+    """A campaign of four vehicles, whose release and group are to be had."""
+    return make_campaign(vehicles=4, tenant=tenant)
+
+
+def step(name, tenant="north"):
+    return f"/console/campaigns/new/{name}/?tenant={tenant}"
+
+
+def rows(prefix, *given):
+    """The rows of a table in a form, as a browser sends them."""
+    found = {f"{prefix}-TOTAL_FORMS": len(given), f"{prefix}-INITIAL_FORMS": 0}
+    return found | {f"{prefix}-{n}-{name}": value for n, row in enumerate(given) for name, value in row.items()}
+
+
+def plan(earlier, pilots):
+    """All steps of a campaign that uses everything there is."""
+    return {
+        "what": {
+            "name": "autumn",
+            "release": earlier.release_id,
+            "fallback_release": earlier.fallback_release_id,
+            "priority": 1,
+            "requires": [earlier.pk],
+        },
+        "whom": {"group": earlier.group_id, "control_percent": "0", "foreign_software": "redrive"},
+        "waves": rows(
+            "form",
+            {"unit": "group", "group": pilots.pk, "max_failed": 1},
+            {"unit": "count", "size": 1, "max_failed": 0},
+            {"unit": "percent", "size": 100, "max_failed": 2},
+        ),
+        "gate": {
+            "acceptable_percent": 0.5,
+            "unacceptable_percent": 2,
+            "alpha_percent": 1,
+            "beta_percent": 5,
+            "soak_hours": 1,
+            "wave_rule": "ask",
+            "max_verification_failed": 3,
+            "halt_action": "withdraw",
+        },
+        "when": {
+            **rows(
+                "window",
+                {"weekdays": ["mon", "sun"], "start": "22:00", "length_hours": 2},
+                {"weekdays": ["sat"], "start": "06:30", "length_hours": 0.5},
+                {},
+            ),
+            **WhenForm.DEFAULTS,
+            "megabytes_per_hour": 5000,
+            "grace_hours": 12,
+            "max_attempts": 5,
+            "retry_minutes": 1.5,
+            "offer_timeout_days": 3,
+            "consent": "none",
+        },
+    }
+
+
+def give_all(client, steps):
+    return [client.post(step(name), given).status_code for name, given in steps.items()]
+
+
+def test_all_that_is_given_reaches_the_campaign(tenant, person, earlier):
+    pilots = make_group(tenant, earlier.group.memberships.first().vehicle)
+    client = signed_in(person)
+
+    assert give_all(client, plan(earlier, pilots)) == [302] * 5
+    page = client.get(step("review"))
+    done = client.post(step("review"), {"keep": "1"})
+
+    made = Campaign.objects.get(name="autumn")
+    assert (page.context["forecast"].fitting, page.context["error"]) == (4, "")
+    assert (done.status_code, done["Location"]) == (302, f"/console/campaigns/{made.pk}/")
+    assert list(made.requires.all()) == [earlier]
+    assert (made.foreign_software, made.priority, made.wave_rule) == ("redrive", 1, "ask")
+    assert [(w.group, w.count, w.percent, w.max_failed) for w in made.waves.all()] == [
+        (pilots, None, None, 1),
+        (None, 1, None, 0),
+        (None, None, 100, 2),
+    ]
+    assert [(w.weekdays, w.start_minute, w.length_minutes) for w in made.windows.all()] == [
+        (0b1000001, 22 * 60, 120),
+        (0b0100000, 6 * 60 + 30, 30),
+    ]
+    assert (made.bytes_per_hour, made.grace_hours, made.max_verification_failed) == (5 * 10**9, 12, 3)
+    assert (made.max_attempts, made.retry_seconds, made.offer_timeout_seconds) == (5, 90, 3 * 86400)
+    assert not PlanDraft.objects.exists()
+
+
+def test_what_the_steps_leave_alone_is_what_a_plan_has_by_default(tenant, person, earlier):
+    client = signed_in(person)
+    steps = plan(earlier, earlier.group)
+    steps["when"] = {**rows("window", {}), **WhenForm.DEFAULTS, "consent": "none"}
+    steps["waves"] = rows("form", {"unit": "percent", "size": 100})
+    give_all(client, steps)
+    client.post(step("review"), {"keep": "1"})
+
+    made = Campaign.objects.get(name="autumn")
+    names = ("offer_timeout_seconds", "download_timeout_seconds", "install_timeout_seconds", "retry_seconds")
+    names += ("max_attempts", "grace_hours", "bytes_per_hour", "offers_per_minute", "downloads_early")
+    assert {name: getattr(made, name) for name in names} == {
+        name: Campaign._meta.get_field(name).get_default() for name in names
+    }
+    assert not made.windows.exists()
+
+
+def test_a_plan_outlives_the_session_and_is_its_persons_alone(tenant, person, earlier):
+    signed_in(person).post(step("what"), {"name": "autumn"})
+
+    again = signed_in(person)
+    assert 'value="autumn"' in again.get(step("what")).content.decode()
+    listed = again.get("/console/campaigns/campaign/").content.decode()
+    assert "Plans that you have begun" in listed
+    other = signed_in(make_member(tenant, Role.CAMPAIGN_MANAGER, "olaf"))
+    assert 'value="autumn"' not in other.get(step("what")).content.decode()
+    assert "Plans that you have begun" not in other.get("/console/campaigns/campaign/").content.decode()
+    assert other.post("/console/campaigns/new/drop/?tenant=north").status_code == 302
+    assert PlanDraft.objects.get().person == person
+
+
+def test_a_plan_is_thrown_away_and_the_campaign_that_it_became_stays(tenant, person, earlier):
+    client = signed_in(person)
+    give_all(client, plan(earlier, earlier.group) | {"waves": rows("form", {"unit": "percent", "size": 100})})
+    client.get(step("review"))
+
+    answer = client.post("/console/campaigns/new/drop/?tenant=north")
+
+    assert (answer.status_code, answer["Location"]) == (302, step("what"))
+    assert not PlanDraft.objects.exists()
+    assert Campaign.objects.filter(name="autumn", state="draft").exists()
+
+
+def test_of_two_tenants_each_has_a_plan_of_its_own_and_the_address_says_which(tenant, person):
+    south = make_tenant("south")
+    Member.objects.create(tenant=south, user=person, role=Role.CAMPAIGN_MANAGER)
+    client = signed_in(person)
+
+    for name in ("north", "south"):
+        client.post(step("what", name), {"name": f"for {name}"})
+
+    plans = {draft.tenant.name: draft.steps["what"]["name"] for draft in PlanDraft.objects.all()}
+    assert plans == {"north": ["for north"], "south": ["for south"]}
+    page = client.get(step("what", "south")).content.decode()
+    assert "/console/campaigns/new/whom/?tenant=south" in page
+    assert Tenant.objects.get(name="south") == client.get(step("what", "south")).context["tenant"]
+
+
+def test_more_rows_are_two_more_and_what_was_given_stays(person, earlier):
+    client = signed_in(person)
+
+    answer = client.post(step("waves"), {**rows("form", {"unit": "count", "size": 7}), "more": "1"})
+
+    assert (answer.status_code, answer["Location"]) == (302, step("waves"))
+    shown = client.get(answer["Location"]).context["form"]
+    assert (len(shown.forms), shown.forms[0]["size"].value()) == (3, "7")
+    assert client.post(step("when"), {**rows("window", {}), "more": "1"}).status_code == 302
+    assert len(client.get(step("when")).context["form"].windows.forms) == 3
+
+
+def test_what_no_database_stores_is_kept_without_it(person):
+    assert signed_in(person).post(step("what"), {"name": "aut\0umn", "\0": "x"}).status_code == 422
+
+    assert PlanDraft.objects.get().steps["what"]["name"] == ["autumn"]
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "words"),
+    [
+        ("waves", rows("form", {"unit": "group", "size": ""}), "Choose the group of this wave."),
+        ("waves", rows("form", {"unit": "group", "group": "{group}", "size": 5}), "leave the size empty."),
+        ("waves", rows("form", {"unit": "count", "group": "{group}", "size": 5}), "or no group."),
+        ("waves", rows("form", {"unit": "count", "size": ""}), "A campaign has at least one wave."),
+        ("when", rows("window", {"weekdays": ["mon"]}), "A window needs the time from which"),
+        ("when", rows("window", {"start": "10:00", "length_hours": 1}), "Choose the days on which"),
+        (
+            "when",
+            rows("window", *[{"weekdays": ["mon"], "start": "10:00", "length_hours": 1}] * 2),
+            "Two windows are the same.",
+        ),
+    ],
+)
+def test_what_cannot_be_is_told_at_its_place(person, earlier, name, given, words):
+    filled = {key: str(earlier.group_id) if value == "{group}" else value for key, value in given.items()}
+
+    answer = signed_in(person).post(step(name), {**WhenForm.DEFAULTS, "consent": "none", **filled})
+
+    assert (answer.status_code, words in answer.content.decode()) == (422, True)
+
+
+def test_another_tenants_campaign_cannot_be_required(person, earlier):
+    theirs = make_campaign(tenant=make_tenant("south"), vehicles=1)
+    steps = plan(earlier, earlier.group)
+
+    answer = signed_in(person).post(step("what"), steps["what"] | {"requires": [theirs.pk]})
+
+    assert (answer.status_code, list(answer.context["form"].errors)) == (422, ["requires"])
+
+
+def test_a_change_of_a_step_is_when_the_plan_was_last_touched(person):
+    client = signed_in(person)
+    client.post(step("what"), {"name": "one"})
+    PlanDraft.objects.update(changed_at=NOON - timedelta(days=400))
+
+    client.post(step("whom"), {})
+
+    draft = PlanDraft.objects.get()
+    assert draft.changed_at > NOON - timedelta(days=400)
+    assert draft.steps["what"]["name"] == ["one"]
