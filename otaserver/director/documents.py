@@ -102,7 +102,7 @@ def _assembled(
 ) -> bytes:
     """Return the canonical bytes of a body whose own parts are canonical already."""
     header = profiles.header(role, version=version, expires_at=expires_at, profile=profile) | {"vehicle_id": vehicle_id}
-    members = {name: primitives.canonical(value) for name, value in header.items()} | parts
+    members = {**parts, **{name: primitives.canonical(value) for name, value in header.items()}}
     return b"{%s}" % b",".join(b'"%s":%s' % (name.encode(), members[name]) for name in sorted(members))
 
 

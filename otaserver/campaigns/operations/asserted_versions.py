@@ -9,6 +9,7 @@ from firmware_store.models import Package
 from firmware_store.states import PackageState
 from otaserver.campaigns.models import Attempt
 from otaserver.campaigns.operations import assertions, reports
+from otaserver.campaigns.operations.told import VehicleReport
 from otaserver.campaigns.rules.failures import REVERTED
 from otaserver.campaigns.states import AssignmentState, ReportOutcome, ReportPhase
 from otaserver.director import operations as director
@@ -33,7 +34,7 @@ def record_version(vehicle: Vehicle, *, version: str, at: datetime) -> None:
         assertions.record_assertion(vehicle, attempt=attempt.pk, at=at)
         return
     if attempt is not None and ordered is not None and _soaks(attempt):
-        said = reports.VehicleReport(
+        said = VehicleReport(
             attempt.pk,
             f"version:{version}"[:64],
             ReportPhase.FINISHED,

@@ -9,6 +9,7 @@ from firmware_store.models import Package
 from firmware_store.states import PackageState
 from otaserver.campaigns.models import Assignment, Attempt
 from otaserver.campaigns.operations import evidence, reports
+from otaserver.campaigns.operations.told import VehicleReport
 from otaserver.campaigns.queries.artifacts import artifact_of
 from otaserver.campaigns.rules import artifacts
 from otaserver.campaigns.rules.failures import REVERT_FAILED
@@ -84,7 +85,7 @@ def _fail_for_good(vehicle: Vehicle, artifact: str, *, at: datetime) -> None:
     latest = Attempt.objects.filter(vehicle=vehicle, number=F("vehicle__last_attempt_number")).first()
     if latest is None:
         return
-    said = reports.VehicleReport(
+    said = VehicleReport(
         latest.pk,
         f"broken:{latest.number}",
         ReportPhase.FINISHED,

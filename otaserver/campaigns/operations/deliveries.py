@@ -5,6 +5,7 @@ from datetime import datetime
 from django.db import transaction
 
 from otaserver.campaigns.operations import reports
+from otaserver.campaigns.operations.told import VehicleReport
 from otaserver.campaigns.queries import order_numbered
 from otaserver.campaigns.rules.delivery import Delivery
 from otaserver.campaigns.rules.reports import BY_SERVER
@@ -38,5 +39,5 @@ def record_delivered(vehicle: Vehicle, *, number: int, package: int, at: datetim
 
 
 def _note(vehicle: Vehicle, number: int, report_id: str, phase: ReportPhase, message: str, *, at: datetime) -> None:
-    said = reports.VehicleReport(number, report_id, phase, message=f"{BY_SERVER}{message}")
+    said = VehicleReport(number, report_id, phase, message=f"{BY_SERVER}{message}")
     reports.record_report(vehicle, said, can_prove=True, at=at)

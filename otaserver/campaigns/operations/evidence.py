@@ -19,6 +19,7 @@ from otaserver.campaigns.operations import (
     software_changes,
     workshop,
 )
+from otaserver.campaigns.operations.told import VehicleReport
 from otaserver.campaigns.queries import bundles
 from otaserver.campaigns.rules import deadlines, matching
 from otaserver.campaigns.rules.failures import REVERTED
@@ -136,7 +137,7 @@ def _note_proof(assignment: Assignment, *, is_complete: bool, at: datetime) -> N
 
 def _take_report(vehicle: Vehicle, report: EvidenceReport, *, at: datetime) -> None:
     # Repeated in every manifest until the next attempt: it counts once.
-    claim = reports.VehicleReport(
+    claim = VehicleReport(
         attempt=report.attempt,
         report_id=f"manifest:{report.outcome}",
         phase=ReportPhase.FINISHED,

@@ -1,6 +1,7 @@
 """Writing reports down, many in one statement, and learning which of them were new."""
 
 from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
 from django.db import connection
@@ -28,7 +29,7 @@ def insert(rows: Sequence[tuple[UUID, Told]]) -> set[tuple[UUID, str]]:
 
 def _inserted(rows: Sequence[tuple[UUID, Told]]) -> set[tuple[UUID, str]]:
     quote = connection.ops.quote_name
-    columns = ", ".join(quote(field.column) for field in _FIELDS)
+    columns = ", ".join(quote(str(field.column)) for field in _FIELDS)
     place = f"({', '.join(['%s'] * len(_FIELDS))})"
     # Django's own `bulk_create` does not tell which rows were there before.
     statement = (
@@ -42,7 +43,7 @@ def _inserted(rows: Sequence[tuple[UUID, Told]]) -> set[tuple[UUID, str]]:
         return {(each if isinstance(each, UUID) else UUID(each), report_id) for each, report_id in cursor.fetchall()}
 
 
-def _values(attempt: UUID, told: Told) -> list[object]:
+def _values(attempt: UUID, told: Told) -> list[Any]:
     report = told.report
     row = Report(
         attempt_id=attempt,

@@ -116,4 +116,5 @@ def _count(condition: Q) -> Subquery:
 def _standing(row: tuple[Any, ...]) -> Standing:
     *of_attempt, ends, others, grace_hours, offer, download, install, soak = row
     timeouts = deadlines.Timeouts(offer, download, install, soak, grace_hours)
-    return Standing(*of_attempt, ends or 0, others or 0, timeouts)
+    values: Any = (*of_attempt, ends or 0, others or 0, timeouts)
+    return Standing(*values)

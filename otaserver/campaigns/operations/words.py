@@ -6,7 +6,7 @@ from datetime import datetime
 from django.db import transaction
 
 from otaserver.campaigns.operations import assertions, report_batches, reports
-from otaserver.campaigns.operations.told import Told
+from otaserver.campaigns.operations.told import Told, VehicleReport
 from otaserver.campaigns.queries import order_numbered
 from otaserver.campaigns.rules.delivery import Delivery
 from otaserver.campaigns.rules.failures import DOWNLOAD_FAILED
@@ -15,7 +15,7 @@ from otaserver.fleet import queries as fleet
 from otaserver.fleet.models import Vehicle
 
 
-def record_word(vehicle: Vehicle, report: reports.VehicleReport, *, at: datetime) -> None:
+def record_word(vehicle: Vehicle, report: VehicleReport, *, at: datetime) -> None:
     """Store what a vehicle says of an order (by its number), and take a success for what its tenant lets it be.
 
     Where the tenant reads the version from an attribute, success alone moves nothing: the vehicle is asked for its
@@ -32,7 +32,7 @@ def record_word(vehicle: Vehicle, report: reports.VehicleReport, *, at: datetime
 
 
 @transaction.atomic
-def _record_end(vehicle: Vehicle, report: reports.VehicleReport, *, at: datetime) -> None:
+def _record_end(vehicle: Vehicle, report: VehicleReport, *, at: datetime) -> None:
     if report.outcome == ReportOutcome.FAILURE:
         order = order_numbered(vehicle, int(report.attempt), at=at)
         if order.is_open and order.delivery == Delivery.WITHDRAW:

@@ -1,0 +1,48 @@
+"""What one whole update costs by aktualizr: requests, and statements of each, exactly."""
+
+import pytest
+
+from otaserver.campaigns.models import Assignment
+from tests.vehicle_api.costs import DOCUMENTED, counted
+
+pytestmark = pytest.mark.any_database
+
+
+def test_a_whole_update_by_aktualizr(yard, software):
+    client = software.vehicle()
+    assert client.cycle(yard.now) == []
+    yard.campaign("VIN1", old=software.before, new=software.after)
+    yard.advance(minutes=5)
+
+    with counted() as costs:
+        assert client.cycle(yard.now) == ["supplier/gateway-2.0"]
+        with costs.aside():
+            yard.advance(minutes=5)
+        assert client.cycle(yard.now) == []
+
+    assert costs.by_request() == AKTUALIZR
+    assert costs.row("aktualizr") in DOCUMENTED.read_text()
+    assert Assignment.objects.get().state == "soaking"
+
+
+AKTUALIZR: list[tuple[str, int]] = [
+    ("PUT /aktualizr/acme/director/manifest", 30),
+    ("GET /aktualizr/acme/director/#.root.json", 3),
+    ("GET /aktualizr/acme/director/targets.json", 4),
+    ("GET /aktualizr/acme/repo/#.root.json", 1),
+    ("GET /aktualizr/acme/repo/#.root.json", 3),
+    ("GET /aktualizr/acme/repo/timestamp.json", 1),
+    ("GET /aktualizr/acme/repo/snapshot.json", 1),
+    ("GET /aktualizr/acme/repo/targets.json", 1),
+    ("GET /aktualizr/acme/repo/delegations/supplier.json", 1),
+    ("POST /aktualizr/acme/events", 6),
+    ("GET /aktualizr/acme/repo/targets/supplier/gateway-#.0", 3),
+    ("GET /downloads/#", 0),
+    ("POST /aktualizr/acme/events", 6),
+    ("POST /aktualizr/acme/events", 6),
+    ("POST /aktualizr/acme/events", 4),
+    ("PUT /aktualizr/acme/director/manifest", 54),
+    ("PUT /aktualizr/acme/director/manifest", 28),
+    ("GET /aktualizr/acme/director/#.root.json", 3),
+    ("GET /aktualizr/acme/director/targets.json", 5),
+]

@@ -1,0 +1,41 @@
+"""What one whole update costs by Mender's client: requests, and statements of each, exactly."""
+
+import pytest
+
+from otaserver.fleet.models import Vehicle
+from tests.vehicle_api.costs import DOCUMENTED, counted
+from tests.vehicle_api.mender.conftest import ask, let_in
+from tests.vehicle_api.mender.stage import order_app
+from tests.vehicle_api.mender.test_deployments import gate, say
+
+pytestmark = pytest.mark.any_database
+
+
+def test_a_whole_update_by_mender_client(server_clock, tenant):
+    device = let_in(tenant)
+    stage = order_app(Vehicle.objects.get(), server_clock)
+    server_clock.advance(minutes=5)
+
+    with counted() as costs:
+        assert ask(device).status_code == 200
+        assert say(device, "downloading").status_code == 204
+        assert gate(device).status_code == 200
+        for status in ("installing", "rebooting", "success"):
+            assert say(device, status).status_code == 204
+        server_clock.advance(minutes=5)
+        assert ask(device, "app-1.1").status_code == 204
+
+    assert costs.by_request() == MENDER
+    assert costs.row("Mender") in DOCUMENTED.read_text()
+    assert stage.outcome() == ("soaking", "")
+
+
+MENDER: list[tuple[str, int]] = [
+    ("POST /api/devices/v2/deployments/device/deployments/next", 11),
+    ("PUT /api/devices/v1/deployments/device/deployments/#/status", 10),
+    ("GET /api/devices/v2/deployments/device/deployments/#/update_control_map", 5),
+    ("PUT /api/devices/v1/deployments/device/deployments/#/status", 10),
+    ("PUT /api/devices/v1/deployments/device/deployments/#/status", 8),
+    ("PUT /api/devices/v1/deployments/device/deployments/#/status", 56),
+    ("POST /api/devices/v2/deployments/device/deployments/next", 9),
+]

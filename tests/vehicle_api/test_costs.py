@@ -1,0 +1,87 @@
+"""What one whole update costs by the reference client and by DDI: requests, and statements of each, exactly.
+
+Who adds a statement to what vehicles ask all day finds it here; fewer are as welcome, and are written down here too.
+"""
+
+import pytest
+
+from otaserver.campaigns.models import Assignment
+from tests.clients.vehicle.test_real_server import Road, road  # noqa: F401 - a fixture
+from tests.vehicle_api.costs import DOCUMENTED, counted
+from tests.vehicle_api.ddi.conftest import SWUPDATE, make_world
+
+pytestmark = pytest.mark.any_database
+
+
+def test_a_whole_update_by_the_reference_client(road: Road):  # noqa: F811
+    for _ in range(2):
+        assert road.agent.run_once().status == "idle"
+    road.start_campaign()
+    road.clock.advance(minutes=5)
+
+    with counted() as costs:
+        assert road.agent.run_once().status == "installed"
+        road.clock.advance(minutes=5)
+        assert road.agent.run_once().status == "idle"
+
+    assert costs.by_request() == UPTANE
+    assert costs.row("reference client, two ECUs") in DOCUMENTED.read_text()
+    assert Assignment.objects.get().state == "soaking"
+
+
+def test_a_whole_update_by_ddi_as_swupdate_asks(db, server_clock):
+    world = make_world(SWUPDATE)
+    device = world.device
+    data = {"mode": "merge", "data": {"version": "1.0"}}
+    assert (device.get().status_code, device.put("/configData", data).status_code) == (200, 200)
+    server_clock.advance(minutes=5)
+
+    with counted() as costs:
+        assert "deploymentBase" in device.links()
+        assert device.get("/deploymentBase/1").status_code == 200
+        assert device.say("proceeding") == 200
+        assert device.fetch(world.artifact)[0].status_code == 200
+        assert device.say("proceeding", details=["Installing."]) == 200
+        assert device.say("proceeding", details=["All Chunks Installed."]) == 200
+        assert device.say("closed", "success") == 200
+        server_clock.advance(minutes=5)
+        assert "deploymentBase" not in device.links()
+
+    assert costs.by_request() == DDI
+    assert costs.row("DDI as SWUpdate speaks it") in DOCUMENTED.read_text()
+    assert world.state == "soaking"
+
+
+UPTANE: list[tuple[str, int]] = [
+    ("GET /uptane/acme/director/metadata/timestamp.json", 5),
+    ("GET /uptane/acme/director/metadata/#.root.json", 3),
+    ("GET /uptane/acme/director/metadata/#.snapshot.json", 2),
+    ("GET /uptane/acme/director/metadata/#.targets.json", 2),
+    ("GET /uptane/acme/repo/metadata/#.root.json", 3),
+    ("GET /uptane/acme/repo/metadata/timestamp.json", 1),
+    ("GET /uptane/acme/repo/metadata/#.snapshot.json", 1),
+    ("GET /uptane/acme/repo/metadata/#.targets.json", 1),
+    ("GET /uptane/acme/repo/metadata/#.supplier.json", 1),
+    ("GET /uptane/acme/repo/targets/supplier/#.brake-#.0", 2),
+    ("GET /downloads/#", 0),
+    ("GET /uptane/acme/repo/targets/supplier/#.gateway-#.0", 2),
+    ("GET /downloads/#", 0),
+    ("GET /uptane/acme/director/metadata/timestamp.json", 2),
+    ("POST /uptane/acme/events", 10),
+    ("POST /uptane/acme/events", 5),
+    ("POST /uptane/acme/director/manifest", 59),
+    ("GET /uptane/acme/director/metadata/timestamp.json", 6),
+    ("GET /uptane/acme/director/metadata/#.root.json", 3),
+    ("GET /uptane/acme/director/metadata/#.snapshot.json", 2),
+    ("GET /uptane/acme/director/metadata/#.targets.json", 2),
+]
+DDI: list[tuple[str, int]] = [
+    ("GET /acme/controller/v1/dev1", 6),
+    ("GET /acme/controller/v1/dev1/deploymentBase/#", 5),
+    ("POST /acme/controller/v1/dev1/deploymentBase/#/feedback", 14),
+    ("GET /acme/controller/v1/dev1/softwaremodules/#/artifacts/board.swu", 23),
+    ("POST /acme/controller/v1/dev1/deploymentBase/#/feedback", 7),
+    ("POST /acme/controller/v1/dev1/deploymentBase/#/feedback", 7),
+    ("POST /acme/controller/v1/dev1/deploymentBase/#/feedback", 64),
+    ("GET /acme/controller/v1/dev1", 4),
+]
