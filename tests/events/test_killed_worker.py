@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import threading
+from datetime import timedelta
 
 import pytest
 from django.conf import settings as django_settings
@@ -34,8 +35,8 @@ django.setup()
 from otaserver import clock, metrics
 from otaserver.events import delivering
 metrics.make_folder()
-clock.using(lambda: datetime.fromisoformat(given["at"])).__enter__()
-delivering.deliver(given["endpoint"])
+with clock.using(lambda: datetime.fromisoformat(given["at"])):
+    delivering.deliver(given["endpoint"])
 """
 CAMPAIGNS = ("autumn", "winter")
 STEPS = ("campaign.started", "wave.opened", "wave.passed", "campaign.completed")
@@ -76,7 +77,7 @@ def test_a_worker_killed_in_the_middle_loses_nothing_and_keeps_the_order(listene
         listener.gate.set()
     delivered = Delivery.objects.filter(state=DeliveryState.DELIVERED).count()
 
-    with clock.using(lambda: NOON + LEASE):
+    with clock.using(lambda: NOON + LEASE + timedelta(seconds=1)):
         delivering.deliver(endpoint.pk)
 
     events = {str(event.public_id): event for event in Event.objects.all()}
