@@ -8,6 +8,7 @@ from firmware_store import operations as store
 from otaserver import clock
 from otaserver.privacy import operations
 from otaserver.tenants import kept_answers
+from otaserver.tenants.change_models import forget_changes
 from otaserver.tenants.models import Tenant
 
 logger = logging.getLogger(__name__)
@@ -18,6 +19,7 @@ def prune_records() -> None:
     """Tick, from beat. Delete what no tenant keeps any longer."""
     at = clock.now()
     kept_answers.prune(at=at)
+    forget_changes()
     for tenant in Tenant.objects.all():
         pruned = {kind: count for kind, count in operations.prune_records(tenant, at=at).items() if count}
         if pruned:
