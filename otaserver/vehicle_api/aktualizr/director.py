@@ -13,7 +13,7 @@ from otaserver.director import operations as director
 from otaserver.director.aktualizr_manifests import read_aktualizr
 from otaserver.director.manifests import MAX_BYTES
 from otaserver.fleet import operations as fleet
-from otaserver.vehicle_api import answers, bodies, identity, manifests, problems
+from otaserver.vehicle_api import answers, bodies, identity, idle, manifests, problems
 
 
 @problems.endpoint("GET", "HEAD")
@@ -29,6 +29,7 @@ def metadata(
         # It asks between two updates, never during one: what lists nothing has ended what it was told before.
         if request.method == "GET" and response.status_code == 200 and signed.attempt_id is None:
             campaigns.confirm_withdrawal(vehicle, at=at)
+            idle.mark(request, vehicle, until=director.unchanged_until(signed), at=at)
     return response
 
 
@@ -36,6 +37,10 @@ def metadata(
 def root(request: HttpRequest, *, tenant: str, at: datetime, version: str | None = None) -> HttpResponseBase:
     owner = identity.find_tenant(tenant)
     number = int(version) if version else None
+    newest = trust_queries.latest_version(owner, Repository.DIRECTOR, "root", Profile.AKTUALIZR)
+    if newest and number == newest + 1:
+        # What every one of them asks for first, and nearly always in vain.
+        idle.mark_for_all(request, owner, at=at)
     found = trust_queries.role_metadata(owner, Repository.DIRECTOR, "root", Profile.AKTUALIZR, number)
     cache = answers.NO_CACHE if version is None else answers.IMMUTABLE
     return answers.metadata(request, bytes(found.body), cache=f"public, {cache}")
