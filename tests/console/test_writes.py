@@ -14,7 +14,8 @@ from otaserver.fleet import queries
 from otaserver.fleet.arrival_models import FleetImport
 from otaserver.fleet.models import Vehicle
 from otaserver.fleet.protocol_models import GatewayToken
-from otaserver.tenants.models import Tenant
+from otaserver.people.models import Authenticator
+from otaserver.tenants.models import Tenant, User
 from otaserver.tenants.states import Role
 from tests.console.conftest import make_member, signed_in
 from tests.factories import NOON, make_vehicle
@@ -79,6 +80,9 @@ def test_fewer_approvals_need_a_reason_and_without_one_nothing_is_changed(tenant
 
 
 def test_who_would_lose_sight_for_want_of_a_second_factor_is_counted(tenant, admin):
+    for user, is_confirmed in ((make_member(tenant, username="otto"), True), (User.objects.get(username="mia"), False)):
+        Authenticator.objects.create(user=user, sealed_secret="sealed", is_confirmed=is_confirmed)
+
     asked = admin.post("/console/settings/", settings_of(tenant, second_factor_required="on"))
 
     assert told(asked)[-1] == (1, "members have no second factor, and see nothing of it until then")

@@ -6,7 +6,6 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from otaserver import clock
 from otaserver.console.pages.actions import Effect
@@ -17,6 +16,7 @@ from otaserver.fleet import queries
 from otaserver.fleet.models import Vehicle
 from otaserver.fleet.states import Protocol
 from otaserver.people import operations as people
+from otaserver.people.models import Authenticator
 from otaserver.tenants.models import Member, Tenant
 from otaserver.tenants.rules import MAX_APPROVALS
 from otaserver.tenants.states import Permission
@@ -86,7 +86,7 @@ class TenantSettings(WritePage):
         ]
         if given.get("second_factor_required"):
             members = Member.objects.filter(tenant=tenant)
-            without = members.exclude(user__in=TOTPDevice.objects.filter(confirmed=True).values("user"))
+            without = members.exclude(user__in=Authenticator.objects.filter(is_confirmed=True).values("user"))
             found.append(Effect(without.count(), _("members have no second factor, and see nothing of it until then")))
         return found
 
