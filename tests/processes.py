@@ -127,7 +127,7 @@ class Server:
                 start_new_session=True,
             )
         if wait:
-            wait_for(self.is_ready, seconds=60, what=f"a ready server; it said: {self.said()[-2000:]}")
+            wait_for(self.is_ready, seconds=120, what=f"a ready server; it said: {self.said()[-2000:]}")
         return self
 
     def is_ready(self):

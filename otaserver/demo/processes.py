@@ -13,7 +13,7 @@ import httpx
 from django.conf import settings
 from django.core.management.base import CommandError
 
-START_SECONDS = 60
+START_SECONDS = 120
 STOP_SECONDS = 15
 
 

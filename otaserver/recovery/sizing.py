@@ -19,7 +19,7 @@ QUERY_MICROSECONDS = 1000
 DATABASE_QUERY_MICROSECONDS = 300
 # One update of a reference vehicle with two ECUs, from the order to the proof (a test counts them).
 UPDATE_REQUESTS = 20
-UPDATE_QUERIES = 200
+UPDATE_QUERIES = 150
 # Targets, snapshot and timestamp of one vehicle by python-tuf's objects: 1,900 vehicles per second (bench `metadata`).
 SIGNING_MICROSECONDS = 530
 # A Director's timestamp is signed anew when a quarter of its day is left.

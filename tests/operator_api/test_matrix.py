@@ -11,6 +11,7 @@ import pytest
 from firmware_store.direct_models import DirectUpload
 from firmware_store.models import VerificationKey
 from otaserver.audit.models import Entry
+from otaserver.campaigns.forecast_models import CampaignForecast
 from otaserver.campaigns.models import Assignment, Blackout, Campaign, Wave, WorkshopCase
 from otaserver.events.models import Delivery, Endpoint, Event
 from otaserver.fleet.arrival_models import FleetImport
@@ -60,6 +61,7 @@ def things_of(tenant):
     event = Event.objects.create(
         tenant=tenant, sequence=1, public_id=uuid.uuid4(), type="campaign.started", subject="x", at=NOON, data={}
     )
+    CampaignForecast.objects.create(campaign=campaign, revision=1, made_at=NOON, basis="group", starts_at=NOON)
     # Its parts are one object already: the bucket need not be asked.
     DirectUpload.objects.create(
         package=package, state="verifying", name="x", upload_id="x", part_bytes=1, etag="x", created_at=NOON

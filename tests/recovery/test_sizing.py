@@ -32,7 +32,7 @@ def test_a_million_vehicles_every_five_minutes():
     polls, poll_cores, updates, update_cores, signing, processes, memory, *_ = values(Fleet(1_000_000, 300))
 
     assert (round(polls), round(poll_cores, 3)) == (3333, 0.133)
-    assert (round(updates, 4), round(update_cores, 3)) == (0.8267, 0.173)
+    assert (round(updates, 4), round(update_cores, 3)) == (0.8267, 0.131)
     assert (round(signing, 4), processes) == (0.0082, 2)
     assert round(memory, 3) == 0.655
 
