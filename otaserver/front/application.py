@@ -145,12 +145,15 @@ def _repeat(work: Callable[[], None], seconds: float) -> None:
     is_failing = False
     while True:
         try:
-            work()
+            try:
+                work()
+            finally:
+                # This too asks the database, and may fail.
+                close_old_connections()
             is_failing = False
         # The last edge of a thread: without it the front would never answer again.
         except Exception:
             if not is_failing:
                 logger.exception("poll front: %s", getattr(work, "__qualname__", work))
             is_failing = True
-        close_old_connections()
         time.sleep(seconds)
