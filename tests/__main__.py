@@ -27,6 +27,8 @@ def folder_in_memory() -> Iterator[dict[str, str]]:
         yield {}
         return
     with tempfile.TemporaryDirectory(prefix="ota-", dir=MEMORY, ignore_cleanup_errors=True) as folder:
+        # Boards in tests are other users, who must find their own way in.
+        Path(folder).chmod(0o711)
         yield {"TMPDIR": folder}
 
 
