@@ -7,26 +7,12 @@ import sys
 import time
 
 NOTHING_COLLECTED = 5
-# More than two cores: tests of whole servers wait much of their time.
-WORKERS = "3"
 
 
 def run(database: str, arguments: list[str], *, seed: str) -> tuple[int, float]:
     """Run pytest on one database and return its exit code and the seconds it took."""
     started = time.monotonic()
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-n",
-        WORKERS,
-        "--dist",
-        "loadgroup",
-        "--durations",
-        "10",
-        *arguments,
-    ]
+    command = [sys.executable, "-m", "pytest", "-q", "-n", "2", "--dist", "loadgroup", "--durations", "10", *arguments]
     # The workers must collect the same tests in the same order, sets included; runs may differ.
     environment = os.environ | {"OTA_TEST_DATABASE": database, "PYTHONHASHSEED": seed}
     # Some hundred processes start here: compiled once is enough.
