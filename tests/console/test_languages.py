@@ -24,7 +24,7 @@ WORD = re.compile(r"[A-Za-z]{3,}")
 NAMES = re.compile(
     r"\b(mia|north|factory|engine|brake|supplier|rollout|of|freeze|gateway|radio|vin|group|holidays|ota|server|ecu|ddi|sha"
     r"|utc|csv|json|lines|swu|rauc|mender|uptane|aktualizr|pem|english|targets|tuf|ctrl|post|get|webhook|python|clients"
-    r"|publisher|trust|init|refresh|raucb|parked|silent|unknown|as|viewer|member|city|not)\b",
+    r"|publisher|trust|init|refresh|parked|silent|unknown|as|viewer|member|city|not)\b",
     re.IGNORECASE | re.ASCII,
 )
 CODE = re.compile(r"[\w@:+-]*[./_=\d{}@:-][\w@:./_=+-]*", re.ASCII)

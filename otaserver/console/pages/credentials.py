@@ -107,7 +107,9 @@ class NewProvisioning(WritePage):
 
 class VerificationKeyForm(forms.Form):
     name = forms.CharField(label=gettext_lazy("Name"), max_length=80)
-    format = forms.ChoiceField(label=gettext_lazy("Files of the format"), choices=KeyFormat.choices)
+    format = forms.ChoiceField(
+        label=gettext_lazy("Files of the format"), choices=[(name, f".{name}") for name in KeyFormat.values]
+    )
     hardware_id = forms.CharField(
         label=gettext_lazy("Hardware"),
         max_length=64,

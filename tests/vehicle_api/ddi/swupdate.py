@@ -124,6 +124,8 @@ class Board:
         if owner is not None:
             for path in [self.folder, *self.folder.iterdir()]:
                 os.chown(path, owner.pw_uid, owner.pw_gid)
+        # SIGPIPE stays ignored, as systemd starts services. Otherwise the signal ends SWUpdate 2022.12 on a busy machine:
+        # its log thread waits 100 ms for an answer of the installer, which then writes into a closed socket.
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
                 command,
@@ -132,6 +134,7 @@ class Board:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                restore_signals=False,
                 user=owner.pw_uid if owner else None,
                 group=owner.pw_gid if owner else None,
                 extra_groups=[] if owner else None,

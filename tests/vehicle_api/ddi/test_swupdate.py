@@ -90,7 +90,7 @@ def state(board, campaign):
 
 
 def until(board, campaign, wanted):
-    wait_for(lambda: state(board, campaign) == wanted, what=f"{board.controller} {wanted}", seconds=60)
+    wait_for(lambda: state(board, campaign) == wanted, what=f"{board.controller} {wanted}", seconds=120)
 
 
 def said(board):
@@ -99,7 +99,7 @@ def said(board):
 
 
 def until_installed(board):
-    wait_for(lambda: "All Chunks Installed." in said(board), what=f"{board.controller} installed", seconds=60)
+    wait_for(lambda: "All Chunks Installed." in said(board), what=f"{board.controller} installed", seconds=120)
 
 
 def restart(board, *, confirm):
@@ -182,7 +182,7 @@ def test_withdrawn_while_it_downloads_the_board_stops(bench):
     board = bench.board(speed="500k")
     campaign = bench.campaign(bytes(24_000_000))
     board.start()
-    wait_for(board.installed.exists, what="the beginning of the image", seconds=60)
+    wait_for(board.installed.exists, what="the beginning of the image", seconds=120)
 
     operations.stop_campaign(campaign, reason="smoke", by="alice", at=NOON)
 
@@ -212,7 +212,7 @@ def test_with_a_gateway_token_a_board_registers_itself_and_is_updated(bench):
     fleet.change_ddi_settings(bench.tenant, {"default_hardware_id": "board"}, by="alice", at=NOON)
     board = bench.unknown_board("dev9", ["-g", GATEWAY])
     board.start()
-    wait_for(lambda: Vehicle.objects.filter(vehicle_id="dev9").exists(), what="the vehicle", seconds=60)
+    wait_for(lambda: Vehicle.objects.filter(vehicle_id="dev9").exists(), what="the vehicle", seconds=120)
     campaign = bench.campaign(b"new" * 10_000)
 
     until(board, campaign, "installing")
