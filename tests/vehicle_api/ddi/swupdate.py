@@ -124,8 +124,8 @@ class Board:
         if owner is not None:
             for path in [self.folder, *self.folder.iterdir()]:
                 os.chown(path, owner.pw_uid, owner.pw_gid)
-        # SIGPIPE stays ignored, as systemd starts services. Otherwise the signal ends SWUpdate 2022.12 on a busy machine:
-        # its log thread waits 100 ms for an answer of the installer, which then writes into a closed socket.
+        # SIGPIPE stays ignored, as systemd starts services. Otherwise the signal ends SWUpdate 2022.12 on a busy
+        # machine: its log thread waits 100 ms for an answer of the installer, which then writes into a closed socket.
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
                 command,
