@@ -7,6 +7,7 @@ from firmware_store import direct_models  # noqa: F401 - its model belongs to th
 from firmware_store.states import PACKAGE_TRANSITIONS, ConditionKind, KeyFormat, PackageState, Profile, Repository
 from otaserver.statemachine import StatefulModel
 from otaserver.tenants.models import Tenant
+from otaserver.tenants.telling import Tells
 
 
 class Package(StatefulModel):
@@ -161,6 +162,8 @@ class RoleMetadata(models.Model):
             models.UniqueConstraint(
                 "tenant", "repository", "role", "profile", "version", name="role_metadata_version_once"
             ),
+            # With a new root every vehicle's metadata is signed anew, and who asks for the next root finds it.
+            Tells(name="role_metadata_tells", tenant="{row}.tenant_id", inserts=True, where="{row}.role = 'root'"),
         ]
         verbose_name_plural = "role metadata"
 

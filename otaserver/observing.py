@@ -1,8 +1,8 @@
 """Around every request: its id, bound to all that is logged meanwhile, and what is counted of it."""
 
 import re
+import secrets
 import time
-import uuid
 from collections.abc import Callable, Mapping
 
 from django.http import HttpRequest
@@ -13,6 +13,7 @@ from otaserver import metrics
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 HEADER = "X-Request-Id"
+COUNTED = "otaserver.counted"
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
 _VEHICLES = "otaserver.vehicle_api."
 # What the address of a vehicle's request is for; all others are "other".
@@ -60,8 +61,12 @@ def observe(get_response: GetResponse) -> GetResponse:
 
 def request_id_of(request: HttpRequest) -> str:
     """Return the id that a request came with, if it may be one, or a new one."""
-    given: str = request.META.get("HTTP_X_REQUEST_ID", "")
-    return given if _ID.match(given) else uuid.uuid4().hex
+    return request_id(request.META.get("HTTP_X_REQUEST_ID"))
+
+
+def request_id(given: str | None) -> str:
+    """Return the id that was given, if it may be one, or a new one."""
+    return given if given and _ID.match(given) else secrets.token_hex(16)
 
 
 def _count(request: HttpRequest, status: int, seconds: float) -> None:
@@ -73,7 +78,10 @@ def _count(request: HttpRequest, status: int, seconds: float) -> None:
         return
     protocol = module.removeprefix(_VEHICLES).partition(".")[0]
     kind = _KINDS.get((protocol, getattr(match.func, "__name__", "")), "other") if match is not None else "other"
-    metrics.vehicle_requests.labels(protocol, kind, outcome_of(status)).inc()
+    counted = (protocol, kind, outcome_of(status))
+    metrics.vehicle_requests.labels(*counted).inc()
+    # For the poll front, which counts on when it gives this answer again.
+    request.META[COUNTED] = counted
     metrics.request_seconds.labels("vehicles").observe(seconds)
 
 

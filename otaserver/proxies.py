@@ -9,16 +9,25 @@ from django.http import HttpRequest
 
 def client_address(request: HttpRequest) -> str:
     """Return the address that a request really comes from: behind trusted proxies, the last one they did not write."""
-    address: str = request.META.get("REMOTE_ADDR", "")
-    hops = [hop.strip() for hop in request.headers.get("X-Forwarded-For", "").split(",") if hop.strip()]
-    while hops and _is_trusted(address, tuple(settings.TRUSTED_PROXIES)):
-        address = hops.pop()
-    return address
+    return address_behind(request.META.get("REMOTE_ADDR", ""), request.headers.get("X-Forwarded-For", ""))
+
+
+def address_behind(peer: str, forwarded_for: str) -> str:
+    """Return the same of a request that is none of Django's yet: its peer, and its header X-Forwarded-For."""
+    hops = [hop.strip() for hop in forwarded_for.split(",") if hop.strip()]
+    while hops and is_trusted(peer):
+        peer = hops.pop()
+    return peer
 
 
 def is_from_trusted_proxy(request: HttpRequest) -> bool:
     """Return whether the peer of this connection is one of `settings.TRUSTED_PROXIES`."""
-    return _is_trusted(request.META.get("REMOTE_ADDR", ""), tuple(settings.TRUSTED_PROXIES))
+    return is_trusted(request.META.get("REMOTE_ADDR", ""))
+
+
+def is_trusted(address: str) -> bool:
+    """Return whether this address is one of `settings.TRUSTED_PROXIES`."""
+    return _is_trusted(address, tuple(settings.TRUSTED_PROXIES))
 
 
 @lru_cache(maxsize=1024)

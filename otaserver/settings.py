@@ -142,6 +142,8 @@ if OIDC_ISSUER and not is_safe_address(OIDC_ISSUER):
 METRICS_TOKEN = env.str("OTA_METRICS_TOKEN", default="")
 # With less on the disk of OTA_VAR this server says that it is not ready.
 MIN_FREE_BYTES = env.int("OTA_MIN_FREE_BYTES", default=200 * 1024**2)
+# What the poll front of one process keeps answers in: about 200 bytes for a vehicle.
+FRONT_BYTES = env.int("OTA_FRONT_BYTES", default=256 * 1024**2)
 # Where the processes of this host count together; the library that counts takes it from the environment.
 METRICS_DIR = Path(os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", str(VAR_DIR / "metrics")))
 
@@ -223,7 +225,7 @@ def _database() -> dict[str, Any]:
     if IS_PRODUCTION:
         found: dict[str, Any] = env.db_url("DATABASE_URL")
         if found["ENGINE"].endswith("postgresql"):
-            found.setdefault("OPTIONS", {})["pool"] = {"min_size": 1, "max_size": env.int("OTA_DB_POOL", default=8)}
+            found.setdefault("OPTIONS", {})["pool"] = {"min_size": 1, "max_size": env.int("OTA_DB_POOL", default=10)}
             found["CONN_HEALTH_CHECKS"] = True
         return found
     return {

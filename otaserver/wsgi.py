@@ -4,6 +4,7 @@ import os
 
 from django.conf import settings
 from django.core.wsgi import get_wsgi_application
+from django.utils.module_loading import import_string
 
 # Before anything that reads the settings.
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "otaserver.settings")
@@ -12,8 +13,7 @@ from otaserver import metrics
 from otaserver.bodies import Bodies
 
 metrics.make_folder()
-application = Bodies(
-    get_wsgi_application(),
-    limit=settings.MAX_BODY_BYTES,
-    slots=settings.BODY_SLOTS,
-)
+_django = get_wsgi_application()
+# Models can be imported from here on.
+front = import_string("otaserver.front.Front")(_django, max_bytes=settings.FRONT_BYTES)
+application = Bodies(front, limit=settings.MAX_BODY_BYTES, slots=settings.BODY_SLOTS)

@@ -1,6 +1,8 @@
 import django.db.models.deletion
 from django.db import migrations, models
 
+import otaserver.tenants.telling
+
 
 class Migration(migrations.Migration):
     initial = True
@@ -257,7 +259,16 @@ class Migration(migrations.Migration):
                         models.F("profile"),
                         models.F("version"),
                         name="role_metadata_version_once",
-                    )
+                    ),
+                    otaserver.tenants.telling.Tells(
+                        deletes=False,
+                        inserts=True,
+                        name="role_metadata_tells",
+                        tenant="{row}.tenant_id",
+                        updates=(),
+                        vehicle="NULL",
+                        where="{row}.role = 'root'",
+                    ),
                 ],
             },
         ),

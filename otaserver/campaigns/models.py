@@ -35,6 +35,7 @@ from otaserver.fleet.models import Configuration, Group, Vehicle
 from otaserver.statemachine import StatefulModel
 from otaserver.tenants.models import Tenant
 from otaserver.tenants.states import ForeignSoftware
+from otaserver.tenants.telling import Tells
 
 __all__ = [
     "Assignment",
@@ -328,6 +329,8 @@ class Assignment(StatefulModel):
                     | (~Q(state=AssignmentState.EXCLUDED) & Q(verdict=Verdict.FITS))
                 ),
             ),
+            # One that comes waits: its vehicle is told nothing yet.
+            Tells(name="assignment_tells", vehicle="{row}.vehicle_id", updates=["state"], deletes=True),
         ]
         indexes = [
             models.Index("campaign", "state", name="assignment_by_state"),
@@ -396,6 +399,13 @@ class Attempt(models.Model):
             models.UniqueConstraint("vehicle", "number", name="attempt_number_once_per_vehicle"),
             models.UniqueConstraint("assignment", name="attempt_one_open", condition=Q(closed_at=None)),
             models.CheckConstraint(name="attempt_number_positive_int32", condition=Q(number__range=(1, 2**31 - 1))),
+            Tells(
+                name="attempt_tells",
+                vehicle="{row}.vehicle_id",
+                inserts=True,
+                updates=["number", "closed_at", "outcome"],
+                deletes=True,
+            ),
         ]
         indexes = [models.Index("opened_at", name="attempt_by_time")]
 

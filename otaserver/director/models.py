@@ -5,6 +5,7 @@ from django.db.models import F
 
 from firmware_store.states import Profile
 from otaserver.fleet.models import Vehicle
+from otaserver.tenants.telling import Tells
 
 
 class Direction(models.Model):
@@ -21,6 +22,17 @@ class Direction(models.Model):
     # Raised with every change; signed metadata of a lower revision is outdated.
     revision = models.PositiveBigIntegerField(default=0)
     changed_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            Tells(
+                name="direction_tells",
+                vehicle="{row}.vehicle_id",
+                inserts=True,
+                updates=["attempt_id", "revision"],
+                deletes=True,
+            )
+        ]
 
     def __str__(self) -> str:
         return f"direction of {self.vehicle}"
@@ -49,7 +61,15 @@ class VehicleMetadata(models.Model):
     signed_at = models.DateTimeField()
 
     class Meta:
-        constraints = [models.UniqueConstraint("vehicle", "profile", name="vehicle_metadata_once_per_profile")]
+        constraints = [
+            models.UniqueConstraint("vehicle", "profile", name="vehicle_metadata_once_per_profile"),
+            Tells(
+                name="vehicle_metadata_tells",
+                vehicle="{row}.vehicle_id",
+                updates=["revision", "attempt_id", "root_version", "targets", "timestamp"],
+                deletes=True,
+            ),
+        ]
         verbose_name_plural = "vehicle metadata"
 
     def __str__(self) -> str:

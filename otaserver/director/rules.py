@@ -93,6 +93,10 @@ class Statement:
     root_version: int
 
 
+# With so much of its life left, one in so many parts, metadata is signed anew.
+RENEWED_PART = 4
+
+
 def renewal_due(
     signed: Statement,
     wanted: Statement,
@@ -103,9 +107,9 @@ def renewal_due(
     timestamp_lifetime: timedelta,
 ) -> Renewal:
     """Return what to sign: everything when it should say something else, else what has a quarter of its life left."""
-    if signed != wanted or targets_left <= targets_lifetime / 4:
+    if signed != wanted or targets_left <= targets_lifetime / RENEWED_PART:
         return Renewal.EVERYTHING
-    if timestamp_left <= timestamp_lifetime / 4:
+    if timestamp_left <= timestamp_lifetime / RENEWED_PART:
         return Renewal.TIMESTAMP
     return Renewal.NOTHING
 

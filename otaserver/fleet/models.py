@@ -13,6 +13,7 @@ from otaserver.fleet import (  # noqa: F401 - their models belong to this app to
 )
 from otaserver.fleet.states import AttributeType, CredentialKind, GroupKind, Protocol
 from otaserver.tenants.models import Tenant
+from otaserver.tenants.telling import Tells
 
 # Printable ASCII without spaces: it stands in signed metadata, certificates and addresses.
 VEHICLE_ID_MAX_LENGTH = 64
@@ -84,6 +85,17 @@ class Vehicle(models.Model):
             models.CheckConstraint(
                 name="vehicle_decommissioned_not_enrolled", condition=Q(decommissioned_at=None) | Q(enrolled_at=None)
             ),
+            # One that has never called was never answered: fleets come in by the million.
+            Tells(
+                name="vehicle_tells",
+                vehicle="{row}.id",
+                updates=[
+                    *("tenant", "vehicle_id", "enrolled_at", "blocked_at", "decommissioned_at", "protocol", "client"),
+                    *("configuration", "watched_until", "is_manifest_wanted", "is_health_wanted"),
+                ],
+                deletes=True,
+                where="OLD.last_contact_at IS NOT NULL",
+            ),
         ]
         indexes = [
             models.Index("tenant", "last_contact_at", name="vehicle_last_contact"),
@@ -129,6 +141,13 @@ class Ecu(models.Model):
             models.UniqueConstraint("vehicle", name="ecu_one_primary_per_vehicle", condition=Q(is_primary=True)),
             # One key for two ECUs would let one of them report for the other.
             models.UniqueConstraint("vehicle", "keyid", name="ecu_key_once_per_vehicle", condition=~Q(keyid="")),
+            # Of those that come, the vehicle's configuration tells.
+            Tells(
+                name="ecu_tells",
+                vehicle="{row}.vehicle_id",
+                updates=["hardware_id", "serial", "installed_target", "installed_sha256", "installed_name"],
+                deletes=True,
+            ),
         ]
         indexes = [
             models.Index("serial", "vehicle", name="ecu_serial"),
@@ -159,7 +178,15 @@ class Credential(models.Model):
     revoked_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
-        constraints = [models.UniqueConstraint("kind", "fingerprint", name="credential_fingerprint_once")]
+        constraints = [
+            models.UniqueConstraint("kind", "fingerprint", name="credential_fingerprint_once"),
+            Tells(
+                name="credential_tells",
+                vehicle="{row}.vehicle_id",
+                updates=["vehicle", "kind", "fingerprint", "expires_at", "revoked_at"],
+                deletes=True,
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind} of {self.vehicle}"

@@ -2,6 +2,8 @@
 
 from django.db import models
 
+from otaserver.tenants.telling import Tells
+
 REPORTED_NAME_LENGTH = 128
 
 
@@ -38,6 +40,12 @@ class GatewayToken(models.Model):
         constraints = [
             models.UniqueConstraint("tenant", "name", name="gateway_token_name_once_per_tenant"),
             models.UniqueConstraint("tenant", "sha256", name="gateway_token_once_per_tenant"),
+            Tells(
+                name="gateway_token_tells",
+                tenant="{row}.tenant_id",
+                updates=["tenant", "sha256", "revoked_at"],
+                deletes=True,
+            ),
         ]
 
     def __str__(self) -> str:
@@ -65,7 +73,10 @@ class DdiSettings(models.Model):
         constraints = [
             models.CheckConstraint(
                 name="ddi_settings_have_default_hardware", condition=~models.Q(default_hardware_id="")
-            )
+            ),
+            Tells(
+                name="ddi_settings_tell", tenant="{row}.tenant_id", inserts=True, updates=["authorities"], deletes=True
+            ),
         ]
 
     def __str__(self) -> str:

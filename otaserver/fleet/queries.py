@@ -2,7 +2,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import Count, Exists, Max, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, Max, Min, OuterRef, Q, QuerySet
 
 from otaserver.fleet import filters, rules
 from otaserver.fleet.authentication_models import AuthenticationSet
@@ -11,6 +11,7 @@ from otaserver.fleet.lifecycle_models import RetiredAuthority
 from otaserver.fleet.models import Credential, Ecu, FleetAuthority, Group, Vehicle, VehicleQuerySet
 from otaserver.fleet.protocol_models import DdiSettings
 from otaserver.fleet.states import AuthenticationState, CredentialKind, GroupKind, Protocol
+from otaserver.fleet.watch_models import AddressWatch
 from otaserver.tenants.models import Tenant
 
 PREVIEW_SIZE = 20
@@ -112,6 +113,23 @@ def certificates_of(authority: RetiredAuthority, *, at: datetime) -> QuerySet[Cr
 def credentials_of(vehicle: Vehicle) -> QuerySet[Credential]:
     """Return a vehicle's credentials, the newest first."""
     return Credential.objects.filter(vehicle=vehicle).order_by("-generation", "kind")
+
+
+def first_credential_end(*, at: datetime) -> Min:
+    """Return, for a query over vehicles, when the first of a vehicle's live credentials ends; null: it has none."""
+    live = Q(credentials__revoked_at=None, credentials__expires_at__gt=at)
+    return Min("credentials__expires_at", filter=live)
+
+
+def is_any_address_watched(tenant: Tenant, *, at: datetime) -> bool:
+    """Return whether somebody looks at what is refused to an address below the tenant's."""
+    return AddressWatch.objects.filter(tenant=tenant, until__gt=at).exists()
+
+
+def is_certificate_of_another(vehicle: Vehicle, serial: str) -> bool:
+    """Return whether this is the serial number of a certificate of the tenant's own CA that is another vehicle's."""
+    rows = Credential.objects.filter(kind=CredentialKind.CERTIFICATE, fingerprint=rules.plain_serial(serial))
+    return rows.filter(vehicle__tenant=vehicle.tenant_id).exclude(vehicle=vehicle).exists()
 
 
 def is_certificate_revoked(tenant: Tenant, serial: str) -> bool:

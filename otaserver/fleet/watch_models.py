@@ -4,6 +4,7 @@ from django.db import models
 from django.db.models import Q
 
 from otaserver.tenants.models import Tenant
+from otaserver.tenants.telling import Tells
 
 
 class AddressWatch(models.Model):
@@ -17,7 +18,10 @@ class AddressWatch(models.Model):
     class Meta:
         app_label = "fleet"
         verbose_name_plural = "address watches"
-        constraints = [models.UniqueConstraint("tenant", "address", name="address_watch_once_per_tenant")]
+        constraints = [
+            models.UniqueConstraint("tenant", "address", name="address_watch_once_per_tenant"),
+            Tells(name="address_watch_tells", vehicle="-{row}.tenant_id", inserts=True, updates=["until"]),
+        ]
 
     def __str__(self) -> str:
         return self.address

@@ -9,6 +9,7 @@ from firmware_store import operations as store
 from otaserver import clock
 from otaserver.privacy import operations
 from otaserver.tenants import kept_answers
+from otaserver.tenants.change_models import forget_changes
 from otaserver.tenants.models import Tenant
 
 logger = logging.getLogger(__name__)
@@ -21,6 +22,7 @@ def prune_records() -> None:
     kept_answers.prune(at=at)
     # Django leaves them for a command that nobody runs.
     Session.objects.filter(expire_date__lt=at).delete()
+    forget_changes()
     for tenant in Tenant.objects.all():
         pruned = {kind: count for kind, count in operations.prune_records(tenant, at=at).items() if count}
         if pruned:

@@ -6,8 +6,9 @@ from django.db.models import Q
 from django.db.models.functions import Lower
 from django.utils.crypto import salted_hmac
 
-from otaserver.tenants import answer_models, keeping_models  # noqa: F401 - their models belong to this app too
+from otaserver.tenants import answer_models, change_models, keeping_models  # noqa: F401 - their models belong to this app too
 from otaserver.tenants.states import ForeignSoftware, Role
+from otaserver.tenants.telling import Tells
 
 
 class User(AbstractUser):
@@ -66,6 +67,12 @@ class Tenant(models.Model):
             models.CheckConstraint(name="tenant_required_approvals_in_range", condition=Q(required_approvals__lte=10)),
             models.CheckConstraint(name="tenant_name_lower_case", condition=Q(name=Lower("name"))),
             models.CheckConstraint(name="tenant_polling_in_range", condition=Q(polling_seconds__range=(1, 86400))),
+            Tells(
+                name="tenant_tells",
+                tenant="{row}.id",
+                updates=["name", "polling_seconds", "stopped_at", "version_floor"],
+                deletes=True,
+            ),
         ]
 
     def __str__(self) -> str:

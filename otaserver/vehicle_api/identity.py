@@ -28,7 +28,7 @@ SERIAL_HEADER = "X-Client-Serial"
 SUBJECT_HEADER = "X-Client-Subject"
 client_address = proxies.client_address
 is_from_trusted_proxy = proxies.is_from_trusted_proxy
-_NOTED = "otaserver.vehicle"
+_NOTED, _HAD_CALLED = "otaserver.vehicle", "otaserver.had_called"
 # One attribute of a distinguished name as RFC 2253 writes it: punctuation is escaped, hex escapes are not ASCII.
 _ATTRIBUTE = re.compile(r'([A-Za-z0-9.]+)=((?:[^,+"\\<>;]|\\[,+"\\<>;=# ])*)(,|\Z)')
 
@@ -53,6 +53,7 @@ class Shown:
 def note(request: HttpRequest, vehicle: Vehicle) -> Vehicle:
     """Note on the request whose it is, for what is done after the answer; return the vehicle."""
     request.META[_NOTED] = vehicle
+    request.META[_HAD_CALLED] = vehicle.last_contact_at is not None
     return vehicle
 
 
@@ -60,6 +61,11 @@ def noted(request: HttpRequest) -> Vehicle | None:
     """Return the vehicle that was found to be calling, if any was."""
     found: Vehicle | None = request.META.get(_NOTED)
     return found
+
+
+def had_called(request: HttpRequest) -> bool:
+    """Return whether the vehicle that is calling had called before, when it was looked up."""
+    return bool(request.META.get(_HAD_CALLED))
 
 
 def shown(request: HttpRequest) -> Shown:

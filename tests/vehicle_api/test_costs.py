@@ -83,5 +83,5 @@ DDI: list[tuple[str, int]] = [
     ("POST /acme/controller/v1/dev1/deploymentBase/#/feedback", 7),
     ("POST /acme/controller/v1/dev1/deploymentBase/#/feedback", 7),
     ("POST /acme/controller/v1/dev1/deploymentBase/#/feedback", 64),
-    ("GET /acme/controller/v1/dev1", 4),
+    ("GET /acme/controller/v1/dev1", 5),
 ]

@@ -5,6 +5,8 @@ import django.db.models.deletion
 from django.conf import settings
 from django.db import migrations, models
 
+import otaserver.tenants.telling
+
 
 class Migration(migrations.Migration):
     initial = True
@@ -915,6 +917,15 @@ class Migration(migrations.Migration):
                         ),
                         name="assignment_excluded_means_unfit",
                     ),
+                    otaserver.tenants.telling.Tells(
+                        deletes=True,
+                        inserts=False,
+                        name="assignment_tells",
+                        tenant="NULL",
+                        updates=("state",),
+                        vehicle="{row}.vehicle_id",
+                        where="",
+                    ),
                 ],
             },
         ),
@@ -978,6 +989,15 @@ class Migration(migrations.Migration):
                     ),
                     models.CheckConstraint(
                         condition=models.Q(("number__range", (1, 2147483647))), name="attempt_number_positive_int32"
+                    ),
+                    otaserver.tenants.telling.Tells(
+                        deletes=True,
+                        inserts=True,
+                        name="attempt_tells",
+                        tenant="NULL",
+                        updates=("number", "closed_at", "outcome"),
+                        vehicle="{row}.vehicle_id",
+                        where="",
                     ),
                 ],
             },

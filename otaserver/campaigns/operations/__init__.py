@@ -12,7 +12,7 @@ from otaserver.campaigns.operations.campaigns import (
     submit_campaign,
 )
 from otaserver.campaigns.operations.changes import change_campaign, plan_of
-from otaserver.campaigns.operations.claimed_software import record_claimed_artifact
+from otaserver.campaigns.operations.claimed_software import record_claimed_artifact, unheard_until
 from otaserver.campaigns.operations.confirmations import (
     confirm_order,
     give_standing_consent,
@@ -127,5 +127,6 @@ __all__ = [
     "suggest_waves",
     "sweep",
     "take_back_standing_consent",
+    "unheard_until",
     "wanted_of",
 ]

@@ -23,8 +23,10 @@ MAX_NAME_LENGTH = 255
 
 
 @transaction.atomic
-def record_claimed_artifact(vehicle: Vehicle, artifact: str, *, is_broken: bool = False, at: datetime) -> None:
+def record_claimed_artifact(vehicle: Vehicle, artifact: str, *, is_broken: bool = False, at: datetime) -> bool:
     """Take a vehicle's word of which artifact runs on its one ECU, by name, and move what that moves.
+
+    Return whether it said nothing that was not known.
 
     `is_broken`: it says that it could not go back to what ran before, and does not know what it runs.
 
@@ -33,10 +35,10 @@ def record_claimed_artifact(vehicle: Vehicle, artifact: str, *, is_broken: bool 
     """
     ecu = vehicle.ecus.order_by("-is_primary", "pk").first()
     if ecu is None or not artifact:
-        return
+        return True
     if _says(vehicle, ecu) == artifact[:MAX_NAME_LENGTH] and _ordered(vehicle, ecu, artifact) is None:
         _confirm_again(vehicle, at=at)
-        return
+        return True
     _lock_assignments(vehicle)
     package = _ordered(vehicle, ecu, artifact) or _package(vehicle, ecu, artifact)
     if package is not None:
@@ -46,6 +48,12 @@ def record_claimed_artifact(vehicle: Vehicle, artifact: str, *, is_broken: bool 
     evidence.record_evidence(vehicle, proved=frozenset({ecu.serial}), report=None, at=at)
     if is_broken:
         _fail_for_good(vehicle, artifact, at=at)
+    return False
+
+
+def unheard_until(vehicle: Vehicle, *, at: datetime) -> datetime:
+    """Return until when it would write nothing that the vehicle says the same once more."""
+    return (vehicle.confirmed_at or at) + CONFIRMED_AGAIN_AFTER
 
 
 def _lock_assignments(vehicle: Vehicle) -> None:

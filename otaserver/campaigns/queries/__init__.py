@@ -9,6 +9,7 @@ from otaserver.campaigns.queries.evidence import EvidencePath, evidence_paths
 from otaserver.campaigns.queries.explanations import explain, explain_all
 from otaserver.campaigns.queries.fleet_releases import FleetReleases, fleet_releases
 from otaserver.campaigns.queries.gates import GateView, StratumView, gate_tests, gate_view
+from otaserver.campaigns.queries.idle import idle_until
 from otaserver.campaigns.queries.install_gates import InstallGate, gate_of_attempt, install_gate
 from otaserver.campaigns.queries.kept_forecasts import KeptForecast, forecast_row, kept_forecast
 from otaserver.campaigns.queries.orders import build_order, order_for
@@ -70,6 +71,7 @@ __all__ = [
     "gate_of_attempt",
     "gate_tests",
     "gate_view",
+    "idle_until",
     "install_gate",
     "kept_forecast",
     "last_success",

@@ -1,6 +1,8 @@
 import django.db.models.deletion
 from django.db import migrations, models
 
+import otaserver.tenants.telling
+
 
 class Migration(migrations.Migration):
     initial = True
@@ -10,23 +12,6 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        migrations.CreateModel(
-            name="Direction",
-            fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                (
-                    "vehicle",
-                    models.OneToOneField(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="direction", to="fleet.vehicle"
-                    ),
-                ),
-                ("attempt_id", models.UUIDField(blank=True, null=True)),
-                ("content", models.JSONField(blank=True, null=True)),
-                ("previous_content", models.JSONField(blank=True, null=True)),
-                ("revision", models.PositiveBigIntegerField(default=0)),
-                ("changed_at", models.DateTimeField()),
-            ],
-        ),
         migrations.CreateModel(
             name="Manifest",
             fields=[
@@ -128,6 +113,45 @@ class Migration(migrations.Migration):
                 "constraints": [
                     models.UniqueConstraint(
                         models.F("vehicle"), models.F("profile"), name="vehicle_metadata_once_per_profile"
+                    ),
+                    otaserver.tenants.telling.Tells(
+                        deletes=True,
+                        inserts=False,
+                        name="vehicle_metadata_tells",
+                        tenant="NULL",
+                        updates=("revision", "attempt_id", "root_version", "targets", "timestamp"),
+                        vehicle="{row}.vehicle_id",
+                        where="",
+                    ),
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="Direction",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "vehicle",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="direction", to="fleet.vehicle"
+                    ),
+                ),
+                ("attempt_id", models.UUIDField(blank=True, null=True)),
+                ("content", models.JSONField(blank=True, null=True)),
+                ("previous_content", models.JSONField(blank=True, null=True)),
+                ("revision", models.PositiveBigIntegerField(default=0)),
+                ("changed_at", models.DateTimeField()),
+            ],
+            options={
+                "constraints": [
+                    otaserver.tenants.telling.Tells(
+                        deletes=True,
+                        inserts=True,
+                        name="direction_tells",
+                        tenant="NULL",
+                        updates=("attempt_id", "revision"),
+                        vehicle="{row}.vehicle_id",
+                        where="",
                     )
                 ],
             },

@@ -68,6 +68,14 @@ def _renewal(stored: VehicleMetadata, wanted: rules.Statement, at: datetime) -> 
     )
 
 
+def unchanged_until(signed: VehicleMetadata) -> datetime:
+    """Return until when this is what a vehicle is answered, if nothing else is to be said."""
+    return min(
+        signed.targets_expires_at - documents.TARGETS_LIFETIME / rules.RENEWED_PART,
+        signed.timestamp_expires_at - documents.TIMESTAMP_LIFETIME / rules.RENEWED_PART,
+    )
+
+
 def _sign(
     vehicle: Vehicle,
     profile: str,

@@ -1,6 +1,8 @@
 import django.db.models.deletion
 from django.db import migrations, models
 
+import otaserver.tenants.telling
+
 
 class Migration(migrations.Migration):
     initial = True
@@ -119,7 +121,16 @@ class Migration(migrations.Migration):
                     models.CheckConstraint(
                         condition=models.Q(("default_hardware_id", ""), _negated=True),
                         name="ddi_settings_have_default_hardware",
-                    )
+                    ),
+                    otaserver.tenants.telling.Tells(
+                        deletes=True,
+                        inserts=True,
+                        name="ddi_settings_tell",
+                        tenant="{row}.tenant_id",
+                        updates=("authorities",),
+                        vehicle="NULL",
+                        where="",
+                    ),
                 ],
             },
         ),
@@ -242,6 +253,15 @@ class Migration(migrations.Migration):
                     ),
                     models.UniqueConstraint(
                         models.F("tenant"), models.F("sha256"), name="gateway_token_once_per_tenant"
+                    ),
+                    otaserver.tenants.telling.Tells(
+                        deletes=True,
+                        inserts=False,
+                        name="gateway_token_tells",
+                        tenant="{row}.tenant_id",
+                        updates=("tenant", "sha256", "revoked_at"),
+                        vehicle="NULL",
+                        where="",
                     ),
                 ],
             },
@@ -430,6 +450,27 @@ class Migration(migrations.Migration):
                         condition=models.Q(("decommissioned_at", None), ("enrolled_at", None), _connector="OR"),
                         name="vehicle_decommissioned_not_enrolled",
                     ),
+                    otaserver.tenants.telling.Tells(
+                        deletes=True,
+                        inserts=False,
+                        name="vehicle_tells",
+                        tenant="NULL",
+                        updates=(
+                            "tenant",
+                            "vehicle_id",
+                            "enrolled_at",
+                            "blocked_at",
+                            "decommissioned_at",
+                            "protocol",
+                            "client",
+                            "configuration",
+                            "watched_until",
+                            "is_manifest_wanted",
+                            "is_health_wanted",
+                        ),
+                        vehicle="{row}.id",
+                        where="OLD.last_contact_at IS NOT NULL",
+                    ),
                 ],
             },
         ),
@@ -449,8 +490,8 @@ class Migration(migrations.Migration):
                 (
                     "vehicle",
                     models.ForeignKey(
-                        db_index=False,
                         blank=True,
+                        db_index=False,
                         null=True,
                         on_delete=django.db.models.deletion.CASCADE,
                         related_name="seen_requests",
@@ -651,6 +692,15 @@ class Migration(migrations.Migration):
                         condition=models.Q(("keyid", ""), _negated=True),
                         name="ecu_key_once_per_vehicle",
                     ),
+                    otaserver.tenants.telling.Tells(
+                        deletes=True,
+                        inserts=False,
+                        name="ecu_tells",
+                        tenant="NULL",
+                        updates=("hardware_id", "serial", "installed_target", "installed_sha256", "installed_name"),
+                        vehicle="{row}.vehicle_id",
+                        where="",
+                    ),
                 ],
             },
         ),
@@ -687,7 +737,16 @@ class Migration(migrations.Migration):
                 "constraints": [
                     models.UniqueConstraint(
                         models.F("kind"), models.F("fingerprint"), name="credential_fingerprint_once"
-                    )
+                    ),
+                    otaserver.tenants.telling.Tells(
+                        deletes=True,
+                        inserts=False,
+                        name="credential_tells",
+                        tenant="NULL",
+                        updates=("vehicle", "kind", "fingerprint", "expires_at", "revoked_at"),
+                        vehicle="{row}.vehicle_id",
+                        where="",
+                    ),
                 ],
             },
         ),
@@ -859,7 +918,16 @@ class Migration(migrations.Migration):
                 "constraints": [
                     models.UniqueConstraint(
                         models.F("tenant"), models.F("address"), name="address_watch_once_per_tenant"
-                    )
+                    ),
+                    otaserver.tenants.telling.Tells(
+                        deletes=False,
+                        inserts=True,
+                        name="address_watch_tells",
+                        tenant="NULL",
+                        updates=("until",),
+                        vehicle="-{row}.tenant_id",
+                        where="",
+                    ),
                 ],
             },
         ),

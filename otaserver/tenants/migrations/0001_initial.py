@@ -6,6 +6,8 @@ import django.utils.timezone
 from django.conf import settings
 from django.db import migrations, models
 
+import otaserver.tenants.telling
+
 
 class Migration(migrations.Migration):
     initial = True
@@ -96,6 +98,19 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
+            name="Change",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("tenant", models.BigIntegerField(null=True)),
+                ("vehicle", models.BigIntegerField(null=True)),
+                ("written_in", models.BigIntegerField()),
+                ("at", models.DateTimeField()),
+            ],
+            options={
+                "indexes": [models.Index(models.F("written_in"), name="change_by_transaction")],
+            },
+        ),
+        migrations.CreateModel(
             name="Tenant",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
@@ -135,6 +150,15 @@ class Migration(migrations.Migration):
                     ),
                     models.CheckConstraint(
                         condition=models.Q(("polling_seconds__range", (1, 86400))), name="tenant_polling_in_range"
+                    ),
+                    otaserver.tenants.telling.Tells(
+                        deletes=True,
+                        inserts=False,
+                        name="tenant_tells",
+                        tenant="{row}.id",
+                        updates=("name", "polling_seconds", "stopped_at", "version_floor"),
+                        vehicle="NULL",
+                        where="",
                     ),
                 ],
             },

@@ -7,12 +7,15 @@ from django.http import HttpRequest, JsonResponse
 from django.http.response import HttpResponseBase
 
 from firmware_store.states import Profile, Repository
+from firmware_store.trust import queries as trust_queries
+from firmware_store.trust.errors import MetadataNotFoundError
 from otaserver.campaigns import operations as campaigns
 from otaserver.director import operations as director
 from otaserver.director.aktualizr_manifests import read_aktualizr
 from otaserver.director.manifests import MAX_BYTES
 from otaserver.fleet import operations as fleet
-from otaserver.vehicle_api import answers, bodies, identity, manifests, problems, public
+from otaserver.tenants.models import Tenant
+from otaserver.vehicle_api import answers, bodies, identity, idle, manifests, problems, public
 
 
 @problems.endpoint("GET", "HEAD")
@@ -28,14 +31,26 @@ def metadata(
         # It asks between two updates, never during one: what lists nothing has ended what it was told before.
         if request.method == "GET" and response.status_code == 200 and signed.attempt_id is None:
             campaigns.confirm_withdrawal(vehicle, at=at)
+            idle.mark(request, vehicle, until=director.unchanged_until(signed), at=at)
     return response
 
 
 @problems.endpoint("GET", "HEAD")
 def root(request: HttpRequest, *, tenant: str, at: datetime, version: str | None = None) -> HttpResponseBase:
-    return public.role_metadata(
-        request, tenant, Repository.DIRECTOR, "root", profile=Profile.AKTUALIZR, version=version
-    )
+    try:
+        return public.role_metadata(
+            request, tenant, Repository.DIRECTOR, "root", profile=Profile.AKTUALIZR, version=version
+        )
+    except MetadataNotFoundError:
+        _mark_next(request, identity.find_tenant(tenant), version, at=at)
+        raise
+
+
+def _mark_next(request: HttpRequest, tenant: Tenant, version: str | None, *, at: datetime) -> None:
+    """Let it be said again that there is no next root: what each of them asks for first, and nearly always in vain."""
+    newest = trust_queries.latest_version(tenant, Repository.DIRECTOR, "root", Profile.AKTUALIZR)
+    if newest and version is not None and int(version) == newest + 1:
+        idle.mark_for_all(request, tenant, at=at)
 
 
 @problems.endpoint("PUT")

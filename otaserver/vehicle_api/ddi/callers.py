@@ -50,6 +50,15 @@ def identify(
     return identity.note(request, queries.vehicle_of_protocol(owner, controller, Protocol.DDI))
 
 
+def is_told_of(request: HttpRequest, vehicle: Vehicle) -> bool:
+    """Return whether it is told as the vehicle's own when what this request shows is no longer good.
+
+    A certificate of another vehicle may be shown, by a gateway for instance, and is revoked as that one's.
+    """
+    serial = request.headers.get(identity.SERIAL_HEADER, "")
+    return not serial or not queries.is_certificate_of_another(vehicle, serial)
+
+
 def _with_token(tenant: str, controller: str, token: str, *, at: datetime) -> Vehicle:
     """Return the vehicle whose token this is, with its tenant: in one read."""
     try:

@@ -8,6 +8,7 @@ import ipaddress
 import threading
 import time
 from collections import defaultdict
+from functools import lru_cache
 
 from django.conf import settings
 from django.http import HttpRequest
@@ -29,12 +30,15 @@ def check(request: HttpRequest) -> None:
     Raises:
         AddressBlockedError, TooManyRequestsError: as they say.
     """
-    address = identity.client_address(request)
+    check_address(identity.client_address(request), is_write=request.method not in ("GET", "HEAD"))
+
+
+def check_address(address: str, *, is_write: bool) -> None:
+    """The same of an address alone. Raises as `check`."""
     if address in settings.BLOCKED_ADDRESSES:
         raise AddressBlockedError(f"Nothing is answered to {address}.")
     if not _is_counted(address):
         return
-    is_write = request.method not in ("GET", "HEAD")
     limit = WRITES_PER_SECOND if is_write else READS_PER_SECOND
     if _count(address, is_write, int(time.monotonic())) > limit:
         raise TooManyRequestsError(f"{address} asks more than {limit} times a second.", retry_after_seconds=1)
@@ -50,6 +54,7 @@ def _count(address: str, is_write: bool, second: int) -> int:
         return _counts[address, is_write]
 
 
+@lru_cache(maxsize=4096)
 def _is_counted(address: str) -> bool:
     try:
         return ipaddress.ip_address(address).is_global

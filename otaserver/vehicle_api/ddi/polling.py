@@ -11,6 +11,7 @@ from otaserver.campaigns import queries
 from otaserver.campaigns.queries import Delivery, VehicleOrder
 from otaserver.fleet import operations as fleet
 from otaserver.fleet.models import Vehicle
+from otaserver.vehicle_api import idle
 from otaserver.vehicle_api.ddi import answers, callers
 from otaserver.vehicle_api.ddi.links import Links
 
@@ -31,7 +32,10 @@ def poll(request: HttpRequest, *, tenant: str, controller: str, at: datetime) ->
     links = _links(vehicle, order, Links(request, tenant, controller))
     if links:
         found["_links"] = links
-    return answers.resource(request, found)
+    response = answers.resource(request, found)
+    if order is None and callers.is_told_of(request, vehicle):
+        idle.mark(request, vehicle, at=at)
+    return response
 
 
 def _links(vehicle: Vehicle, order: VehicleOrder | None, links: Links) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from otaserver.campaigns.errors import AttemptNotFoundError
 from otaserver.campaigns.states import ReportPhase
 from otaserver.fleet import operations as fleet
 from otaserver.fleet.models import Vehicle
-from otaserver.vehicle_api import bodies
+from otaserver.vehicle_api import bodies, idle
 from otaserver.vehicle_api.errors import FieldsInvalidError
 from otaserver.vehicle_api.mender import answers
 from otaserver.vehicle_api.mender.instructions import control_map, instructions
@@ -79,12 +79,14 @@ def _next(request: HttpRequest, vehicle: Vehicle, asked: _Asked, *, at: datetime
     fleet.record_client(vehicle, f"{READS_MAPS} {agent}" if asked.reads_maps else agent)
     fleet.declare_hardware(vehicle, asked.device_type, at=at)
     is_broken = asked.artifact_name.endswith(_INCONSISTENT)
-    campaigns.record_claimed_artifact(vehicle, asked.artifact_name, is_broken=is_broken, at=at)
+    was_known = campaigns.record_claimed_artifact(vehicle, asked.artifact_name, is_broken=is_broken, at=at)
     order = queries.current_order(vehicle, at=at)
     gate = queries.install_gate(vehicle, order) if order is not None else None
     if order is None or gate is None or gate.is_withdrawn:
         # It has heard that there is nothing to do.
         campaigns.confirm_withdrawal(vehicle, at=at)
+        if order is None and was_known:
+            idle.mark(request, vehicle, until=campaigns.unheard_until(vehicle, at=at), at=at)
         return HttpResponse(status=204)
     if not asked.reads_maps and not gate.is_open:
         # It would install what it gets as soon as it has it.

@@ -12,7 +12,7 @@ from otaserver.director import operations as director
 from otaserver.director import queries as director_queries
 from otaserver.director.manifests import MAX_BYTES, read_reference
 from otaserver.fleet import operations as fleet
-from otaserver.vehicle_api import answers, bodies, identity, manifests, problems, public
+from otaserver.vehicle_api import answers, bodies, identity, idle, manifests, problems, public
 
 POLLING_HEADER = "OTA-Polling-Seconds"
 MANIFEST_HEADER = "OTA-Send-Manifest"
@@ -33,6 +33,8 @@ def timestamp(request: HttpRequest, *, tenant: str, at: datetime) -> HttpRespons
     signals = campaigns.wanted_of(vehicle)
     if signals:
         response[HEALTH_HEADER] = ",".join(signals)
+    if response.status_code == 304 and signed.attempt_id is None:
+        idle.mark(request, vehicle, until=director.unchanged_until(signed), at=at)
     return response
 
 

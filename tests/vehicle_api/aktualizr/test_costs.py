@@ -27,7 +27,7 @@ def test_a_whole_update_by_aktualizr(yard, software):
 
 AKTUALIZR: list[tuple[str, int]] = [
     ("PUT /aktualizr/acme/director/manifest", 30),
-    ("GET /aktualizr/acme/director/#.root.json", 3),
+    ("GET /aktualizr/acme/director/#.root.json", 6),
     ("GET /aktualizr/acme/director/targets.json", 4),
     ("GET /aktualizr/acme/repo/#.root.json", 1),
     ("GET /aktualizr/acme/repo/#.root.json", 3),
@@ -43,6 +43,6 @@ AKTUALIZR: list[tuple[str, int]] = [
     ("POST /aktualizr/acme/events", 4),
     ("PUT /aktualizr/acme/director/manifest", 54),
     ("PUT /aktualizr/acme/director/manifest", 28),
-    ("GET /aktualizr/acme/director/#.root.json", 3),
-    ("GET /aktualizr/acme/director/targets.json", 5),
+    ("GET /aktualizr/acme/director/#.root.json", 6),
+    ("GET /aktualizr/acme/director/targets.json", 6),
 ]

@@ -37,5 +37,5 @@ MENDER: list[tuple[str, int]] = [
     ("PUT /api/devices/v1/deployments/device/deployments/#/status", 10),
     ("PUT /api/devices/v1/deployments/device/deployments/#/status", 8),
     ("PUT /api/devices/v1/deployments/device/deployments/#/status", 56),
-    ("POST /api/devices/v2/deployments/device/deployments/next", 9),
+    ("POST /api/devices/v2/deployments/device/deployments/next", 10),
 ]

@@ -455,7 +455,7 @@ def test_asking_again_and_again_writes_no_row_for_each(device, server_clock, dja
     before = Vehicle.objects.values().get()
     server_clock.advance(seconds=10)
 
-    with django_assert_max_num_queries(11):
+    with django_assert_max_num_queries(12):
         assert ask(device).status_code == 204
 
     assert Vehicle.objects.values().get() == before

@@ -1,0 +1,59 @@
+"""When two requests are the same: by whom, for what, and in every word that an answer may depend on."""
+
+import hashlib
+import io
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+# Read by no answer, and other ones each time.
+_UNREAD = frozenset(
+    {
+        *("HTTP_X_REQUEST_ID", "HTTP_X_FORWARDED_FOR", "HTTP_X_REAL_IP", "HTTP_FORWARDED", "HTTP_CONNECTION"),
+        *("HTTP_TRACEPARENT", "HTTP_TRACESTATE", "HTTP_CONTENT_LENGTH"),
+    }
+)
+_CREDENTIALS = ("HTTP_AUTHORIZATION", "HTTP_X_CLIENT_VERIFY", "HTTP_X_CLIENT_SERIAL", "HTTP_X_CLIENT_SUBJECT")
+_NOT_COMPARED = _UNREAD | set(_CREDENTIALS)
+# The one poll with a body, and no larger one is read; its view takes no more either.
+_WITH_BODY = "/deployments/next"
+_MAX_BODY_BYTES = 64 * 1024
+# Asked for by everybody alike: whoever asks does not matter, nor how.
+_FOR_ALL = ".root.json"
+# So that nobody can look for two requests of one key.
+_SECRET = secrets.token_bytes(32)
+
+
+def compared(environ: dict[str, Any], *, is_trusted: bool) -> tuple[bytes, int] | None:
+    """Return who asks for what, as a digest, and a hash of all else that counts; None: this is no poll.
+
+    One credential has one key for each address: whatever else it sends takes the place of what it sent before.
+    `is_trusted`: whether what is said of certificates is believed.
+    """
+    method, path, get = environ["REQUEST_METHOD"], environ["PATH_INFO"], environ.get
+    body = b""
+    if method == "POST" and path.endswith(_WITH_BODY):
+        length = get("CONTENT_LENGTH") or ""
+        if not length.isdecimal() or int(length) > _MAX_BODY_BYTES:
+            return None
+        body = environ["wsgi.input"].read()
+        environ["wsgi.input"] = io.BytesIO(body)
+    elif method not in ("GET", "HEAD"):
+        return None
+    if path.endswith(_FOR_ALL):
+        return _digest(f"{method}\n{get('HTTP_HOST')}\n{path}"), hash(get("QUERY_STRING"))
+    shown = "\n".join([get(name, "") for name in _CREDENTIALS])
+    # Of a header no line has two, and the path, which may have any, comes last.
+    return _digest(f"{method}\n{is_trusted}\n{shown}\n{path}"), _rest(environ, body)
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.blake2b(text.encode(errors="surrogateescape"), digest_size=16, key=_SECRET).digest()
+
+
+def _rest(environ: Mapping[str, Any], body: bytes) -> int:
+    sent = [
+        value for pair in environ.items() if pair[0][:5] == "HTTP_" and pair[0] not in _NOT_COMPARED for value in pair
+    ]
+    get = environ.get
+    return hash((get("QUERY_STRING"), get("CONTENT_TYPE"), get("wsgi.url_scheme"), body, *sent))

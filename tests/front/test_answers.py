@@ -1,0 +1,135 @@
+import tracemalloc
+
+import pytest
+
+from otaserver.front.answers import Answers, Kept, Pattern
+from otaserver.front.requests import compared
+
+PATTERN = Pattern(1, ("uptane", "poll", "ok"), "304 Not Modified", (("Cache-Control", "no-cache"),), "same")
+
+
+def kept(owner=1, until=100.0, content=b""):
+    return Kept(owner, -5, until, 7, 0, 50, content)
+
+
+def key(number):
+    return number.to_bytes(16, "big")
+
+
+def test_an_answer_comes_back_as_it_was_kept():
+    answers = Answers(max_bytes=10_000)
+    answers.keep(key(1), kept(content=b'"tag"\nbody'))
+
+    assert answers.get(key(1)) == kept(content=b'"tag"\nbody')
+    assert answers.get(key(2)) is None
+
+
+def test_no_more_is_kept_than_fits_and_what_ends_makes_room():
+    answers = Answers(max_bytes=1_150)
+    fitting = [answers.keep(key(number), kept()) for number in range(10)]
+    assert fitting == [True] * 5 + [False] * 5
+    assert answers.keep(key(0), kept(content=b"x" * 150)) is True
+    assert answers.keep(key(1), kept(content=b"x" * 150)) is False
+
+    answers.sweep(answers.keys(), now=100.0)
+
+    assert len(answers) == 0
+    assert [answers.keep(key(number), kept()) for number in range(10)] == fitting
+
+
+def test_what_has_not_ended_is_not_swept():
+    answers = Answers(max_bytes=1_000)
+    answers.keep(key(1), kept(until=100.5))
+
+    answers.sweep(answers.keys(), now=100.0)
+
+    assert len(answers) == 1
+
+
+def test_of_what_anybody_may_ask_only_so_many_are_kept():
+    answers = Answers(max_bytes=10**9)
+
+    assert sum(answers.keep(key(number), kept(owner=-1)) for number in range(10_050)) == 10_000
+    assert answers.keep(key(10**6), kept()) is True
+
+
+def test_a_pattern_is_kept_once():
+    answers = Answers(max_bytes=1_000)
+
+    assert [answers.number_of(PATTERN), answers.number_of(Pattern(**vars(PATTERN)))] == [0, 0]
+    assert answers.patterns == [PATTERN]
+
+
+def test_an_idle_vehicle_takes_about_200_bytes():
+    answers = Answers(max_bytes=10**9)
+    tracemalloc.start()
+    for number in range(20_000):
+        answers.keep(key(number), kept(owner=number))
+    taken = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+
+    assert 100 < taken / 20_000 < 230
+
+
+def environ(path="/acme/controller/v1/a", **changes):
+    return {"REQUEST_METHOD": "GET", "PATH_INFO": path, "QUERY_STRING": "", "HTTP_HOST": "h"} | changes
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"REQUEST_METHOD": "HEAD"},
+        {"PATH_INFO": "/acme/controller/v1/b"},
+        {"HTTP_AUTHORIZATION": "Bearer x"},
+        {"HTTP_X_CLIENT_SERIAL": "0A"},
+        {"HTTP_X_CLIENT_VERIFY": "SUCCESS"},
+        {"HTTP_X_CLIENT_SUBJECT": "CN=a"},
+        # A path may hold what a header is written with.
+        {"PATH_INFO": "/acme/controller/v1/a\nHTTP_AUTHORIZATION"},
+    ],
+    ids=str,
+)
+def test_who_asks_for_what_is_the_key(changes):
+    assert compared(environ(**changes), is_trusted=True)[0] != compared(environ(), is_trusted=True)[0]
+
+
+def test_whether_a_proxy_is_believed_is_part_of_the_key():
+    assert compared(environ(), is_trusted=True)[0] != compared(environ(), is_trusted=False)[0]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"QUERY_STRING": "a=1"}, {"HTTP_IF_NONE_MATCH": '"x"'}, {"HTTP_HOST": "other"}, {"HTTP_ANYTHING": "new"}],
+    ids=str,
+)
+def test_all_else_that_is_sent_is_compared_and_takes_the_place_of_what_was_sent_before(changes):
+    (first, rest), (second, other) = (compared(environ(**more), is_trusted=True) for more in ({}, changes))
+
+    assert first == second
+    assert rest != other
+
+
+@pytest.mark.parametrize("name", ["HTTP_X_REQUEST_ID", "HTTP_X_FORWARDED_FOR", "HTTP_TRACEPARENT"])
+def test_what_no_answer_depends_on_is_not_compared(name):
+    assert compared(environ(**{name: "new"}), is_trusted=True) == compared(environ(), is_trusted=True)
+
+
+def test_whoever_asks_for_a_root_asks_for_the_same():
+    asked = [
+        compared(environ("/aktualizr/acme/director/2.root.json", **more), is_trusted=True)
+        for more in ({}, {"HTTP_AUTHORIZATION": "Bearer x"}, {"HTTP_USER_AGENT": "x"})
+    ]
+
+    assert asked[0] == asked[1] == asked[2]
+
+
+@pytest.mark.parametrize("changes", [{"REQUEST_METHOD": "PUT"}, {"REQUEST_METHOD": "POST"}], ids=str)
+def test_what_writes_is_no_poll(changes):
+    assert compared(environ(**changes), is_trusted=True) is None
+
+
+@pytest.mark.parametrize("length", ["65537", "", "x"])
+def test_no_body_is_read_that_is_long_or_of_unknown_length(length):
+    path = "/api/devices/v2/deployments/device/deployments/next"
+
+    assert compared(environ(path, REQUEST_METHOD="POST", CONTENT_LENGTH=length), is_trusted=True) is None
