@@ -15,7 +15,7 @@ from tests.bench.stage import run
 from tests.processes import ROOT
 
 # Each is a module beside this one, with `measure(pairs) -> list[Figure]`.
-BENCHES = ("poll", "orders", "metadata", "reports", "campaigns", "filters", "arrival")
+BENCHES = ("poll", "growth", "orders", "metadata", "reports", "campaigns", "filters", "arrival")
 
 
 def main() -> None:

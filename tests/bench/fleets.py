@@ -1,13 +1,16 @@
 """Large fleets, written in bulk."""
 
+import hashlib
 from collections.abc import Sequence
 from datetime import timedelta
 
 from django.db import connection
 
 from firmware_store.models import Package, Release
-from otaserver.fleet.models import Ecu, Group, Membership, Vehicle
+from otaserver import clock
+from otaserver.fleet.models import Credential, Ecu, Group, Membership, Vehicle
 from otaserver.fleet.operations import refresh_configurations
+from otaserver.fleet.states import CredentialKind
 from otaserver.tenants.models import Tenant
 from tests.factories import NOON, make_group
 
@@ -20,6 +23,38 @@ def make_vehicles(tenant: Tenant, count: int) -> list[Vehicle]:
         for number in range(count)
     ]
     return Vehicle.objects.bulk_create(rows, batch_size=BATCH_SIZE)
+
+
+def make_numbered_vehicles(tenant: Tenant, count: int) -> int:
+    """Vehicles and nothing else, written by the database itself; return the first one's number. They follow on it."""
+    (pattern,) = make_vehicles(tenant, 1)
+    columns = [field.column for field in Vehicle._meta.concrete_fields if not field.primary_key]
+    copied = ", ".join("'N' || n" if column == "vehicle_id" else f"v.{column}" for column in columns)
+    table = Vehicle._meta.db_table
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO {table} ({', '.join(columns)})"
+            " WITH RECURSIVE numbers (n) AS (SELECT CAST(1 AS bigint) UNION ALL SELECT n + 1 FROM numbers WHERE n < %s)"
+            f" SELECT {copied} FROM numbers, {table} v WHERE v.id = %s",
+            [count, pattern.pk],
+        )
+    return pattern.pk + 1
+
+
+def token_of(number: int) -> str:
+    """Return the token of the vehicle whose row has this number."""
+    return f"otav_{hashlib.sha256(str(number).encode()).hexdigest()[:43]}"
+
+
+def give_token(vehicle: Vehicle) -> Credential:
+    now = clock.now()
+    return Credential.objects.create(
+        vehicle=vehicle,
+        kind=CredentialKind.TOKEN,
+        fingerprint=hashlib.sha256(token_of(vehicle.pk).encode()).hexdigest(),
+        created_at=now,
+        expires_at=now + timedelta(days=365),
+    )
 
 
 def make_fleet(tenant: Tenant, count: int, installed: Release) -> Group:

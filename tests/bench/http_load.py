@@ -4,13 +4,16 @@ import os
 import selectors
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+import httpx
 
 from otaserver.embedded.programs import HOST, WEB_THREADS
 from tests.processes import ROOT, descendants, free_port, wait_for
@@ -38,20 +41,24 @@ class Served:
 
 @dataclass(frozen=True)
 class WebServer:
-    """A running granian. Every answer has to begin and to end as said; anything else ends the bench."""
+    """A running granian. Every answer has to begin and to end as said; anything else ends the bench.
+
+    `contexts`: what each connection of a TLS server shows, and so how many there are.
+    """
 
     pid: int
     port: int
     begins: bytes
     ends: bytes
+    contexts: Sequence[ssl.SSLContext] = ()
+    host: str = HOST
 
     def serve(self, requests: Iterator[bytes], *, seconds: float = 0.0, count: int = 0) -> Served:
         """Ask for so long, or so many times, always with one request under way on each connection."""
         with ExitStack() as stack:
             selector = stack.enter_context(selectors.DefaultSelector())
-            for _ in range(CONNECTIONS):
-                connection = stack.enter_context(socket.create_connection((HOST, self.port), timeout=30))
-                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            for context in self.contexts or [None] * CONNECTIONS:
+                connection = stack.enter_context(self._connected(context))
                 selector.register(connection, selectors.EVENT_READ, bytearray())
                 connection.sendall(next(requests))
             cpu, started = self._cpu_seconds(), time.perf_counter()
@@ -59,7 +66,7 @@ class WebServer:
             while now - started < seconds or answers < count:
                 for key, _ in selector.select(timeout=30) or self._fail(b"nothing for 30 s"):
                     key.data.extend(key.fileobj.recv(65536) or self._fail(b"the connection was closed"))
-                    if key.data.endswith(self.ends):
+                    if is_whole(key.data) if not self.ends else key.data.endswith(self.ends):
                         if not key.data.startswith(self.begins):
                             self._fail(bytes(key.data))
                         key.data.clear()
@@ -68,19 +75,41 @@ class WebServer:
                 now = time.perf_counter()
             return Served(answers, now - started, self._cpu_seconds() - cpu)
 
+    def get(self, path: str) -> bytes:
+        """Return the body of one answer."""
+        return httpx.get(f"http://{self.host}:{self.port}{path}", timeout=600).raise_for_status().content
+
+    def _connected(self, context: ssl.SSLContext | None) -> socket.socket:
+        connection = socket.create_connection((self.host, self.port), timeout=30)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return context.wrap_socket(connection, server_hostname="localhost") if context else connection
+
     def _fail(self, answer: bytes) -> bytes:
         raise RuntimeError(f"Not {self.begins!r} … {self.ends!r}: {answer!r}")
 
     def _cpu_seconds(self) -> float:
         ticks = 0
-        for pid in {self.pid, *descendants(self.pid)}:
+        # A server that is not ours has no number.
+        for pid in {self.pid, *descendants(self.pid)} if self.pid else ():
             fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
             ticks += int(fields[11]) + int(fields[12])  # proc(5): utime, stime
         return ticks / _TICKS_PER_SECOND
 
 
+def is_whole(answer: bytes) -> bool:
+    """Return whether an answer is all there, by its Content-Length, or as chunks, or because it has no body."""
+    head, end, body = bytes(answer).partition(b"\r\n\r\n")
+    if not end:
+        return False
+    lines = [line.lower().replace(b" ", b"") for line in head.split(b"\r\n")]
+    if b"transfer-encoding:chunked" in lines:
+        return body.endswith(b"0\r\n\r\n")
+    lengths = [int(line.partition(b":")[2]) for line in lines if line.startswith(b"content-length:")]
+    return head.split()[1] in (b"204", b"304") or (bool(lengths) and len(body) >= lengths[0])
+
+
 @contextmanager
-def web_server(application: str, *, begins: bytes, ends: bytes) -> Iterator[WebServer]:
+def web_server(application: str, *, begins: bytes, ends: bytes, **environment: str) -> Iterator[WebServer]:
     """Serve a WSGI application as the embedded default does, but by one worker."""
     port = free_port()
     command = [
@@ -88,7 +117,7 @@ def web_server(application: str, *, begins: bytes, ends: bytes) -> Iterator[WebS
         *("--workers", "1", "--blocking-threads", str(WEB_THREADS), "--log-level", "warning"),
         *("--workers-kill-timeout", "3", application),
     ]
-    process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL)
+    process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, env=os.environ | environment)
     try:
         wait_for(lambda: socket.create_connection((HOST, port), timeout=1).close() or True, what=application)
         yield WebServer(process.pid, port, begins, ends)
