@@ -7,6 +7,9 @@ from celery import Celery
 # Before anything that reads the settings.
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "otaserver.settings")
 
+# Checks are about addresses and the console, which a worker would import for them alone: half of its start.
+os.environ.setdefault("CELERY_SKIP_CHECKS", "1")
+
 from otaserver import task_context  # noqa: F401 - it listens
 
 app = Celery("otaserver")

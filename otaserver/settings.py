@@ -158,7 +158,8 @@ DEFAULT_FROM_EMAIL = env.str("OTA_MAIL_FROM", default="ota-server@localhost")
 
 INSTALLED_APPS = [
     "unfold",
-    "django.contrib.admin",
+    # Its pages are found by the addresses (`otaserver.urls`): workers and commands have none.
+    "django.contrib.admin.apps.SimpleAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

@@ -6,6 +6,7 @@ from django.views import defaults
 from django.views.i18n import set_language
 
 from otaserver import exposition, health
+from otaserver.console import admin  # noqa: F401 - it puts pages on the site
 from otaserver.console.site import site
 from otaserver.operator_api.problems import problem_response
 

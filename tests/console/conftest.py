@@ -11,6 +11,7 @@ from playwright.sync_api import sync_playwright
 
 from firmware_store.models import VerificationKey
 from firmware_store.states import KeyFormat
+from otaserver import urls  # noqa: F401 - with it the pages are on the site
 from otaserver.audit import operations as audit
 from otaserver.campaigns.models import (
     Assignment,

@@ -24,6 +24,8 @@ from otaserver.embedded.supervisor import Supervisor
 class Command(BaseCommand):
     _saying = threading.Lock()
     help = "Run the whole server: web, downloads, worker, clock and Redis, until Ctrl-C."
+    # They are about the source, and would import all of the console into a process that serves none of it.
+    requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--quiet", action="store_true", help="keep the processes' output in the log files alone")
