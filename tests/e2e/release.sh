@@ -40,7 +40,7 @@ ota release create city-car 2 --package supplier/engine-2.0 --note "en=Smoother 
 ota group create everyone --filter 'vehicle_id ~ "CAR"'
 hook=$(ota webhook add "$HOOK" --type 'campaign.*' --type assignment.settled --json | jq .id)
 ota campaign create autumn --release city-car 2 --fallback city-car 1 --group everyone \
-    --wave count=1 --wave 100 --soak-seconds 1
+    --wave count=1 --wave 100 --soak-seconds 5
 ota campaign submit autumn
 ota campaign approve autumn --revision "$(ota campaign show autumn --json | jq .revision)"
 ota campaign start autumn

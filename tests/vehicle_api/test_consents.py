@@ -7,6 +7,8 @@ from otaserver.campaigns.models import ConsentRecord
 from tests.campaigns.campaign_factories import attempt_of, in_turn, make_running
 from tests.vehicle_api.conftest import Caller, give_token
 
+pytestmark = pytest.mark.any_database
+
 DIGEST = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
 

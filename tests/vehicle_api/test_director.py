@@ -15,6 +15,8 @@ from tests.director.signing_vehicle import make_signing_vehicle
 from tests.factories import NOON, make_package, make_tenant
 from tests.vehicle_api.conftest import check_problem
 
+pytestmark = pytest.mark.any_database
+
 TIMESTAMP = "director/metadata/timestamp.json"
 
 

@@ -8,6 +8,8 @@ from firmware_store import signed_urls
 from tests.factories import NOON
 from tests.vehicle_api.conftest import check_problem, store_blob
 
+pytestmark = pytest.mark.any_database
+
 CONTENT = bytes(range(256)) * 2500  # more than two blocks
 LENGTH = len(CONTENT)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

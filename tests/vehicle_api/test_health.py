@@ -7,6 +7,8 @@ from tests.campaigns.health_factories import add_signals
 from tests.factories import NOON, make_tenant
 from tests.vehicle_api.conftest import Caller, check_problem, give_token
 
+pytestmark = pytest.mark.any_database
+
 POISON = [b"1e400", b"NaN", b"-Infinity", b'"\\u0000"']
 
 

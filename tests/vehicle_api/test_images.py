@@ -9,6 +9,8 @@ from otaserver.tenants.models import Tenant
 from tests.factories import NOON, make_package
 from tests.vehicle_api.conftest import check_problem
 
+pytestmark = pytest.mark.any_database
+
 
 @pytest.fixture
 def package(trust) -> Package:

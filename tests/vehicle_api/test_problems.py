@@ -11,6 +11,8 @@ from otaserver.errors import RateLimitedError
 from otaserver.vehicle_api import bodies, problems
 from tests.factories import NOON
 
+pytestmark = pytest.mark.any_database
+
 
 def answer(view, method="GET"):
     return problems.endpoint("GET")(view)(RequestFactory().generic(method, "/uptane/acme/x"))

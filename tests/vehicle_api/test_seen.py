@@ -13,6 +13,8 @@ from otaserver.vehicle_api import seen
 from tests.factories import NOON, make_tenant
 from tests.vehicle_api.conftest import check_problem
 
+pytestmark = pytest.mark.any_database
+
 POLL = "director/metadata/timestamp.json"
 
 

@@ -22,7 +22,7 @@ from otaserver import clock
 from otaserver.tenants import operations as tenants
 from otaserver.tenants.models import Tenant
 from otaserver.tenants.states import Role
-from otaserver.wsgi import application
+from otaserver.wsgi import without_front
 from tests import snapshots
 from tests.factories import NOON, make_tenant
 
@@ -41,7 +41,7 @@ class Wire(httpx.BaseTransport):
         self.seen.append(f"{request.method} {request.url.path.removeprefix('/api/v1')}")
         if self.before is not None:
             self.before(request)
-        response = httpx.WSGITransport(app=application).handle_request(request)
+        response = httpx.WSGITransport(app=without_front).handle_request(request)
         response.read()
         if self.after is not None:
             self.after(request, response)

@@ -1,9 +1,11 @@
 """Files made by the tools that people use, and the verdict of the real clients beside ours."""
 
 import json
+import os
 import random
 import shutil
 import subprocess
+import tempfile
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -167,8 +169,10 @@ def make_swu(folder, signer, description, names=("sw-description", "sw-descripti
 
 def swupdate_takes(folder, hardware="gateway:1.0"):
     command = ["swupdate", "-c", "-i", folder / "x.swu", "-k", folder / "signer.cert.pem", "-H", hardware]
+    # Its sockets are in TMPDIR: two that run at once would meet there.
+    environment = os.environ | {"TMPDIR": tempfile.mkdtemp(dir=os.environ["OTA_TEST_ROOT"])}
     # It says what it did, and ends with success whatever that was.
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder, env=environment)
     return "successful !" in done.stdout + done.stderr and "ERROR" not in done.stdout + done.stderr
 
 

@@ -11,6 +11,8 @@ from tests.factories import NOON, make_tenant
 from tests.fleet import provisioned
 from tests.vehicle_api.conftest import check_problem
 
+pytestmark = pytest.mark.any_database
+
 ADDRESSES = [
     ("PUT", "director/manifest"),
     ("POST", "director/ecus"),

@@ -20,6 +20,8 @@ from tests.vehicle_api.aktualizr.conftest import NEW, OLD
 from tests.vehicle_api.aktualizr.simulated import RSA_KEYS, Ecu, event
 from tests.vehicle_api.conftest import check_problem
 
+pytestmark = pytest.mark.any_database
+
 
 def state_of(vehicle_id="VIN1"):
     return Assignment.objects.get(vehicle__vehicle_id=vehicle_id).state

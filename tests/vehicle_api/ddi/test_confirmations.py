@@ -3,6 +3,8 @@ import pytest
 from otaserver.campaigns.models import ConsentRecord
 from tests.vehicle_api.ddi.conftest import make_world
 
+pytestmark = pytest.mark.any_database
+
 BASE = "http://testserver/acme/controller/v1/dev1/confirmationBase"
 
 

@@ -10,6 +10,8 @@ from tests.campaigns.campaign_factories import attempt_of
 from tests.factories import NOON
 from tests.vehicle_api.ddi.conftest import RAUC, make_world
 
+pytestmark = pytest.mark.any_database
+
 PATH = "/deploymentBase/1"
 
 

@@ -16,10 +16,12 @@ from otaserver.campaigns.operations import workshop
 from otaserver.campaigns.rules.windows import Window
 from otaserver.fleet import operations as fleet
 from otaserver.fleet.models import Credential, Ecu, Vehicle
-from otaserver.wsgi import application
+from otaserver.wsgi import without_front
 from tests.factories import NOON, make_tenant
 from tests.vehicle_api.mender.conftest import ask, let_in
 from tests.vehicle_api.mender.stage import DEPLOYMENT, DEVICE_TYPE, order_app
+
+pytestmark = pytest.mark.any_database
 
 # From one o'clock to two; it is noon.
 LATER = Window(weekdays=127, start_minute=13 * 60, length_minutes=60)
@@ -541,7 +543,7 @@ def test_an_endless_log_is_given_up_before_anybody_looks_at_it():
     environ = RequestFactory().generic("PUT", f"/api/devices/v1/{BASE}/{DEPLOYMENT}/log").environ
     environ |= {"CONTENT_LENGTH": "", "wsgi.input": body, "wsgi.input_terminated": True}
 
-    b"".join(application(environ, lambda status, headers: answered.extend([status, dict(headers)["Connection"]])))
+    b"".join(without_front(environ, lambda status, headers: answered.extend([status, dict(headers)["Connection"]])))
 
     assert answered == ["413 Request Entity Too Large", "close"]
     assert body.sent <= settings.MAX_BODY_BYTES + 1

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from django.test.client import RequestFactory
 
-from otaserver.wsgi import application
+from otaserver.wsgi import without_front
 
 RECORDED = Path(__file__).parent / "recorded"
 TOKEN = "recorded-token"
@@ -79,7 +79,7 @@ class Exchange:
         def start_response(status, headers, exc_info=None):
             found.update(status=int(status.split(" ", 1)[0]), headers=dict(headers))
 
-        body = b"".join(application(environ, start_response))
+        body = b"".join(without_front(environ, start_response))
         return Answer(found["status"], found["headers"], body)
 
 

@@ -33,7 +33,7 @@ from otaserver.demo.scenario import Operator, notes_for
 from otaserver.demo.simulated_campaign import NAME
 from otaserver.demo.ticks import tick
 from otaserver.embedded import first_start
-from otaserver.wsgi import application
+from otaserver.wsgi import without_front
 
 OLD, NEW = "1.0", "2.0"
 URL = "http://testserver"
@@ -77,7 +77,7 @@ class Command(BaseCommand):
         made = first_start.prepare(settings.VAR_DIR, at=virtual())
         if made is None:
             raise CommandError(f"{settings.VAR_DIR} is in use by another simulation.")
-        transport = httpx.WSGITransport(app=application)
+        transport = httpx.WSGITransport(app=without_front)
         with Operator.at(URL, made.token, settings.VAR_DIR, transport=transport, clock=virtual) as operator:
             plan = self._prepare(operator, options)
             folder = settings.VAR_DIR / "fleet"
