@@ -13,7 +13,7 @@ import environ
 from tests import postgresql
 
 if "OTA_TEST_ROOT" not in os.environ:
-    os.environ["OTA_TEST_ROOT"] = tempfile.mkdtemp(prefix="ota-")
+    os.environ["OTA_TEST_ROOT"] = tempfile.mkdtemp(prefix="ota-", dir=os.environ.get("PYTEST_DEBUG_TEMPROOT"))
 ROOT = Path(os.environ["OTA_TEST_ROOT"])
 USES_POSTGRESQL = os.environ.get("OTA_TEST_DATABASE", "sqlite") == "postgresql"
 DATABASE_URL = postgresql.url(ROOT) if USES_POSTGRESQL else ""
