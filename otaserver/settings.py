@@ -400,7 +400,7 @@ UNFOLD = {
         },
     },
     "STYLES": [f"{STATIC_URL}console/console.css"],
-    "SCRIPTS": [f"{STATIC_URL}console/{name}.js" for name in ("zone", "live", "follow", "upload", "filter")],
+    "SCRIPTS": [f"{STATIC_URL}console/{name}.js" for name in ("zone", "live", "follow", "upload", "filter", "search")],
     "SHOW_VIEW_ON_SITE": False,
     "ACCOUNT": {"navigation": [{"title": gettext_lazy("Your profile"), "link": reverse_lazy("people:profile")}]},
     "SIDEBAR": {

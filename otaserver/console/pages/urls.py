@@ -18,9 +18,11 @@ from otaserver.console.pages.new_campaign import DropDraft, NewCampaign
 from otaserver.console.pages.packages import NewPackage, PackageContent, SignPackage
 from otaserver.console.pages.records import VerifyRecords
 from otaserver.console.pages.releases import CompareReleases, NewRelease
+from otaserver.console.pages.search import Search
 from otaserver.console.pages.settings import DdiSettingsPage, TenantSettings
 from otaserver.console.site import site
 
+site.add_page("search/", Search, "search")
 site.add_page("stop/", StopEverything, "stop_everything")
 site.add_page("tenants/<int:pk>/resume/", ResumeEverything, "resume_everything")
 site.add_page("campaigns/new/drop/", DropDraft, "drop_draft")
