@@ -1,5 +1,7 @@
 from django.contrib import admin
+from django.utils.translation import gettext_lazy as _
 
+from otaserver.console import refusals
 from otaserver.console.admin.base import ReadOnlyAdmin
 from otaserver.console.site import site
 from otaserver.fleet.watch_models import SeenRequest
@@ -17,5 +19,9 @@ class SeenRequestAdmin(ReadOnlyAdmin):
         ("method", "path", "client"),
         "identity",
         ("status", "code"),
-        "reason",
+        "told_reason",
     ]
+
+    @admin.display(description=_("reason"))
+    def told_reason(self, request: SeenRequest) -> str:
+        return refusals.told(request.code, request.reason)

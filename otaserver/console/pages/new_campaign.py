@@ -15,6 +15,7 @@ from otaserver.campaigns.draft_models import PlanDraft
 from otaserver.campaigns.models import Campaign
 from otaserver.campaigns.operations import CampaignPlan, Forecast
 from otaserver.campaigns.states import CampaignState
+from otaserver.console import refusals
 from otaserver.console.pages.base import Page, is_fragment
 from otaserver.console.pages.gate_forms import GateForm
 from otaserver.console.pages.plan_forms import StepForm, WhatForm, WhomForm
@@ -157,7 +158,7 @@ class NewCampaign(Page):
             try:
                 found = operations.judge_group(release, group, at=clock.now())
             except OtaError as refusal:
-                error = refusal.message
+                error = refusals.of(refusal)
         context = {"release": release, "group": group, "fit": found, "error": error}
         return self.render("", template="console/new_fit.html", **context)
 
@@ -172,7 +173,7 @@ class NewCampaign(Page):
                 release, group, failure_budget=int(budget) if budget.isdigit() else 0, at=clock.now()
             )
         except OtaError as refusal:
-            return self._show(tenant, "waves", self._form(tenant, "waves"), status=422, error=refusal.message)
+            return self._show(tenant, "waves", self._form(tenant, "waves"), status=422, error=refusals.of(refusal))
         rows = [
             {
                 "size": (size.percent if size.percent is not None else size.count),
@@ -214,7 +215,7 @@ class NewCampaign(Page):
             campaign = self._drafted(tenant, plan)
             forecast = _forecast(campaign)
         except OtaError as refusal:
-            status, error = refusal.status, refusal.message
+            status, error = refusal.status, refusals.of(refusal)
         return self._show(
             tenant, "review", None, status=status, error=error, plan=plan, campaign=campaign, forecast=forecast
         )
@@ -228,7 +229,7 @@ class NewCampaign(Page):
             if "submit" in self.request.POST:
                 operations.submit_campaign(campaign, by=self.actor, at=clock.now())
         except OtaError as refusal:
-            return self._review(tenant, status=refusal.status, error=refusal.message)
+            return self._review(tenant, status=refusal.status, error=refusals.of(refusal))
         operations.drop_plan(tenant, self.person)
         return redirect("console:control_room", campaign.pk)
 

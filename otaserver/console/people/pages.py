@@ -19,7 +19,7 @@ from django.utils.safestring import SafeString
 from django.views import View
 from django.views.decorators.cache import never_cache
 
-from otaserver.console import sentences
+from otaserver.console import refusals
 from otaserver.console.access import tenants_visible_to
 from otaserver.console.site import site
 from otaserver.console.tables import Table
@@ -93,7 +93,7 @@ class PanelPage(View):
         try:
             shown = self.actions[name](self, argument) if argument else self.actions[name](self)
         except OtaError as error:
-            messages.error(request, sentences.of(error.message))
+            messages.error(request, refusals.of(error))
             return self.render(status=error.status)
         return HttpResponseRedirect(request.path) if shown is None else self.render(shown)
 

@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from otaserver import clock
-from otaserver.console import sentences
+from otaserver.console import refusals
 from otaserver.console.access import tenants_in_session
 from otaserver.console.people import sessions
 from otaserver.console.people.forms import PersonalTokenForm, TenantChoiceForm
@@ -203,7 +203,7 @@ class EnrolmentPage(PanelPage):
             codes = operations.confirm_enrolment(self.person, code, at=clock.now())
         except (ValidationError, CodeWrongError) as error:
             messages.error(
-                self.request, error.messages[0] if isinstance(error, ValidationError) else sentences.of(error.message)
+                self.request, error.messages[0] if isinstance(error, ValidationError) else refusals.of(error)
             )
             return None
         operations.note_success(own)
