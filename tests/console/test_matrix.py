@@ -90,6 +90,7 @@ OWN_PAGES = {
     ),
     "console:new_campaign": OwnPage("campaigns/new/what/?tenant={tenant.name}", Permission.MANAGE_CAMPAIGNS, sent=422),
     "console:control_room": OwnPage("campaigns/{campaign.pk}/", Permission.VIEW),
+    "console:plan_forecast": OwnPage("campaigns/{campaign.pk}/forecast/", Permission.VIEW),
     "console:decide_wave": OwnPage("campaigns/{campaign.pk}/waves/1/decide/", Permission.MANAGE_CAMPAIGNS, sent=422),
     "console:groups": OwnPage("groups/?tenant={tenant.name}", Permission.VIEW),
     "console:new_group": OwnPage("groups/new/?tenant={tenant.name}", Permission.MANAGE_FLEET, sent=422),

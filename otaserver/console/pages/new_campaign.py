@@ -13,11 +13,12 @@ from otaserver import clock
 from otaserver.campaigns import operations
 from otaserver.campaigns.draft_models import PlanDraft
 from otaserver.campaigns.models import Campaign
-from otaserver.campaigns.operations import CampaignPlan, Forecast
+from otaserver.campaigns.operations import CampaignPlan
 from otaserver.campaigns.states import CampaignState
 from otaserver.console import refusals
 from otaserver.console.pages.base import Page, is_fragment
 from otaserver.console.pages.gate_forms import GateForm
+from otaserver.console.pages.plan_forecasts import kept_forecast
 from otaserver.console.pages.plan_forms import StepForm, WhatForm, WhomForm
 from otaserver.console.pages.wave_forms import waves_of
 from otaserver.console.pages.when_forms import WhenForm
@@ -36,8 +37,6 @@ STEPS: Mapping[str, Any] = {
 _ORDER = list(STEPS)
 _FORMS: Mapping[str, type[StepForm]] = {"what": WhatForm, "whom": WhomForm, "gate": GateForm, "when": WhenForm}
 _BUTTONS = frozenset({"csrfmiddlewaretoken", "next", "back", "more", "suggest"})
-_RATES = (0.001, 0.005, 0.02, 0.05)
-_RUNS = 5
 
 
 # Steps whose rows are added two at a time, and the prefix of their rows' names.
@@ -201,9 +200,9 @@ class NewCampaign(Page):
         campaign = draft.campaign
         if campaign is None or campaign.state != CampaignState.DRAFT:
             campaign = operations.create_campaign(tenant, plan, by=self.actor, at=at)
-            operations.link_campaign(draft, campaign)
         else:
             operations.change_campaign(campaign, plan, revision=campaign.revision, by=self.actor, at=at)
+        operations.link_campaign(draft, campaign, at=at)
         return campaign
 
     def _review(self, tenant: Tenant, *, status: int = 200, error: str = "") -> HttpResponseBase:
@@ -213,7 +212,7 @@ class NewCampaign(Page):
         campaign, forecast = None, None
         try:
             campaign = self._drafted(tenant, plan)
-            forecast = _forecast(campaign)
+            forecast = kept_forecast(campaign)
         except OtaError as refusal:
             status, error = refusal.status, refusals.of(refusal)
         return self._show(
@@ -241,7 +240,3 @@ class DropDraft(Page):
         tenant = self.tenant()
         operations.drop_plan(tenant, self.person)
         return redirect(self.address(tenant, "new_campaign", "what"))
-
-
-def _forecast(campaign: Campaign) -> Forecast:
-    return operations.forecast_campaign(campaign, at=clock.now(), rates=_RATES, runs=_RUNS)
