@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from firmware_store.models import VerificationKey
 from otaserver.console import refusals, sentences
 from otaserver.console.admin.base import ReadOnlyAdmin
+from otaserver.console.pages.imports import COUNTED
 from otaserver.console.site import site
 from otaserver.console.tables import NOTHING, Table, badge
 from otaserver.fleet.arrival_models import FleetImport
@@ -84,11 +85,12 @@ class FleetImportAdmin(ReadOnlyAdmin):
     search_fields = ["filename"]
     ordering = ["-created_at"]
     fields = [
-        ("filename", "condition", "kind", "is_dry_run"),
-        ("length", "done_bytes", "sha256"),
+        "filename",
+        ("condition", "kind", "is_dry_run"),
+        ("length", "done_bytes"),
+        "sha256",
         ("created_by", "created_at", "finished_at"),
         "told_failure",
-        "counts",
     ]
 
     def is_open(self, row: FleetImport) -> bool:
@@ -105,4 +107,8 @@ class FleetImportAdmin(ReadOnlyAdmin):
     def tables(self, row: FleetImport) -> Sequence[Table]:
         found = row.problems.order_by("line")[:PROBLEMS_SHOWN]
         rows = [[each.line, each.code, each.value or NOTHING, refusals.told(each.code, each.rule)] for each in found]
-        return [Table(_("Lines left out"), [_("line"), _("code"), _("value"), _("why")], rows)]
+        counts = [[COUNTED.get(name, name), count] for name, count in row.counts.items() if count]
+        return [
+            Table(_("What came of it"), [_("what"), _("number")], counts),
+            Table(_("Lines left out"), [_("line"), _("code"), _("value"), _("why")], rows),
+        ]

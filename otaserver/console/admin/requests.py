@@ -16,8 +16,8 @@ class SeenRequestAdmin(ReadOnlyAdmin):
     ordering = ["-id"]
     fields = [
         ("at", "vehicle", "address"),
-        ("method", "path", "client"),
-        "identity",
+        ("method", "path"),
+        ("identity", "client"),
         ("status", "code"),
         "told_reason",
     ]

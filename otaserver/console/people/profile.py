@@ -49,7 +49,7 @@ class ProfilePage(PanelPage):
 
     def _second_factor(self) -> Panel:
         if not operations.has_second_factor(self.person):
-            link = format_html('<a class="text-primary-600" href="{}">{}</a>', reverse("people:enrolment"), _("Set up"))
+            link = format_html('<a class="c-link" href="{}">{}</a>', reverse("people:enrolment"), _("Set up"))
             note = _("None: your password alone lets you in.")
             if not self.person.has_usable_password():
                 note = _("None here: the issuer of single sign-on lets you in.")
@@ -101,7 +101,7 @@ class ProfilePage(PanelPage):
         # Who comes in by single sign-on alone has none to change.
         if self.person.has_usable_password():
             address, label = reverse("console:password_change"), _("Change the password")
-            buttons.append(format_html('<a class="text-primary-600" href="{}">{}</a>', address, label))
+            buttons.append(format_html('<a class="c-link" href="{}">{}</a>', address, label))
         return Panel(_("Sessions"), buttons=buttons)
 
     def make_token(self) -> Panel | None:
