@@ -9,7 +9,7 @@ from django.db.models.enums import ChoicesType
 from django.utils.translation import gettext_lazy
 
 # What Django would make of these is no word: it writes the first letter of a name large, and no other.
-_EXACT = {"url": "URL", "sha256": "SHA-256", "sha512": "SHA-512", "ecu serial": "ECU serial", "Csv": "CSV"}
+_EXACT = {"url": "URL", "sha256": "SHA-256", "sha512": "SHA-512", "ecu serial": "ECU serial"}
 
 
 def translate_names(models: Iterable[type[Model]]) -> None:
