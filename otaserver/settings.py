@@ -23,7 +23,7 @@ from django.utils.translation import gettext_lazy
 
 from otaserver.logs import formatter
 from otaserver.people.sign_on_rules import grants_in, is_safe_address
-from otaserver.storage_urls import storage_of
+from otaserver.storage_urls import S3, storage_of
 
 # What is imported stays: looking through it for garbage, again and again, takes a tenth of a start. On again when all
 # apps are ready, in `embedded/apps.py`.
@@ -320,7 +320,6 @@ CELERY_BEAT_SCHEDULE = {
     "watches": _every(3600, "otaserver.fleet.tasks.expire_watches"),
     "sign_ins": _every(3600, "otaserver.people.tasks.forget_sign_ins"),
     "retention": _every(3600, "otaserver.privacy.tasks.prune_records"),
-    "direct-uploads": _every(2, "firmware_store.tasks.verify_direct_uploads"),
     "orphans": _every(6 * 3600, "otaserver.privacy.tasks.remove_orphans"),
     "imports": _every(5, "otaserver.fleet.tasks.run_imports"),
     "beat": _every(10, "otaserver.events.tasks.beat"),
@@ -330,6 +329,9 @@ CELERY_BEAT_SCHEDULE = {
     "expiries": _every(6 * 3600, "otaserver.events.tasks.warn_of_expiry"),
     "forgotten-events": _every(24 * 3600, "otaserver.events.tasks.forget_events"),
 }
+# As long as there is a bucket, even if nothing new is offered the way there: what is under way comes to its end.
+if STORAGES["default"]["BACKEND"] == S3:
+    CELERY_BEAT_SCHEDULE["direct-uploads"] = _every(2, "firmware_store.tasks.verify_direct_uploads")
 if AUTHORITIES_FILE:
     CELERY_BEAT_SCHEDULE["authorities"] = _every(10, "otaserver.embedded.tasks.write_authorities")
 
@@ -401,7 +403,7 @@ UNFOLD = {
         },
     },
     "STYLES": [f"{STATIC_URL}console/console.css"],
-    "SCRIPTS": [f"{STATIC_URL}console/{name}.js" for name in ("zone", "live", "follow", "upload", "filter")],
+    "SCRIPTS": [f"{STATIC_URL}console/{name}.js" for name in ("zone", "live", "follow", "upload", "filter", "search")],
     "SHOW_VIEW_ON_SITE": False,
     "ACCOUNT": {"navigation": [{"title": gettext_lazy("Your profile"), "link": reverse_lazy("people:profile")}]},
     "SIDEBAR": {

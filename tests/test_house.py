@@ -82,6 +82,19 @@ def test_what_the_clock_starts_expires_before_it_could_pile_up(name):
     assert 0 < entry["options"]["expires"] <= max(5, entry["schedule"])
 
 
+def test_the_clock_looks_for_uploads_straight_to_a_bucket_only_where_there_is_one():
+    ask = "from otaserver import settings; print('direct-uploads' in settings.CELERY_BEAT_SCHEDULE)"
+
+    found = [
+        run(sys.executable, "-c", ask, **PRODUCTION, **more).stdout.strip()
+        for more in ({}, {"OTA_DIRECT_UPLOADS": "false"})
+    ]
+
+    # What is under way when the way is closed still comes to its end.
+    assert found == ["True", "True"]
+    assert "direct-uploads" not in settings.CELERY_BEAT_SCHEDULE
+
+
 def test_production_starts_with_all_its_secrets():
     assert run(sys.executable, "-c", "import otaserver.settings", **PRODUCTION).returncode == 0
 

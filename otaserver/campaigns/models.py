@@ -155,6 +155,8 @@ class Campaign(StatefulModel):
     closed_at = models.DateTimeField(null=True, blank=True)
     # When a tick last looked for vehicles to take in, and when one last looked for those that enrolled again.
     admitted_at = models.DateTimeField(null=True, blank=True)
+    # Since when somebody makes its forecast; whoever it was may have died, so that this holds for a while only.
+    forecast_begun_at = models.DateTimeField(null=True, blank=True, editable=False)
     advanced_at = models.DateTimeField(null=True, blank=True)
 
     objects = CampaignQuerySet.as_manager()
@@ -211,6 +213,8 @@ class Campaign(StatefulModel):
                 condition=~Q(halt_action=HaltAction.ROLL_BACK) | Q(fallback_release__isnull=False),
             ),
         ]
+        # What ticks look for, among all that are over.
+        indexes = [models.Index("state", name="campaign_state")]
 
     def __str__(self) -> str:
         return self.name

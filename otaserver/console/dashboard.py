@@ -15,7 +15,7 @@ from otaserver.audit.models import Entry
 from otaserver.campaigns import queries as campaigns
 from otaserver.campaigns.models import Assignment, Campaign, Wave, WorkshopCase
 from otaserver.campaigns.states import AssignmentState, CampaignState, WaveState
-from otaserver.console import charts
+from otaserver.console import charts, sentences
 from otaserver.console.pages import ladders
 from otaserver.console.pages.ladders import Rung, list_of
 from otaserver.console.tables import moment
@@ -134,7 +134,12 @@ def _campaigns(tenants: Sequence[Tenant]) -> Sequence[Errand]:
     }
     found = Campaign.objects.filter(tenant__in=tenants, state__in=list(words)).order_by("-created_at")[:ROWS_SHOWN]
     return [
-        Errand(each.state, each.name, each.reason or words[each.state], reverse("console:control_room", args=[each.pk]))
+        Errand(
+            each.state,
+            each.name,
+            sentences.of(each.reason) or words[each.state],
+            reverse("console:control_room", args=[each.pk]),
+        )
         for each in found
     ]
 

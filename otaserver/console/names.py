@@ -8,6 +8,9 @@ from django.db.models import Field, Model
 from django.db.models.enums import ChoicesType
 from django.utils.translation import gettext_lazy
 
+# What Django would make of these is no word: it writes the first letter of a name large, and no other.
+_EXACT = {"url": "URL", "sha256": "SHA-256", "sha512": "SHA-512", "ecu serial": "ECU serial"}
+
 
 def translate_names(models: Iterable[type[Model]]) -> None:
     """Let these models and the apps that they belong to be called by the viewer's words."""
@@ -36,5 +39,5 @@ def _translate_field(field: "Field[object, object]") -> None:
 
 def _lazy(name: object) -> str:
     # Lazily: which language is asked for is known only when it is shown. A second time changes nothing.
-    found: str = gettext_lazy(name) if isinstance(name, str) else name  # type: ignore[assignment]
+    found: str = gettext_lazy(_EXACT.get(name, name)) if isinstance(name, str) else name  # type: ignore[assignment]
     return found

@@ -11,6 +11,7 @@ from otaserver.campaigns import queries as campaign_queries
 from otaserver.campaigns.models import Attempt, Campaign, Report, Wave
 from otaserver.campaigns.states import ACTIVE_STATES, NEUTRAL_STATES, AssignmentState, WaveState
 from otaserver.console import words
+from otaserver.console.failure_words import with_meaning
 from otaserver.console.tables import NOTHING, badge, moment
 from otaserver.director.models import Direction
 from otaserver.fleet.models import Vehicle
@@ -103,7 +104,7 @@ def reports_of(attempts: Iterable[Attempt]) -> Sequence[Sequence[Any]]:
             report.ecu_serial or NOTHING,
             words.of_state(report.phase),
             NOTHING if report.outcome == "none" else badge(report.outcome),
-            report.code or NOTHING,
+            with_meaning(report.code),
             report.message or NOTHING,
             ", ".join(f"{name} {value}" for name, value in report.measured.items()) or NOTHING,
             NOTHING if report.progress is None else f"{report.progress} %",

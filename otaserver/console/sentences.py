@@ -9,6 +9,8 @@ from functools import cache
 
 from django.utils.translation import get_language, gettext
 
+from otaserver.console import words
+from otaserver.console.refusal_texts import EXPECTED, REFUSALS
 from otaserver.console.sentence_texts import SENTENCES
 
 _PLACE = re.compile(r"%\((\w+)\)s|%%")
@@ -30,12 +32,17 @@ def _translated(sentence: str) -> str:
 def _translated_value(value: str) -> str:
     """Return what stands in a sentence: a sentence or a word of its own, or a name."""
     translated = _translated(value)
-    return translated if translated != value else gettext(value)
+    if translated != value:
+        return translated
+    first, joined, second = value.partition(" or ")
+    if joined and first in EXPECTED:
+        return gettext("%(first)s or %(second)s") % {"first": gettext(first), "second": _translated_value(second)}
+    return words.known_state(value) or gettext(value)
 
 
 @cache
 def _patterns() -> list[tuple[re.Pattern[str], str]]:
-    return [(re.compile(_pattern_of(each), re.DOTALL), each) for each in SENTENCES]
+    return [(re.compile(_pattern_of(each), re.DOTALL), each) for each in (*REFUSALS, *SENTENCES)]
 
 
 def _pattern_of(template: str) -> str:

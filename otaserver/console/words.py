@@ -118,6 +118,11 @@ def of_state(state: str) -> str:
     return str(known) if known is not None else gettext(state.replace("_", " "))
 
 
+def known_state(state: str) -> str:
+    """Return the word for what is stored as a state; nothing for what is none, such as a name."""
+    return str(_STATES.get(state, ""))
+
+
 def of_decision(kind: str) -> str:
     """Return a kind of decision for people; one that is not in the list as it is stored, with a blank for the point."""
     known = _DECISIONS.get(kind)

@@ -3,14 +3,15 @@
 from datetime import timedelta
 
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 
 from otaserver.campaigns import operations, queries, tasks
 from otaserver.campaigns.forecast_models import CampaignForecast
 from otaserver.campaigns.models import Campaign
-from otaserver.campaigns.operations.kept_forecasts import LATE_AFTER_START
+from otaserver.campaigns.operations.kept_forecasts import LATE_AFTER_START, LEASE, REVIEWED_FOR
 from otaserver.campaigns.states import CampaignKind, CampaignState
 from otaserver.fleet.models import Vehicle
+from otaserver.tenants.models import User
 from tests.campaigns.campaign_factories import install, make_campaign
 from tests.factories import NOON
 
@@ -153,3 +154,41 @@ def test_a_row_says_what_or_why(campaign):
     for values in ({"refusal": "x", "starts_at": NOON}, {"refusal": "", "starts_at": None}):
         with pytest.raises(IntegrityError), transaction.atomic():
             CampaignForecast.objects.create(campaign=campaign, revision=1, made_at=NOON, basis="group", **values)
+
+
+def review(campaign, at):
+    person = User.objects.create_user("mia")
+    operations.link_campaign(operations.keep_step(campaign.tenant, person, "what", {}, at=at), campaign, at=at)
+
+
+@pytest.mark.any_database
+def test_a_draft_is_due_while_somebody_reviews_the_plan_that_it_was_made_from(campaign):
+    assert due() == []
+
+    review(campaign, NOON)
+
+    assert (due(NOON + REVIEWED_FOR - timedelta(seconds=1)), due(NOON + REVIEWED_FOR)) == ([campaign.pk], [])
+    assert operations.keep_forecast(campaign.pk, at=NOON).fitting == 4
+    assert due() == []
+
+
+@pytest.mark.any_database
+def test_what_somebody_makes_is_made_by_nobody_else_until_they_are_taken_to_be_dead(campaign):
+    in_state(campaign, CampaignState.IN_REVIEW, forecast_begun_at=NOON)
+
+    assert operations.keep_forecast(campaign.pk, at=NOON) is None
+    assert (due(), due(NOON + LEASE)) == ([], [campaign.pk])
+    assert not CampaignForecast.objects.exists()
+    assert operations.keep_forecast(campaign.pk, at=NOON + LEASE).fitting == 4
+    assert Campaign.objects.get().forecast_begun_at is None
+
+
+@pytest.mark.any_database
+def test_what_is_due_is_one_read_by_the_states_that_may_be(campaign, django_assert_num_queries):
+    in_state(campaign, CampaignState.COMPLETED)
+
+    with django_assert_num_queries(1):
+        assert due() == []
+    if connection.vendor == "sqlite":
+        plan = operations.forecasts_due(NOON).explain()
+        assert "SEARCH campaigns_campaign USING INDEX campaign_state (state=?)" in plan, plan

@@ -92,6 +92,7 @@ PATHS = {
     "people:sign-on": "login/sign-on/",
     "people:sign-on-callback": "login/sign-on/callback/",
     "console:index": "",
+    "console:search": "search/?q=m",
     "console:password_change_done": "password_change/done/",
 }
 

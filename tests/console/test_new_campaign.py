@@ -4,7 +4,10 @@ from datetime import timedelta
 
 import pytest
 
+from otaserver import clock
+from otaserver.campaigns import operations, tasks
 from otaserver.campaigns.draft_models import PlanDraft
+from otaserver.campaigns.forecast_models import CampaignForecast
 from otaserver.campaigns.models import Campaign
 from otaserver.console.pages.when_forms import WhenForm
 from otaserver.tenants.models import Member, Tenant
@@ -95,7 +98,7 @@ def test_all_that_is_given_reaches_the_campaign(tenant, person, earlier):
     done = client.post(step("review"), {"keep": "1"})
 
     made = Campaign.objects.get(name="autumn")
-    assert (page.context["forecast"].fitting, page.context["error"]) == (4, "")
+    assert (page.context["campaign"], page.context["error"]) == (made, "")
     assert (done.status_code, done["Location"]) == (302, f"/console/campaigns/{made.pk}/")
     assert list(made.requires.all()) == [earlier]
     assert (made.foreign_software, made.priority, made.wave_rule) == ("redrive", 1, "ask")
@@ -232,3 +235,37 @@ def test_a_change_of_a_step_is_when_the_plan_was_last_touched(person):
     draft = PlanDraft.objects.get()
     assert draft.changed_at > NOON - timedelta(days=400)
     assert draft.steps["what"]["name"] == ["one"]
+
+
+def test_the_review_waits_for_a_worker_to_forecast_the_plan(tenant, person, earlier):
+    client = signed_in(person)
+    give_all(client, plan(earlier, earlier.group) | {"waves": rows("form", {"unit": "percent", "size": 100})})
+
+    page = client.get(step("review")).content.decode()
+
+    made = Campaign.objects.get(name="autumn")
+    address = f"/console/campaigns/{made.pk}/forecast/"
+    assert f'data-live="{address}"' in page
+    assert "The forecast is being made" in page
+    assert not CampaignForecast.objects.exists()
+    assert client.get(address, headers={"If-None-Match": '"none"'}).status_code == 304
+    tasks.keep_forecast(campaign_id=made.pk)
+    found = client.get(address, headers={"If-None-Match": '"none"'})
+    assert (found.status_code, found.context["forecast"].fitting) == (200, 4)
+    assert [each["rate"] for each in found.context["forecast"].outlooks] == [0.005, 0.02]
+    assert client.get(address, headers={"If-None-Match": found["ETag"]}).status_code == 304
+    assert "4 vehicles fit now" in client.get(step("review")).content.decode()
+
+
+def test_a_plan_that_is_changed_after_its_forecast_waits_for_another(tenant, person, earlier):
+    client = signed_in(person)
+    steps = plan(earlier, earlier.group) | {"waves": rows("form", {"unit": "percent", "size": 100})}
+    give_all(client, steps)
+    client.get(step("review"))
+    made = Campaign.objects.get(name="autumn")
+    tasks.keep_forecast(campaign_id=made.pk)
+
+    client.post(step("gate"), steps["gate"] | {"soak_hours": 2})
+
+    assert "The forecast is being made" in client.get(step("review")).content.decode()
+    assert list(operations.forecasts_due(clock.now())) == [made]

@@ -231,9 +231,11 @@ class Migration(migrations.Migration):
                 ("is_dynamic", models.BooleanField(default=False)),
                 ("closed_at", models.DateTimeField(blank=True, null=True)),
                 ("admitted_at", models.DateTimeField(blank=True, null=True)),
+                ("forecast_begun_at", models.DateTimeField(blank=True, editable=False, null=True)),
                 ("advanced_at", models.DateTimeField(blank=True, null=True)),
             ],
             options={
+                "indexes": [models.Index(models.F("state"), name="campaign_state")],
                 "constraints": [
                     models.UniqueConstraint(models.F("tenant"), models.F("name"), name="campaign_name_once_per_tenant"),
                     models.CheckConstraint(

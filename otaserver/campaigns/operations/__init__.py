@@ -30,7 +30,7 @@ from otaserver.campaigns.operations.forecasts import Forecast, forecast_campaign
 from otaserver.campaigns.operations.gated_reports import report_failure, report_progress
 from otaserver.campaigns.operations.health import record_health, wanted_of
 from otaserver.campaigns.operations.joining import close_campaign
-from otaserver.campaigns.operations.kept_forecasts import forecasts_due, keep_forecast
+from otaserver.campaigns.operations.kept_forecasts import forecasts_due, is_fresh, keep_forecast
 from otaserver.campaigns.operations.lifecycle import Decommission, Sale, decommission_vehicle, record_sale
 from otaserver.campaigns.operations.plan_drafts import drop_plan, keep_step, link_campaign
 from otaserver.campaigns.operations.reconciliation import sweep
@@ -84,6 +84,7 @@ __all__ = [
     "forecast_campaign",
     "forecasts_due",
     "give_standing_consent",
+    "is_fresh",
     "judge_group",
     "keep_forecast",
     "keep_step",

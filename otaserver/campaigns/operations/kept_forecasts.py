@@ -1,7 +1,8 @@
 """Keeping the forecast of a campaign, so that what comes of it can be held against what was to be expected.
 
-It is made anew whenever the campaign moves on its way to the start, and once a day while it waits there. One that has
-started before there was any is forecast from its frozen list, as long as hardly a vehicle has called since.
+It is made anew whenever the campaign moves on its way to the start, and once a day while it waits there; of a draft,
+while a person reviews the plan that it was made from. One that has started before there was any is forecast from its
+frozen list, as long as hardly a vehicle has called since.
 """
 
 from dataclasses import asdict, fields
@@ -11,6 +12,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import F, Q, QuerySet
 
+from otaserver.campaigns.draft_models import PlanDraft
 from otaserver.campaigns.forecast_models import CampaignForecast, ForecastBasis
 from otaserver.campaigns.models import Campaign
 from otaserver.campaigns.operations import changes, forecasts
@@ -23,24 +25,37 @@ RUNS = 10
 SEED = 1
 FRESH_FOR = timedelta(days=1)
 LATE_AFTER_START = timedelta(minutes=10)
+# How long after somebody has looked at it a plan that was not sent yet is worth a forecast.
+REVIEWED_FOR = timedelta(hours=1)
+# Longer than it takes for the largest fleet: then whoever began it is taken to be dead.
+LEASE = timedelta(minutes=5)
 _WAITING = (CampaignState.IN_REVIEW, CampaignState.APPROVED, CampaignState.SCHEDULED)
 
 
 def forecasts_due(at: datetime) -> QuerySet[Campaign]:
-    """Return the campaigns of which a forecast is to be made now, and kept."""
+    """Return the campaigns of which a forecast is to be made now, and kept; none that somebody makes already."""
     fresh = Q(kept_forecast__revision=F("revision"), kept_forecast__made_at__gt=at - FRESH_FOR)
     has_just_started = Q(state=CampaignState.RUNNING, started_at__gt=at - LATE_AFTER_START, kept_forecast=None)
-    is_waiting = Q(state__in=_WAITING) & (Q(kept_forecast=None) | ~fresh)
-    return Campaign.objects.filter(is_waiting | has_just_started, kind=CampaignKind.ROLLOUT).order_by("pk")
+    reviewed = PlanDraft.objects.filter(changed_at__gt=at - REVIEWED_FOR, campaign__isnull=False).values("campaign")
+    is_waiting = Q(state__in=_WAITING) | Q(state=CampaignState.DRAFT, pk__in=reviewed)
+    is_due = has_just_started | (is_waiting & (Q(kept_forecast=None) | ~fresh))
+    rows = Campaign.objects.filter(state__in=[CampaignState.DRAFT, *_WAITING, CampaignState.RUNNING])
+    return rows.filter(is_due, _is_free(at), kind=CampaignKind.ROLLOUT).order_by("pk")
+
+
+def is_fresh(campaign: Campaign, row: CampaignForecast | None, *, at: datetime) -> bool:
+    """Return whether what is kept is of the campaign as it is now."""
+    return row is not None and row.revision == campaign.revision and row.made_at > at - FRESH_FOR
 
 
 def keep_forecast(campaign_id: int, *, at: datetime) -> CampaignForecast | None:
     """Forecast a campaign, at the two failure rates that its gate tells apart, and keep that instead of what was kept.
 
-    Where nothing can be said, the reason is kept. Nothing is done (None) where none is due: repeating is harmless.
+    Where nothing can be said, the reason is kept. Nothing is done (None) where none is due, or another makes it:
+    repeating is harmless.
     """
     campaign = forecasts_due(at).filter(pk=campaign_id).select_related("tenant", "release", "group").first()
-    if campaign is None:
+    if campaign is None or not Campaign.objects.filter(_is_free(at), pk=campaign_id).update(forecast_begun_at=at):
         return None
     rates = (campaign.acceptable_rate, campaign.unacceptable_rate)
     has_started = campaign.state == CampaignState.RUNNING
@@ -58,9 +73,14 @@ def keep_forecast(campaign_id: int, *, at: datetime) -> CampaignForecast | None:
     return _keep(campaign, values)
 
 
+def _is_free(at: datetime) -> Q:
+    return Q(forecast_begun_at=None) | Q(forecast_begun_at__lte=at - LEASE)
+
+
 @transaction.atomic
 def _keep(campaign: Campaign, values: dict[str, Any]) -> CampaignForecast | None:
     now = Campaign.objects.select_for_update(of=("self",), no_key=True).get(pk=campaign.pk)
+    Campaign.objects.filter(pk=campaign.pk).update(forecast_begun_at=None)
     # Whoever moved it meanwhile has made another forecast due; but one that has started keeps what was made before.
     if now.revision != campaign.revision and now.started_at is None:
         return None

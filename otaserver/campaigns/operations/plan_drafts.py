@@ -27,9 +27,12 @@ def keep_step(tenant: Tenant, person: User, step: str, given: Given, *, at: date
     return locked
 
 
-def link_campaign(draft: PlanDraft, campaign: Campaign) -> None:
-    """Keep which drafted campaign a plan has become: it follows what is changed in the steps."""
-    PlanDraft.objects.filter(pk=draft.pk).update(campaign=campaign)
+def link_campaign(draft: PlanDraft, campaign: Campaign, *, at: datetime) -> None:
+    """Keep which drafted campaign a plan has become: it follows what is changed in the steps.
+
+    From `at` on it is reviewed, and so a forecast of it is due.
+    """
+    PlanDraft.objects.filter(pk=draft.pk).update(campaign=campaign, changed_at=at)
 
 
 def drop_plan(tenant: Tenant, person: User) -> bool:

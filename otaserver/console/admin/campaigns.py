@@ -23,6 +23,7 @@ from otaserver.console.admin.campaign_tables import (
     decisions_table,
     windows_table,
 )
+from otaserver.console.failure_words import with_meaning
 from otaserver.console.site import site
 from otaserver.console.tables import NOTHING, Table, badge, link_to, link_to_list, moment
 from otaserver.tenants.states import Permission
@@ -158,7 +159,7 @@ class AssignmentAdmin(ReadOnlyAdmin):
         ("vehicle", "campaign", "wave"),
         "explanation",
         ("shown_state", "verdict", "stratum"),
-        ("code", "message", "verdict_detail"),
+        ("told_code", "message", "told_detail"),
         ("offered_at", "installing_at"),
         ("settled_at", "due_at"),
         "next_attempt_at",
@@ -168,6 +169,14 @@ class AssignmentAdmin(ReadOnlyAdmin):
     @admin.display(description=_("state"), ordering="state")
     def shown_state(self, assignment: Assignment) -> SafeString:
         return badge(assignment.state)
+
+    @admin.display(description=_("code"))
+    def told_code(self, assignment: Assignment) -> str:
+        return with_meaning(assignment.code)
+
+    @admin.display(description=_("verdict detail"))
+    def told_detail(self, assignment: Assignment) -> str:
+        return sentences.of(assignment.verdict_detail) or NOTHING
 
     @admin.display(description=_("why"))
     def explanation(self, assignment: Assignment) -> str:
@@ -184,7 +193,10 @@ class AssignmentAdmin(ReadOnlyAdmin):
             Table(
                 _("Attempts"),
                 [_("number"), _("opened"), _("closed"), _("outcome"), _("code")],
-                [[a.number, moment(a.opened_at), moment(a.closed_at), badge(a.outcome), a.code] for a in attempts],
+                [
+                    [a.number, moment(a.opened_at), moment(a.closed_at), badge(a.outcome), with_meaning(a.code)]
+                    for a in attempts
+                ],
             ),
             Table(_("Reports"), queries.REPORT_HEADERS, reports),
             consents_table(row),
@@ -257,7 +269,7 @@ def _failures(campaign: Campaign) -> Table:
     found = sorted(campaign_queries.failures_by_code(campaign).items())
     rows = [
         [
-            code or NOTHING,
+            with_meaning(code),
             link_to_list(Assignment, count, campaign__id__exact=campaign.pk, state__exact="failed", q=code),
         ]
         for code, count in found

@@ -30,7 +30,11 @@ class EndpointAdmin(ReadOnlyAdmin):
     list_filter = ["state"]
     ordering = ["-id"]
     # Never the salts.
-    fields = ["url", "description", "types", ("state", "reason"), "failing_since", ("created_by", "created_at")]
+    fields = ["url", "description", "shown_types", ("state", "reason"), "failing_since", ("created_by", "created_at")]
+
+    @admin.display(description=_("types"))
+    def shown_types(self, endpoint: Endpoint) -> str:
+        return ", ".join(endpoint.types) or str(_("the usual"))
 
 
 @admin.register(Delivery, site=site)

@@ -3,7 +3,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from otaserver.campaigns.models import SoftwareChange, WorkshopCase
-from otaserver.console import sentences
+from otaserver.console import failure_words
 from otaserver.console.admin.base import ReadOnlyAdmin
 from otaserver.console.site import site
 from otaserver.console.tables import badge
@@ -32,7 +32,7 @@ class WorkshopCaseAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("reason"))
     def told_reason(self, case: WorkshopCase) -> str:
-        return sentences.of(case.reason)
+        return failure_words.reason_of(case)
 
 
 @admin.register(SoftwareChange, site=site)

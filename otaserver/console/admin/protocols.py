@@ -8,7 +8,9 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from firmware_store.models import VerificationKey
+from otaserver.console import refusals, sentences
 from otaserver.console.admin.base import ReadOnlyAdmin
+from otaserver.console.pages.imports import COUNTED
 from otaserver.console.site import site
 from otaserver.console.tables import NOTHING, Table, badge
 from otaserver.fleet.arrival_models import FleetImport
@@ -83,11 +85,12 @@ class FleetImportAdmin(ReadOnlyAdmin):
     search_fields = ["filename"]
     ordering = ["-created_at"]
     fields = [
-        ("filename", "condition", "kind", "is_dry_run"),
-        ("length", "done_bytes", "sha256"),
+        "filename",
+        ("condition", "kind", "is_dry_run"),
+        ("length", "done_bytes"),
+        "sha256",
         ("created_by", "created_at", "finished_at"),
-        "failed_reason",
-        "counts",
+        "told_failure",
     ]
 
     def is_open(self, row: FleetImport) -> bool:
@@ -97,7 +100,15 @@ class FleetImportAdmin(ReadOnlyAdmin):
     def condition(self, row: FleetImport) -> SafeString:
         return badge(row.state)
 
+    @admin.display(description=_("failed reason"))
+    def told_failure(self, row: FleetImport) -> str:
+        return sentences.of(row.failed_reason) or NOTHING
+
     def tables(self, row: FleetImport) -> Sequence[Table]:
         found = row.problems.order_by("line")[:PROBLEMS_SHOWN]
-        rows = [[each.line, each.code, each.value or NOTHING, each.rule] for each in found]
-        return [Table(_("Lines left out"), [_("line"), _("code"), _("value"), _("why")], rows)]
+        rows = [[each.line, each.code, each.value or NOTHING, refusals.told(each.code, each.rule)] for each in found]
+        counts = [[COUNTED.get(name, name), count] for name, count in row.counts.items() if count]
+        return [
+            Table(_("What came of it"), [_("what"), _("number")], counts),
+            Table(_("Lines left out"), [_("line"), _("code"), _("value"), _("why")], rows),
+        ]

@@ -1,5 +1,7 @@
 from django.contrib import admin
+from django.utils.translation import gettext_lazy as _
 
+from otaserver.console import refusals
 from otaserver.console.admin.base import ReadOnlyAdmin
 from otaserver.console.site import site
 from otaserver.fleet.watch_models import SeenRequest
@@ -14,8 +16,12 @@ class SeenRequestAdmin(ReadOnlyAdmin):
     ordering = ["-id"]
     fields = [
         ("at", "vehicle", "address"),
-        ("method", "path", "client"),
-        "identity",
+        ("method", "path"),
+        ("identity", "client"),
         ("status", "code"),
-        "reason",
+        "told_reason",
     ]
+
+    @admin.display(description=_("reason"))
+    def told_reason(self, request: SeenRequest) -> str:
+        return refusals.told(request.code, request.reason)

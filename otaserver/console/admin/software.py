@@ -11,7 +11,7 @@ from firmware_store.formats.facts import Contents, Format
 from firmware_store.models import Package, Release
 from otaserver.console.admin.base import ReadOnlyAdmin
 from otaserver.console.site import site
-from otaserver.console.tables import Table, badge, lines, link_to
+from otaserver.console.tables import NOTHING, Table, badge, lines, link_to
 from otaserver.fleet import queries as fleet
 from otaserver.tenants.states import Permission
 
@@ -100,7 +100,11 @@ class ReleaseAdmin(ReadOnlyAdmin):
     list_select_related = ["tenant"]
     search_fields = ["name", "version"]
     ordering = ["-created_at"]
-    fields = [("name", "version"), ("created_by", "created_at", "published_at"), "halt_codes", "notes"]
+    fields = [("name", "version"), ("created_by", "created_at", "published_at"), "shown_halt_codes"]
+
+    @admin.display(description=_("halt codes"))
+    def shown_halt_codes(self, release: Release) -> str:
+        return ", ".join(release.halt_codes) or NOTHING
 
     def tables(self, row: Release) -> Sequence[Table]:
         items = row.items.select_related("package").order_by("position", "package__target_name")
@@ -128,5 +132,6 @@ class ReleaseAdmin(ReadOnlyAdmin):
                     for s in row.signals.all()
                 ],
             ),
+            Table(_("Release notes"), [_("language"), _("text")], sorted(row.notes.items())),
             Table(_("Campaigns"), [_("campaign"), _("state")], [[link_to(c), badge(c.state)] for c in campaigns]),
         ]

@@ -11,13 +11,15 @@ from django.utils.translation import gettext_lazy as _
 from otaserver import clock
 from otaserver.campaigns.models import Attempt, LogTail
 from otaserver.campaigns.queries import explain_vehicle
-from otaserver.console import queries
+from otaserver.console import queries, refusals
 from otaserver.console.admin.base import ReadOnlyAdmin
+from otaserver.console.failure_words import with_meaning
 from otaserver.console.site import site
 from otaserver.console.tables import NOTHING, Table, badge, lines, moment
 from otaserver.director.models import Manifest
 from otaserver.fleet import queries as fleet
 from otaserver.fleet.models import Vehicle
+from otaserver.fleet.watch_models import SeenRequest
 
 ATTEMPTS_SHOWN = 20
 MANIFESTS_SHOWN = 10
@@ -91,7 +93,7 @@ def _manifests(vehicle: Vehicle) -> Table:
         [
             moment(manifest.received_at),
             badge("accepted") if manifest.is_accepted else badge("refused"),
-            manifest.refused_code or NOTHING,
+            with_meaning(manifest.refused_code),
             lines(manifest.findings),
             manifest.sha256[:16],
         ]
@@ -102,7 +104,7 @@ def _manifests(vehicle: Vehicle) -> Table:
 
 def _requests(vehicle: Vehicle) -> Table:
     rows = [
-        [moment(one.at), one.method, one.path, one.status, one.code or NOTHING, one.identity, one.reason or NOTHING]
+        [moment(one.at), one.method, one.path, one.status, one.code or NOTHING, one.identity, _why(one)]
         for one in vehicle.seen_requests.order_by("-pk")[:REQUESTS_SHOWN]
     ]
     is_on = vehicle.watched_until is not None and vehicle.watched_until > clock.now()
@@ -110,6 +112,10 @@ def _requests(vehicle: Vehicle) -> Table:
     note = kept if is_on else str(_("Nobody watches this vehicle."))
     headers = [_("at"), _("method"), _("path"), _("answer"), _("code"), _("showed"), _("why")]
     return Table(_("Last requests"), headers, rows, note=note)
+
+
+def _why(request: SeenRequest) -> str:
+    return refusals.told(request.code, request.reason) or NOTHING
 
 
 def _credentials(vehicle: Vehicle) -> Table:

@@ -18,7 +18,7 @@ from otaserver.campaigns import operations
 from otaserver.campaigns.errors import CampaignMovedError
 from otaserver.campaigns.models import Campaign, Wave
 from otaserver.campaigns.states import WaveState
-from otaserver.console import sentences
+from otaserver.console import refusals
 from otaserver.console.access import permissions_in
 from otaserver.console.pages import actions, effects
 from otaserver.console.pages.actions import Action
@@ -45,7 +45,7 @@ class ConfirmAction(CampaignPage):
             made = self._carry_out(campaign, action, form.cleaned_data, at=clock.now())
         except OtaError as error:
             # What is shown beside the refusal are the numbers as they are by now.
-            form.add_error(None, sentences.of(error.message))
+            form.add_error(None, refusals.of(error))
             return self._ask(self.campaign(), action, form, status=error.status)
         messages.success(request, _("Done: %(what)s.") % {"what": action.label})
         return redirect("console:control_room", made.pk)
@@ -138,7 +138,7 @@ class DecideWave(CampaignPage):
                 wave, passed=passed, reason=form.cleaned_data["reason"], by=self.actor, at=clock.now()
             )
         except OtaError as error:
-            form.add_error(None, sentences.of(error.message))
+            form.add_error(None, refusals.of(error))
             return self._ask(wave, form, status=error.status)
         return redirect("console:control_room", wave.campaign_id)
 

@@ -8,6 +8,7 @@ from django.utils.translation import gettext as _
 from otaserver.campaigns import operations, queries
 from otaserver.campaigns.models import Campaign
 from otaserver.campaigns.states import STOPPABLE_STATES, AssignmentState, CampaignState
+from otaserver.console import refusals
 from otaserver.console.pages.actions import Effect
 from otaserver.errors import OtaError
 from otaserver.tenants.models import Tenant
@@ -133,4 +134,4 @@ def counted(name: str, campaign: Campaign, *, at: datetime) -> tuple[Sequence[Ef
     try:
         return effects(name, campaign, at=at), ""
     except OtaError as error:
-        return [], error.message
+        return [], refusals.of(error)

@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy
 
 from otaserver import clock
 from otaserver.campaigns import operations
-from otaserver.console import sentences
+from otaserver.console import refusals
 from otaserver.console.pages import effects
 from otaserver.console.pages.base import Page
 from otaserver.errors import OtaError
@@ -43,7 +43,7 @@ class StopEverything(Page):
         try:
             halted = operations.stop_tenant(tenant, reason=form.cleaned_data["reason"], by=self.actor, at=clock.now())
         except OtaError as error:
-            form.add_error(None, sentences.of(error.message))
+            form.add_error(None, refusals.of(error))
             return self._ask(form, status=error.status)
         messages.warning(request, _("Everything is stopped: %(count)s campaigns were halted.") % {"count": len(halted)})
         return redirect("console:index")
@@ -71,7 +71,7 @@ class ResumeEverything(Page):
         try:
             operations.resume_tenant(tenant, reason=form.cleaned_data["reason"], by=self.actor, at=clock.now())
         except OtaError as error:
-            form.add_error(None, sentences.of(error.message))
+            form.add_error(None, refusals.of(error))
             return self._ask(tenant, form, status=error.status)
         messages.success(request, _("Campaigns may be started and resumed again."))
         return redirect("console:index")

@@ -11,6 +11,7 @@ from otaserver.campaigns.models import Campaign, Wave
 from otaserver.campaigns.queries import Course, KeptForecast, Progress
 from otaserver.campaigns.rules.prospects import KINDS
 from otaserver.campaigns.states import NEUTRAL_STATES, AssignmentState, CampaignKind, CampaignState
+from otaserver.console import sentences
 
 _WORDS = {
     "succeeded": gettext_lazy("Succeeded"),
@@ -92,7 +93,7 @@ def _so_far(progress: Progress, course: Course | None) -> dict[str, float]:
 def no_forecast(campaign: Campaign, refusal: str) -> str:
     """Return in a sentence why there is none to show, and what one may do about it."""
     if refusal:
-        return refusal
+        return sentences.of(refusal)
     if campaign.kind != CampaignKind.ROLLOUT:
         return _("Only campaigns in waves are forecast; this one goes to all its vehicles as they call.")
     if campaign.state == CampaignState.DRAFT:

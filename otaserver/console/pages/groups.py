@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from otaserver import clock
+from otaserver.console import refusals
 from otaserver.console.pages.base import Page, is_fragment
 from otaserver.errors import OtaError
 from otaserver.fleet import operations, queries
@@ -85,8 +86,7 @@ class NewGroup(Page):
                 tenant, name=given["name"], filter=given["filter"], vehicles=found, by=self.actor, at=clock.now()
             )
         except OtaError as error:
-            place = _place(error)
-            form.add_error("filter" if place else None, f"{place} {error.message}".strip())
+            form.add_error("filter" if "line" in error.details else None, refusals.of(error))
             return self._ask(form, status=error.status)
         return redirect(self.address(tenant, "groups"))
 
@@ -95,7 +95,7 @@ class NewGroup(Page):
         try:
             found = queries.preview(tenant, text) if text else None
         except OtaError as refusal:
-            error = f"{_place(refusal)} {refusal.message}".strip()
+            error = refusals.of(refusal)
         return self.render("", template="console/filter_preview.html", preview=found, error=error)
 
     def _ask(self, form: GroupForm, *, status: int = 200) -> HttpResponseBase:
@@ -111,8 +111,3 @@ class NewGroup(Page):
         return self.render(
             _("New group"), status=status, form=form, tenant=tenant, tenants=list(self.tenants()), words=words
         )
-
-
-def _place(error: OtaError) -> str:
-    line, column = error.details.get("line"), error.details.get("column")
-    return "" if line is None else _("Line %(line)s, column %(column)s:") % {"line": line, "column": column}

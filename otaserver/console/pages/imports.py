@@ -25,7 +25,7 @@ _KINDS = {
     ImportKind.CSV: gettext_lazy("CSV with a header"),
     ImportKind.JSON_LINES: gettext_lazy("JSON Lines"),
 }
-_COUNTED = {
+COUNTED = {
     "lines": gettext_lazy("lines were read"),
     "refused": gettext_lazy("lines are left out"),
     "vehicles_created": gettext_lazy("vehicles become known"),
@@ -102,7 +102,7 @@ class TakeIn(NewImport):
 
     def effects(self, tenant: Tenant, given: Mapping[str, Any]) -> Sequence[Effect]:
         counts = self.row.counts
-        return [Effect(counts[name], str(word)) for name, word in _COUNTED.items() if counts.get(name)]
+        return [Effect(counts[name], str(word)) for name, word in COUNTED.items() if counts.get(name)]
 
     def carry_out(self, tenant: Tenant, given: Mapping[str, Any]) -> HttpResponseBase:
         return self._begin(tenant, given["file"], kind=self.row.kind, is_dry_run=False)

@@ -13,10 +13,12 @@ from otaserver import clock
 from otaserver.campaigns import operations
 from otaserver.campaigns.draft_models import PlanDraft
 from otaserver.campaigns.models import Campaign
-from otaserver.campaigns.operations import CampaignPlan, Forecast
+from otaserver.campaigns.operations import CampaignPlan
 from otaserver.campaigns.states import CampaignState
+from otaserver.console import refusals
 from otaserver.console.pages.base import Page, is_fragment
 from otaserver.console.pages.gate_forms import GateForm
+from otaserver.console.pages.plan_forecasts import kept_forecast
 from otaserver.console.pages.plan_forms import StepForm, WhatForm, WhomForm
 from otaserver.console.pages.wave_forms import waves_of
 from otaserver.console.pages.when_forms import WhenForm
@@ -35,8 +37,6 @@ STEPS: Mapping[str, Any] = {
 _ORDER = list(STEPS)
 _FORMS: Mapping[str, type[StepForm]] = {"what": WhatForm, "whom": WhomForm, "gate": GateForm, "when": WhenForm}
 _BUTTONS = frozenset({"csrfmiddlewaretoken", "next", "back", "more", "suggest"})
-_RATES = (0.001, 0.005, 0.02, 0.05)
-_RUNS = 5
 
 
 # Steps whose rows are added two at a time, and the prefix of their rows' names.
@@ -157,7 +157,7 @@ class NewCampaign(Page):
             try:
                 found = operations.judge_group(release, group, at=clock.now())
             except OtaError as refusal:
-                error = refusal.message
+                error = refusals.of(refusal)
         context = {"release": release, "group": group, "fit": found, "error": error}
         return self.render("", template="console/new_fit.html", **context)
 
@@ -172,7 +172,7 @@ class NewCampaign(Page):
                 release, group, failure_budget=int(budget) if budget.isdigit() else 0, at=clock.now()
             )
         except OtaError as refusal:
-            return self._show(tenant, "waves", self._form(tenant, "waves"), status=422, error=refusal.message)
+            return self._show(tenant, "waves", self._form(tenant, "waves"), status=422, error=refusals.of(refusal))
         rows = [
             {
                 "size": (size.percent if size.percent is not None else size.count),
@@ -200,9 +200,9 @@ class NewCampaign(Page):
         campaign = draft.campaign
         if campaign is None or campaign.state != CampaignState.DRAFT:
             campaign = operations.create_campaign(tenant, plan, by=self.actor, at=at)
-            operations.link_campaign(draft, campaign)
         else:
             operations.change_campaign(campaign, plan, revision=campaign.revision, by=self.actor, at=at)
+        operations.link_campaign(draft, campaign, at=at)
         return campaign
 
     def _review(self, tenant: Tenant, *, status: int = 200, error: str = "") -> HttpResponseBase:
@@ -212,9 +212,9 @@ class NewCampaign(Page):
         campaign, forecast = None, None
         try:
             campaign = self._drafted(tenant, plan)
-            forecast = _forecast(campaign)
+            forecast = kept_forecast(campaign)
         except OtaError as refusal:
-            status, error = refusal.status, refusal.message
+            status, error = refusal.status, refusals.of(refusal)
         return self._show(
             tenant, "review", None, status=status, error=error, plan=plan, campaign=campaign, forecast=forecast
         )
@@ -228,7 +228,7 @@ class NewCampaign(Page):
             if "submit" in self.request.POST:
                 operations.submit_campaign(campaign, by=self.actor, at=clock.now())
         except OtaError as refusal:
-            return self._review(tenant, status=refusal.status, error=refusal.message)
+            return self._review(tenant, status=refusal.status, error=refusals.of(refusal))
         operations.drop_plan(tenant, self.person)
         return redirect("console:control_room", campaign.pk)
 
@@ -240,7 +240,3 @@ class DropDraft(Page):
         tenant = self.tenant()
         operations.drop_plan(tenant, self.person)
         return redirect(self.address(tenant, "new_campaign", "what"))
-
-
-def _forecast(campaign: Campaign) -> Forecast:
-    return operations.forecast_campaign(campaign, at=clock.now(), rates=_RATES, runs=_RUNS)

@@ -15,7 +15,7 @@ from firmware_store.models import Package
 from firmware_store.states import PackageState, Profile, Repository
 from firmware_store.trust import queries as trust
 from otaserver import clock
-from otaserver.console import sentences
+from otaserver.console import refusals
 from otaserver.console.pages.base import Page
 from otaserver.errors import OtaError
 from otaserver.tenants.models import Tenant
@@ -81,7 +81,7 @@ class NewPackage(Page):
         try:
             package = operations.begin_package(tenant, **form.cleaned_data, by=self.actor, at=clock.now())
         except OtaError as error:
-            return JsonResponse({"error": error.message}, status=error.status)
+            return JsonResponse({"error": refusals.of(error)}, status=error.status)
         return JsonResponse(
             {
                 "received": operations.received_bytes(package),
@@ -116,7 +116,7 @@ class PackageContent(PackagePage):
         try:
             received = operations.append_bytes(package, request, offset=int(offset), at=clock.now())
         except OtaError as error:
-            return JsonResponse({"error": error.message, **error.details}, status=error.status)
+            return JsonResponse({"error": refusals.of(error), **error.details}, status=error.status)
         return JsonResponse({"received": received})
 
 
@@ -164,7 +164,7 @@ class SignPackage(PackagePage):
                 at=clock.now(),
             )
         except OtaError as error:
-            form.add_error(None, sentences.of(error.message))
+            form.add_error(None, refusals.of(error))
             return self._ask(package, form, status=error.status)
         return redirect("console:firmware_store_package_change", package.pk)
 

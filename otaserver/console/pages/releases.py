@@ -15,7 +15,7 @@ from firmware_store import operations
 from firmware_store.models import Package, Release
 from firmware_store.states import PackageState
 from otaserver import clock
-from otaserver.console import sentences
+from otaserver.console import refusals
 from otaserver.console.pages.base import Page
 from otaserver.errors import OtaError
 from otaserver.tenants.models import Tenant
@@ -83,7 +83,7 @@ class NewRelease(Page):
         try:
             made = operations.create_release(tenant, **form.wanted(), by=self.actor, at=clock.now())
         except OtaError as error:
-            form.add_error(None, sentences.of(error.message))
+            form.add_error(None, refusals.of(error))
             return self._ask(form, status=error.status)
         return redirect("console:firmware_store_release_change", made.pk)
 

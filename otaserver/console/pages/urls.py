@@ -16,17 +16,21 @@ from otaserver.console.pages.imports import NewImport, TakeIn
 from otaserver.console.pages.keys import Keys
 from otaserver.console.pages.new_campaign import DropDraft, NewCampaign
 from otaserver.console.pages.packages import NewPackage, PackageContent, SignPackage
+from otaserver.console.pages.plan_forecasts import PlanForecast
 from otaserver.console.pages.records import VerifyRecords
 from otaserver.console.pages.releases import CompareReleases, NewRelease
+from otaserver.console.pages.search import Search
 from otaserver.console.pages.settings import DdiSettingsPage, TenantSettings
 from otaserver.console.site import site
 
+site.add_page("search/", Search, "search")
 site.add_page("stop/", StopEverything, "stop_everything")
 site.add_page("tenants/<int:pk>/resume/", ResumeEverything, "resume_everything")
 site.add_page("campaigns/new/drop/", DropDraft, "drop_draft")
 site.add_page("campaigns/new/<slug:step>/", NewCampaign, "new_campaign")
 site.add_page("campaigns/<int:pk>/", ControlRoom, "control_room")
 site.add_page("campaigns/<int:pk>/waves/<int:number>/decide/", DecideWave, "decide_wave")
+site.add_page("campaigns/<int:pk>/forecast/", PlanForecast, "plan_forecast")
 site.add_page("campaigns/<int:pk>/<slug:name>/", ConfirmAction, "confirm_action")
 site.add_page("groups/", GroupList, "groups")
 site.add_page("groups/new/", NewGroup, "new_group")

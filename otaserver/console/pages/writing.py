@@ -10,6 +10,7 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 
+from otaserver.console import refusals
 from otaserver.console.pages.actions import Effect
 from otaserver.console.pages.base import Page
 from otaserver.errors import OtaError
@@ -69,7 +70,7 @@ class WritePage(Page):
         try:
             shown = self.carry_out(tenant, form.cleaned_data)
         except OtaError as error:
-            form.add_error(None, error.message)
+            form.add_error(None, refusals.of(error))
             return self._ask(tenant, form, status=error.status)
         if shown is not None:
             return shown

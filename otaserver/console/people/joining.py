@@ -12,7 +12,7 @@ from django.views import View
 from django.views.decorators.cache import never_cache
 
 from otaserver import clock
-from otaserver.console import sentences
+from otaserver.console import refusals
 from otaserver.console.people import sessions
 from otaserver.console.people.forms import NewcomerForm
 from otaserver.console.site import site
@@ -39,7 +39,7 @@ class JoinPage(View):
         try:
             member = operations.join_by_invitation(secret, newcomer, at=clock.now())
         except OtaError as error:
-            form.add_error("username", sentences.of(error.message))
+            form.add_error("username", refusals.of(error))
             return self._show(request, secret, form, status=error.status)
         return sessions.begin(request, member.user, next_url=reverse("console:index"), has_second_factor=False)
 
@@ -47,7 +47,7 @@ class JoinPage(View):
         try:
             operations.accept_invitation(secret, user=user, at=clock.now())
         except OtaError as error:
-            messages.error(request, sentences.of(error.message))
+            messages.error(request, refusals.of(error))
             return self._show(request, secret, NewcomerForm(), status=error.status)
         return HttpResponseRedirect(reverse("console:index"))
 
@@ -56,7 +56,7 @@ class JoinPage(View):
         try:
             context["invitation"] = operations.find_invitation(secret, at=clock.now())
         except OtaError as error:
-            context["refusal"], status = sentences.of(error.message), error.status
+            context["refusal"], status = refusals.of(error), error.status
         response = TemplateResponse(request, "console/people/invitation.html", context, status=status)
         # The address is the secret.
         response.headers["Referrer-Policy"] = "no-referrer"

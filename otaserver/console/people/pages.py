@@ -19,7 +19,7 @@ from django.utils.safestring import SafeString
 from django.views import View
 from django.views.decorators.cache import never_cache
 
-from otaserver.console import sentences
+from otaserver.console import refusals
 from otaserver.console.access import tenants_visible_to
 from otaserver.console.site import site
 from otaserver.console.tables import Table
@@ -44,14 +44,10 @@ class Panel:
 
 
 def button(do: str, label: object, *, is_danger: bool = False) -> SafeString:
-    """Return a button of a panel or of a row in its table."""
-    colour = "bg-red-600 text-white" if is_danger else "bg-primary-600 text-white"
+    """Return a button of a panel or, quieter, of a row in its table: of those there are many."""
+    tone = "end" if is_danger else "plain" if ":" in do else "go"
     return format_html(
-        '<button type="submit" name="do" value="{}" class="{} cursor-pointer font-medium px-3 py-1.5 rounded-default">'
-        "{}</button>",
-        do,
-        colour,
-        str(label),
+        '<button type="submit" name="do" value="{}" class="c-button c-button--{}">{}</button>', do, tone, str(label)
     )
 
 
@@ -93,7 +89,7 @@ class PanelPage(View):
         try:
             shown = self.actions[name](self, argument) if argument else self.actions[name](self)
         except OtaError as error:
-            messages.error(request, sentences.of(error.message))
+            messages.error(request, refusals.of(error))
             return self.render(status=error.status)
         return HttpResponseRedirect(request.path) if shown is None else self.render(shown)
 

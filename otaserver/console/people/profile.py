@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from otaserver import clock
-from otaserver.console import sentences
+from otaserver.console import refusals
 from otaserver.console.access import tenants_in_session
 from otaserver.console.people import sessions
 from otaserver.console.people.forms import PersonalTokenForm, TenantChoiceForm
@@ -49,7 +49,7 @@ class ProfilePage(PanelPage):
 
     def _second_factor(self) -> Panel:
         if not operations.has_second_factor(self.person):
-            link = format_html('<a class="text-primary-600" href="{}">{}</a>', reverse("people:enrolment"), _("Set up"))
+            link = format_html('<a class="c-link" href="{}">{}</a>', reverse("people:enrolment"), _("Set up"))
             note = _("None: your password alone lets you in.")
             if not self.person.has_usable_password():
                 note = _("None here: the issuer of single sign-on lets you in.")
@@ -101,7 +101,7 @@ class ProfilePage(PanelPage):
         # Who comes in by single sign-on alone has none to change.
         if self.person.has_usable_password():
             address, label = reverse("console:password_change"), _("Change the password")
-            buttons.append(format_html('<a class="text-primary-600" href="{}">{}</a>', address, label))
+            buttons.append(format_html('<a class="c-link" href="{}">{}</a>', address, label))
         return Panel(_("Sessions"), buttons=buttons)
 
     def make_token(self) -> Panel | None:
@@ -203,7 +203,7 @@ class EnrolmentPage(PanelPage):
             codes = operations.confirm_enrolment(self.person, code, at=clock.now())
         except (ValidationError, CodeWrongError) as error:
             messages.error(
-                self.request, error.messages[0] if isinstance(error, ValidationError) else sentences.of(error.message)
+                self.request, error.messages[0] if isinstance(error, ValidationError) else refusals.of(error)
             )
             return None
         operations.note_success(own)

@@ -19,7 +19,7 @@ from unfold.forms import AuthenticationForm
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from otaserver import clock
-from otaserver.console import sentences
+from otaserver.console import refusals
 from otaserver.console.people import sessions
 from otaserver.console.site import site
 from otaserver.people import operations
@@ -63,7 +63,7 @@ def counted_try(request: HttpRequest, account: str, step: str) -> SignIn:
     try:
         return operations.begin_sign_in(account, address=client_address(request), step=step, at=clock.now())
     except SignInThrottledError as error:
-        raise ValidationError(sentences.of(error.message), code="throttled") from error
+        raise ValidationError(refusals.of(error), code="throttled") from error
 
 
 class SignInView(LoginView):
@@ -130,5 +130,5 @@ def show_code(request: HttpRequest, user: User, code: str) -> None:
     try:
         operations.show_second_factor(user, code, at=clock.now())
     except CodeWrongError as error:
-        raise ValidationError(sentences.of(error.message), code="wrong_code") from error
+        raise ValidationError(refusals.of(error), code="wrong_code") from error
     operations.note_success(own)
