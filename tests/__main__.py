@@ -31,7 +31,19 @@ def in_memory() -> dict[str, str]:
 def run(database: str, arguments: list[str], *, seed: str) -> tuple[int, float]:
     """Run pytest on one database and return its exit code and the seconds it took."""
     started = time.monotonic()
-    command = [sys.executable, "-m", "pytest", "-q", "-n", WORKERS, "--dist", "loadgroup", "--durations", "10", *arguments]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-n",
+        WORKERS,
+        "--dist",
+        "loadgroup",
+        "--durations",
+        "10",
+        *arguments,
+    ]
     # The workers must collect the same tests in the same order, sets included; runs may differ.
     environment = in_memory() | os.environ | {"OTA_TEST_DATABASE": database, "PYTHONHASHSEED": seed}
     # Some hundred processes start here: compiled once is enough.
