@@ -27,11 +27,12 @@ def is_from_trusted_proxy(request: HttpRequest) -> bool:
 
 def is_trusted(address: str) -> bool:
     """Return whether this address is one of `settings.TRUSTED_PROXIES`."""
-    return _is_trusted(address, tuple(settings.TRUSTED_PROXIES))
+    return is_one_of(address, tuple(settings.TRUSTED_PROXIES))
 
 
 @lru_cache(maxsize=1024)
-def _is_trusted(address: str, proxies: tuple[str, ...]) -> bool:
+def is_one_of(address: str, proxies: tuple[str, ...]) -> bool:
+    """Return whether an address is one of these addresses and networks."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:

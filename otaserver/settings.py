@@ -189,6 +189,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "otaserver.observing.observe",
+    "otaserver.bodiless.leave_out_headers",
     "otaserver.addresses.refuse_nul",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",

@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import os
 import re
 from types import SimpleNamespace
 
@@ -315,3 +316,17 @@ def test_logs_are_json_in_production_alone():
     assert django_settings.LOGGING["formatters"]["line"]["foreign_pre_chain"]
     kinds = {is_json: type(logs.processors(is_json=is_json)[-1]).__name__ for is_json in (True, False)}
     assert kinds == {True: "JSONRenderer", False: "ConsoleRenderer"}
+
+
+def test_ids_that_are_made_are_not_made_again_not_even_by_a_process_made_of_this_one():
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        os.write(writing, observing.request_id(None).encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    ids = [observing.request_id(None), observing.request_id("no id\xff"), os.read(reading, 100).decode()]
+
+    assert len({each[:20] for each in ids}) == 2
+    assert len(set(ids)) == 3
+    assert all(re.fullmatch(r"[0-9a-f]{32}", each) for each in ids)

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-# The fields of `Kept`, but the last.
-_ENTRY = struct.Struct("<qqdIII")
+# The fields of `Kept`, but the last: opened with every poll, and so without making a `Kept` of them.
+_HEAD = struct.Struct("<IqqdII")
+_CONTACT = struct.Struct("<I")
+head_of = _HEAD.unpack_from
 # What a key and its place in the dictionary take, beside the entry itself.
 _OVERHEAD = 130
 # No request with a credential: only as many as tenants' next roots could be.
@@ -33,13 +35,20 @@ class Kept(NamedTuple):
     1970; `content`: an own ETag, a line end, and the body.
     """
 
+    contact_at: int
     owner: int
     rest: int
     until: float
     since: int
     pattern: int
-    contact_at: int
     content: bytes = b""
+
+    def packed(self) -> bytes:
+        return _HEAD.pack(*self[:-1]) + self.content
+
+
+def content_of(entry: bytes) -> bytes:
+    return entry[_HEAD.size :]
 
 
 class Answers:
@@ -57,9 +66,9 @@ class Answers:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def get(self, key: bytes) -> Kept | None:
-        entry = self._entries.get(key)
-        return None if entry is None else Kept._make((*_ENTRY.unpack_from(entry), entry[_ENTRY.size :]))
+    def get(self, key: bytes) -> bytes | None:
+        """Return what was kept, packed."""
+        return self._entries.get(key)
 
     def number_of(self, pattern: Pattern) -> int:
         with self._lock:
@@ -70,7 +79,7 @@ class Answers:
 
     def keep(self, key: bytes, kept: Kept) -> bool:
         """Keep an answer, in the place of the one before of the same key; return whether it fits."""
-        entry = _packed(kept)
+        entry = kept.packed()
         with self._lock:
             before = self._entries.get(key)
             grows = _size(entry) - (0 if before is None else _size(before))
@@ -82,30 +91,28 @@ class Answers:
             self._for_all += is_new_for_all
             return True
 
-    def note_contact(self, key: bytes, kept: Kept, contact_at: int) -> None:
-        """Keep it on with this time of the last contact, unless it was let go of meanwhile."""
-        entry = _ENTRY.pack(*kept[:5], contact_at) + kept.content
+    def note_contact(self, key: bytes, entry: bytes, contact_at: int) -> None:
+        """Keep it on with this time of the last contact, unless another one has taken its place, or none."""
+        noted = _CONTACT.pack(contact_at) + entry[_CONTACT.size :]
         with self._lock:
-            before = self._entries.get(key)
-            if before is not None and len(before) == len(entry):
-                self._entries[key] = entry
+            if self._entries.get(key) is entry:
+                self._entries[key] = noted
 
     def sweep(self, keys: Sequence[bytes], *, now: float) -> None:
         """Let go of those of these keys that have ended."""
         for key in keys:
             with self._lock:
                 entry = self._entries.get(key)
-                if entry is not None and _ENTRY.unpack_from(entry)[2] <= now:
+                if entry is None:
+                    continue
+                _, owner, _, until, _, _ = head_of(entry)
+                if until <= now:
                     del self._entries[key]
                     self._bytes -= _size(entry)
-                    self._for_all -= _ENTRY.unpack_from(entry)[0] < 0
+                    self._for_all -= owner < 0
 
     def keys(self) -> list[bytes]:
         return list(self._entries)
-
-
-def _packed(kept: Kept) -> bytes:
-    return _ENTRY.pack(*kept[:-1]) + kept.content
 
 
 def _size(entry: bytes) -> int:

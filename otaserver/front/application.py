@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterable
 from typing import Any
 from wsgiref.types import StartResponse, WSGIApplication
 
+from django.conf import settings
 from django.db import close_old_connections
 
 from otaserver import clock, observing, proxies
 from otaserver.errors import OtaError
 from otaserver.fleet.operations.vehicles import CONTACT_RESOLUTION
-from otaserver.front.answers import Answers, Kept, Pattern
+from otaserver.front.answers import Answers, Kept, Pattern, content_of, head_of
 from otaserver.front.changes import Changes
 from otaserver.front.polls import Polls
 from otaserver.front.requests import compared
@@ -38,42 +39,39 @@ class Front:
         self.answers = Answers(max_bytes=max_bytes)
         self.polls = Polls()
         self._application = application
+        # Looked up once: settings are an object that computes whatever is asked of it.
+        self._trusted = tuple(settings.TRUSTED_PROXIES)
         self._is_started = not background
         self._starting = threading.Lock()
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         if not self._is_started:
             self._start()
-        asked = compared(environ, is_trusted=proxies.is_trusted(environ.get("REMOTE_ADDR", "")))
+        asked = compared(environ, is_trusted=proxies.is_one_of(environ.get("REMOTE_ADDR", ""), self._trusted))
         if asked is None or not self.changes.is_current():
             return self._application(environ, start_response)
         key, rest = asked
-        kept = self.answers.get(key)
-        if kept is not None and kept.rest == rest and self._holds(kept):
-            found = self._answer(key, kept, environ, start_response)
-            if found is not None:
-                return found
-        return self._learn(key, rest, environ, start_response)
-
-    def _holds(self, kept: Kept) -> bool:
-        tenant = self.answers.patterns[kept.pattern].tenant
-        return not self.changes.has_changed(kept.owner, tenant, kept.since)
+        entry = self.answers.get(key)
+        found = None if entry is None else self._answer(key, rest, entry, environ, start_response)
+        return self._learn(key, rest, environ, start_response) if found is None else found
 
     def _answer(
-        self, key: bytes, kept: Kept, environ: dict[str, Any], start_response: StartResponse
+        self, key: bytes, rest: int, entry: bytes, environ: dict[str, Any], start_response: StartResponse
     ) -> Iterable[bytes] | None:
-        """Answer as before; None: no longer, or not to this address now."""
-        at = clock.now()
-        now = at.timestamp()
-        pattern = self.answers.patterns[kept.pattern]
-        if now >= kept.until or (pattern.counted[0] == "ddi" and not _is_admitted(environ)):
+        """Answer as before; None: not to this request, no longer, or not to this address now."""
+        contact_at, owner, same, until, since, number = head_of(entry)
+        pattern = self.answers.patterns[number]
+        now = clock.timestamp()
+        if rest != same or now >= until or self.changes.has_changed(owner, pattern.tenant, since):
             return None
-        if kept.owner > 0 and now - kept.contact_at >= _CONTACT_SECONDS:
-            self.polls.note_contact(kept.owner, at)
+        if pattern.counted[0] == "ddi" and not _is_admitted(environ):
+            return None
+        if owner > 0 and now - contact_at >= _CONTACT_SECONDS:
+            self.polls.note_contact(owner, now)
             # Rounded up, so that it is due here no sooner than there.
-            self.answers.note_contact(key, kept, int(now) + 1)
+            self.answers.note_contact(key, entry, int(now) + 1)
         self.polls.count(pattern.counted)
-        own, _, body = kept.content.partition(b"\n")
+        own, _, body = content_of(entry).partition(b"\n")
         headers: _Headers = [*pattern.headers]
         if pattern.etag:
             headers.append(("ETag", environ["HTTP_IF_NONE_MATCH"] if pattern.etag == "same" else own.decode()))
@@ -96,7 +94,7 @@ class Front:
             pattern, content = _split(found.tenant, environ, *said[-1], b"".join(response))
             contact_at = int(found.contact_at.timestamp()) + 1 if found.contact_at else 0
             number = self.answers.number_of(pattern)
-            kept = Kept(found.owner, rest, found.until.timestamp(), count, number, contact_at, content)
+            kept = Kept(contact_at, found.owner, rest, found.until.timestamp(), count, number, content)
             self.answers.keep(key, kept)
         return response
 
@@ -116,7 +114,7 @@ class Front:
     def _sweep(self) -> None:
         keys = self.answers.keys()
         for start in range(0, len(keys), _SWEPT_AT_ONCE):
-            self.answers.sweep(keys[start : start + _SWEPT_AT_ONCE], now=clock.now().timestamp())
+            self.answers.sweep(keys[start : start + _SWEPT_AT_ONCE], now=clock.timestamp())
             # Whoever polls goes first.
             time.sleep(0.001)
 

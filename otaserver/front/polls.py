@@ -4,7 +4,7 @@ A process that is killed loses those of the last moment, half a second's.
 """
 
 from collections import Counter, deque
-from datetime import datetime
+from datetime import UTC, datetime
 
 from otaserver import metrics
 from otaserver.fleet.operations.contacts import record_contacts
@@ -14,10 +14,10 @@ class Polls:
     """Takes notes without a lock: to append to a deque is one step."""
 
     def __init__(self) -> None:
-        self._contacts: deque[tuple[int, datetime]] = deque()
+        self._contacts: deque[tuple[int, float]] = deque()
         self._counted: deque[tuple[str, str, str]] = deque()
 
-    def note_contact(self, vehicle: int, at: datetime) -> None:
+    def note_contact(self, vehicle: int, at: float) -> None:
         self._contacts.append((vehicle, at))
 
     def count(self, labels: tuple[str, str, str]) -> None:
@@ -34,7 +34,7 @@ class Polls:
         held = set[int]()
         try:
             # One time for all: the first's, so that none is later than it was.
-            held = record_contacts({vehicle for vehicle, _ in noted}, at=noted[0][1])
+            held = record_contacts({vehicle for vehicle, _ in noted}, at=datetime.fromtimestamp(noted[0][1], UTC))
         except BaseException:
             held = {vehicle for vehicle, _ in noted}
             raise

@@ -4,6 +4,7 @@ import hashlib
 import io
 import secrets
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 # Read by no answer, and other ones each time.
@@ -13,15 +14,18 @@ _UNREAD = frozenset(
         *("HTTP_TRACEPARENT", "HTTP_TRACESTATE", "HTTP_CONTENT_LENGTH"),
     }
 )
-_CREDENTIALS = ("HTTP_AUTHORIZATION", "HTTP_X_CLIENT_VERIFY", "HTTP_X_CLIENT_SERIAL", "HTTP_X_CLIENT_SUBJECT")
-_NOT_COMPARED = _UNREAD | set(_CREDENTIALS)
+_TOKEN = "HTTP_AUTHORIZATION"
+_VERIFY, _SERIAL, _SUBJECT = "HTTP_X_CLIENT_VERIFY", "HTTP_X_CLIENT_SERIAL", "HTTP_X_CLIENT_SUBJECT"
+_NOT_COMPARED = _UNREAD | {_TOKEN, _VERIFY, _SERIAL, _SUBJECT}
+# As many kinds of clients are told at a glance; what is sent to fill memory does not.
+_MOST_ALIKE = 64
 # The one poll with a body, and no larger one is read; its view takes no more either.
 _WITH_BODY = "/deployments/next"
 _MAX_BODY_BYTES = 64 * 1024
 # Asked for by everybody alike: whoever asks does not matter, nor how.
 _FOR_ALL = ".root.json"
 # So that nobody can look for two requests of one key.
-_SECRET = secrets.token_bytes(32)
+_DIGEST = hashlib.blake2b(digest_size=16, key=secrets.token_bytes(32))
 
 
 def compared(environ: dict[str, Any], *, is_trusted: bool) -> tuple[bytes, int] | None:
@@ -42,18 +46,23 @@ def compared(environ: dict[str, Any], *, is_trusted: bool) -> tuple[bytes, int] 
         return None
     if path.endswith(_FOR_ALL):
         return _digest(f"{method}\n{get('HTTP_HOST')}\n{path}"), hash(get("QUERY_STRING"))
-    shown = "\n".join([get(name, "") for name in _CREDENTIALS])
+    shown = f"{get(_TOKEN, '')}\n{get(_VERIFY, '')}\n{get(_SERIAL, '')}\n{get(_SUBJECT, '')}"
     # Of a header no line has two, and the path, which may have any, comes last.
     return _digest(f"{method}\n{is_trusted}\n{shown}\n{path}"), _rest(environ, body)
 
 
 def _digest(text: str) -> bytes:
-    return hashlib.blake2b(text.encode(errors="surrogateescape"), digest_size=16, key=_SECRET).digest()
+    digest = _DIGEST.copy()
+    digest.update(text.encode(errors="surrogateescape"))
+    return digest.digest()
 
 
 def _rest(environ: Mapping[str, Any], body: bytes) -> int:
-    sent = [
-        value for pair in environ.items() if pair[0][:5] == "HTTP_" and pair[0] not in _NOT_COMPARED for value in pair
-    ]
-    get = environ.get
-    return hash((get("QUERY_STRING"), get("CONTENT_TYPE"), get("wsgi.url_scheme"), body, *sent))
+    get, names = environ.get, _compared_names(tuple(environ))
+    sent = [environ[name] for name in names]
+    return hash((get("QUERY_STRING"), get("CONTENT_TYPE"), get("wsgi.url_scheme"), body, names, *sent))
+
+
+@lru_cache(maxsize=_MOST_ALIKE)
+def _compared_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(name for name in names if name.startswith("HTTP_") and name not in _NOT_COMPARED)

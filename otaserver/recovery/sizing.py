@@ -8,8 +8,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-# A bare constant answer of granian takes 28 µs of a core; the poll front reaches 0.70 of that at least (bench `poll`).
-POLL_MICROSECONDS = 40
+# A bare constant answer of granian takes 28 µs of a core; per second of CPU the poll front reached 0.47 of that on
+# SQLite, whose writing of contacts is in it (bench `poll`).
+POLL_MICROSECONDS = 60
 # The buffered write of the last contact, in batches, on PostgreSQL: also its indexes.
 CONTACT_MICROSECONDS = 40
 # A request that Django answers, with middleware (0.064 of bare granian), and each of its queries.

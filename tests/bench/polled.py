@@ -13,6 +13,7 @@ from urllib.parse import parse_qs
 from otaserver import wsgi
 from otaserver.fleet.operations import contacts
 from otaserver.front import application as polling
+from otaserver.front.answers import Kept, content_of, head_of
 from otaserver.front.requests import compared
 from tests.bench.fleets import token_of
 
@@ -35,7 +36,8 @@ def application(environ, start_response):
 def _grow(first, last):
     """Keep an answer for every vehicle from `first` to `last`, by their rows' numbers."""
     answers = wsgi.front.answers
-    pattern = answers.get(answers.keys()[0])
+    entry = answers.get(answers.keys()[0])
+    pattern = Kept(*head_of(entry), content_of(entry))
     for number in range(first, last + 1):
         asked = _seen | {"HTTP_AUTHORIZATION": f"Bearer {token_of(number)}"}
         key, rest = compared(asked, is_trusted=False)

@@ -2,14 +2,14 @@ import tracemalloc
 
 import pytest
 
-from otaserver.front.answers import Answers, Kept, Pattern
+from otaserver.front.answers import Answers, Kept, Pattern, content_of, head_of
 from otaserver.front.requests import compared
 
 PATTERN = Pattern(1, ("uptane", "poll", "ok"), "304 Not Modified", (("Cache-Control", "no-cache"),), "same")
 
 
 def kept(owner=1, until=100.0, content=b""):
-    return Kept(owner, -5, until, 7, 0, 50, content)
+    return Kept(50, owner, -5, until, 7, 0, content)
 
 
 def key(number):
@@ -20,8 +20,26 @@ def test_an_answer_comes_back_as_it_was_kept():
     answers = Answers(max_bytes=10_000)
     answers.keep(key(1), kept(content=b'"tag"\nbody'))
 
-    assert answers.get(key(1)) == kept(content=b'"tag"\nbody')
+    entry = answers.get(key(1))
+    assert (*head_of(entry), content_of(entry)) == kept(content=b'"tag"\nbody')
     assert answers.get(key(2)) is None
+
+
+def test_a_contact_is_noted_of_that_very_answer_alone():
+    answers = Answers(max_bytes=10_000)
+    first, second, third = (kept(until=until, content=b"same length") for until in (100.0, 200.0, 300.0))
+    answers.keep(key(1), first)
+    stale = answers.get(key(1))
+    answers.keep(key(1), second)
+
+    answers.note_contact(key(1), stale, 70)
+    assert answers.get(key(1)) == second.packed()
+    answers.note_contact(key(1), answers.get(key(1)), 70)
+    assert answers.get(key(1)) == second._replace(contact_at=70).packed()
+
+    answers.sweep(answers.keys(), now=200.0)
+    answers.note_contact(key(1), third.packed(), 80)
+    assert len(answers) == 0
 
 
 def test_no_more_is_kept_than_fits_and_what_ends_makes_room():
@@ -107,6 +125,34 @@ def test_all_else_that_is_sent_is_compared_and_takes_the_place_of_what_was_sent_
 
     assert first == second
     assert rest != other
+
+
+@pytest.mark.parametrize(
+    ("sent", "other"),
+    [
+        ({"HTTP_A": "1", "HTTP_B": "2"}, {"HTTP_A": "2", "HTTP_B": "1"}),
+        ({"HTTP_A": "1"}, {"HTTP_B": "1"}),
+        ({"HTTP_A": ""}, {}),
+    ],
+    ids=str,
+)
+def test_headers_are_compared_by_name_and_value(sent, other):
+    assert compared(environ(**sent), is_trusted=True) != compared(environ(**other), is_trusted=True)
+
+
+def test_what_is_no_header_is_not_compared():
+    own = {"PATH": "/bin", "wsgi.errors": [], "SERVER_NAME": "a"}
+
+    assert compared(environ(**own), is_trusted=True) == compared(environ(), is_trusted=True)
+
+
+def test_clients_of_more_kinds_than_are_told_at_a_glance_are_told_apart_all_the_same():
+    kinds = [environ(**{f"HTTP_{number}": "x"}) for number in range(200)]
+
+    first, again = ([compared(kind, is_trusted=True) for kind in kinds] for _ in range(2))
+
+    assert first == again
+    assert len(set(first)) == 200
 
 
 @pytest.mark.parametrize("name", ["HTTP_X_REQUEST_ID", "HTTP_X_FORWARDED_FOR", "HTTP_TRACEPARENT"])

@@ -207,6 +207,18 @@ def test_contacts_are_written_together_once_a_minute_and_never_back(world, warm,
     assert set(Vehicle.objects.values_list("last_contact_at", flat=True)) == {recorded}
 
 
+def test_a_contact_is_handed_over_once_a_minute(world, warm, server_clock):
+    handed_over = []
+    for seconds in (61, 30, 29, 2):
+        server_clock.advance(seconds=seconds)
+        ask(warm, world.polls()["ddi"])
+        with CaptureQueriesContext(connection) as captured:
+            warm.polls.write()
+        handed_over.append(any("UPDATE" in query["sql"] for query in captured))
+
+    assert handed_over == [True, False, False, True]
+
+
 def test_contacts_that_cannot_be_written_wait(world, warm, server_clock):
     server_clock.advance(minutes=5)
     ask(warm, world.polls()["ddi"])
