@@ -87,7 +87,8 @@ POISON = {
     "infinite": b"1e400",
     "no number": b"NaN",
     "endless": b"9" * 5000,
-    "deep": b"[" * 900 + b"]" * 900,
+    # Less deep than what the parser itself gives up on, wherever it is called from.
+    "deep": b"[" * 500 + b"]" * 500,
     "with NUL": b'"\\u0000"',
     "half a pair": b'"\\ud800"',
 }
