@@ -8,8 +8,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-# A bare constant answer of granian takes 28 µs of a core; per second of CPU the poll front reached 0.47 of that on
-# SQLite, whose writing of contacts is in it (bench `poll`).
+# A bare constant answer of granian takes 28 µs of a core; per second of CPU the poll front reached 0.68 of that on
+# SQLite, contacts included, and 0.47 beside other work: sized for the latter (bench `poll`).
 POLL_MICROSECONDS = 60
 # The buffered write of the last contact, in batches, on PostgreSQL: also its indexes.
 CONTACT_MICROSECONDS = 40
