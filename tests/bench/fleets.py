@@ -28,16 +28,7 @@ def make_vehicles(tenant: Tenant, count: int) -> list[Vehicle]:
 def make_numbered_vehicles(tenant: Tenant, count: int) -> int:
     """Vehicles and nothing else, written by the database itself; return the first one's number. They follow on it."""
     (pattern,) = make_vehicles(tenant, 1)
-    columns = [field.column for field in Vehicle._meta.concrete_fields if not field.primary_key]
-    copied = ", ".join("'N' || n" if column == "vehicle_id" else f"v.{column}" for column in columns)
-    table = Vehicle._meta.db_table
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"INSERT INTO {table} ({', '.join(columns)})"
-            " WITH RECURSIVE numbers (n) AS (SELECT CAST(1 AS bigint) UNION ALL SELECT n + 1 FROM numbers WHERE n < %s)"
-            f" SELECT {copied} FROM numbers, {table} v WHERE v.id = %s",
-            [count, pattern.pk],
-        )
+    _copy(pattern, count)
     return pattern.pk + 1
 
 
@@ -47,8 +38,15 @@ def token_of(number: int) -> str:
 
 
 def give_token(vehicle: Vehicle) -> Credential:
+    credential = credential_of(vehicle)
+    credential.save()
+    return credential
+
+
+def credential_of(vehicle: Vehicle) -> Credential:
+    """Return a row, not stored yet, that lets a vehicle in by its token."""
     now = clock.now()
-    return Credential.objects.create(
+    return Credential(
         vehicle=vehicle,
         kind=CredentialKind.TOKEN,
         fingerprint=hashlib.sha256(token_of(vehicle.pk).encode()).hexdigest(),
@@ -88,26 +86,30 @@ def make_large_fleet(tenant: Tenant, count: int, installed: Release) -> Group:
     group = make_group(tenant, pattern)
     _write_ecus(tenant, packages)
     refresh_configurations(Vehicle.objects.of(tenant))
-    numbers = (
-        "WITH RECURSIVE numbers (n) AS (SELECT CAST(%s AS bigint) UNION ALL SELECT n + 1 FROM numbers WHERE n < %s)"
-    )
-    columns = [field.column for field in Vehicle._meta.concrete_fields if not field.primary_key]
-    copied = ", ".join("'BULK' || n" if column == "vehicle_id" else f"v.{column}" for column in columns)
-    table = Vehicle._meta.db_table
+    _copy(pattern, count - 1)
     with connection.cursor() as cursor:
         cursor.execute(
-            f"INSERT INTO {table} ({', '.join(columns)}) {numbers}"
-            f" SELECT {copied} FROM numbers, {table} v WHERE v.id = %s",
-            [1, count - 1, pattern.pk],
-        )
-        cursor.execute(
-            f"INSERT INTO {Membership._meta.db_table} (group_id, vehicle_id) SELECT %s, id FROM {table}"
-            " WHERE tenant_id = %s AND id <> %s",
+            f"INSERT INTO {Membership._meta.db_table} (group_id, vehicle_id) SELECT %s, id"
+            f" FROM {Vehicle._meta.db_table} WHERE tenant_id = %s AND id <> %s",
             [group.pk, tenant.pk, pattern.pk],
         )
     Vehicle.objects.of(tenant).update(enrolled_at=NOON - timedelta(days=100))
     _write_ecus(tenant, packages)
     return group
+
+
+def _copy(pattern: Vehicle, count: int) -> None:
+    """Write so many vehicles like this one, under names of their own."""
+    columns = [field.column for field in Vehicle._meta.concrete_fields if not field.primary_key]
+    copied = ", ".join("'BULK' || n" if column == "vehicle_id" else f"v.{column}" for column in columns)
+    table = Vehicle._meta.db_table
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO {table} ({', '.join(columns)})"
+            " WITH RECURSIVE numbers (n) AS (SELECT CAST(1 AS bigint) UNION ALL SELECT n + 1 FROM numbers WHERE n < %s)"
+            f" SELECT {copied} FROM numbers, {table} v WHERE v.id = %s",
+            [count, pattern.pk],
+        )
 
 
 def _write_ecus(tenant: Tenant, packages: Sequence[Package]) -> None:

@@ -122,16 +122,7 @@ def make_fleet(tenant: Tenant) -> tuple[list[Vehicle], str]:
     now = clock.now()
     Trust(tenant).publish_first_roots(at=now)
     vehicles = fleets.make_vehicles(tenant, VEHICLES)
-    credentials = [
-        Credential(
-            vehicle=vehicle,
-            kind=CredentialKind.TOKEN,
-            fingerprint=hashlib.sha256(fleets.token_of(vehicle.pk).encode()).hexdigest(),
-            created_at=now,
-            expires_at=now + timedelta(days=365),
-        )
-        for vehicle in vehicles
-    ]
+    credentials = [fleets.credential_of(vehicle) for vehicle in vehicles]
     Credential.objects.bulk_create(credentials, batch_size=fleets.BATCH_SIZE)
     signed = director.metadata_for(vehicles[0], profile=Profile.TUF, at=now)
     # One vehicle's bytes for all: the server does not read what it has signed, and 100,000 signatures take a minute.
