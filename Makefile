@@ -6,7 +6,7 @@ PIP = $(BIN)/pip install --quiet --disable-pip-version-check
 OTA_PORT ?= 8000
 export OTA_PORT
 
-.PHONY: demo serve test check bench fmt screenshots
+.PHONY: demo serve test test-long check bench fmt screenshots
 
 # A stamp is made last: an installation that was interrupted is made again.
 $(VENV)/run: requirements.txt
@@ -27,6 +27,10 @@ serve: $(VENV)/run
 
 test: check
 	$(BIN)/python -m tests
+
+# What a change of a day seldom breaks, and what takes minutes: the demo, whole journeys through the console, the README.
+test-long: $(VENV)/dev
+	$(BIN)/python -m tests --long
 
 check: $(VENV)/dev
 	$(BIN)/ruff format --check .

@@ -1,4 +1,8 @@
-"""The whole suite, as `make test` runs it: everything on SQLite, then all that touches a database on PostgreSQL."""
+"""The suite, as `make test` runs it: everything on SQLite, then all that touches a database on PostgreSQL.
+
+With `--long`, as `make test-long` runs it: the stories that `make test` leaves out since they take minutes. With
+anything else, as `python -m tests tests/console` does: just that, whole.
+"""
 
 import os
 import random
@@ -56,6 +60,8 @@ def run(database: str, arguments: list[str], *, seed: str) -> tuple[int, float]:
 
 
 def main(arguments: list[str]) -> int:
+    if not arguments or arguments == ["--long"]:
+        arguments = ["-m", "long" if arguments else "not long"]
     seed = os.environ.get("PYTHONHASHSEED") or str(random.randrange(2**32))
     print(f"PYTHONHASHSEED={seed}", flush=True)
     results = {database: run(database, arguments, seed=seed) for database in ("sqlite", "postgresql")}

@@ -153,7 +153,7 @@ def test_every_make_target_and_command_in_the_readme_exists():
 
     assert len(found) > 5
     for line in found:
-        for target in re.findall(r"\bmake ([a-z]+)", line):
+        for target in re.findall(r"\bmake ([a-z-]+)", line):
             assert re.search(rf"^{target}:", makefile, re.M), line
         for command in re.findall(r"manage\.py (\w+)", line):
             assert command in commands, line

@@ -15,7 +15,7 @@ from tests.bench.stage import run
 from tests.processes import ROOT
 
 # Each is a module beside this one, with `measure(pairs) -> list[Figure]`.
-BENCHES = ("poll", "growth", "orders", "metadata", "reports", "campaigns", "filters", "arrival")
+BENCHES = ("poll", "growth", "orders", "metadata", "reports", "campaigns", "filters", "arrival", "downloads")
 
 
 def main() -> None:

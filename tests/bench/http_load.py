@@ -61,7 +61,7 @@ class WebServer:
                 connection = stack.enter_context(self._connected(context))
                 selector.register(connection, selectors.EVENT_READ, bytearray())
                 connection.sendall(next(requests))
-            cpu, started = self._cpu_seconds(), time.perf_counter()
+            cpu, started = cpu_seconds(self.pid), time.perf_counter()
             answers, now = 0, started
             while now - started < seconds or answers < count:
                 for key, _ in selector.select(timeout=30) or self._fail(b"nothing for 30 s"):
@@ -73,27 +73,53 @@ class WebServer:
                         answers += 1
                         key.fileobj.sendall(next(requests))
                 now = time.perf_counter()
-            return Served(answers, now - started, self._cpu_seconds() - cpu)
+            return Served(answers, now - started, cpu_seconds(self.pid) - cpu)
+
+    def delays(self, requests: Iterator[bytes], *, seconds: float) -> list[float]:
+        """Ask for so long, one request after the other; return how long each answer took."""
+        delays: list[float] = []
+        ends_at = time.perf_counter() + seconds
+        while time.perf_counter() < ends_at:
+            # A new one now and then, and not counted: nginx takes a thousand requests by each.
+            with self._connected(self.contexts[0] if self.contexts else None) as connection:
+                delays += [self._delay(connection, next(requests)) for _ in range(100)]
+        return delays
+
+    def _delay(self, connection: socket.socket, request: bytes) -> float:
+        asked_at = time.perf_counter()
+        connection.sendall(request)
+        answer = connection.recv(65536)
+        while not answer.endswith(self.ends):
+            answer += connection.recv(65536) or self._fail(b"the connection was closed")
+        if not answer.startswith(self.begins):
+            self._fail(answer)
+        return time.perf_counter() - asked_at
 
     def get(self, path: str) -> bytes:
         """Return the body of one answer."""
         return httpx.get(f"http://{self.host}:{self.port}{path}", timeout=600).raise_for_status().content
 
     def _connected(self, context: ssl.SSLContext | None) -> socket.socket:
-        connection = socket.create_connection((self.host, self.port), timeout=30)
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return context.wrap_socket(connection, server_hostname="localhost") if context else connection
+        return connected(self.host, self.port, context)
 
     def _fail(self, answer: bytes) -> bytes:
         raise RuntimeError(f"Not {self.begins!r} … {self.ends!r}: {answer!r}")
 
-    def _cpu_seconds(self) -> float:
-        ticks = 0
-        # A server that is not ours has no number.
-        for pid in {self.pid, *descendants(self.pid)} if self.pid else ():
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+
+def connected(host: str, port: int, context: ssl.SSLContext | None) -> socket.socket:
+    connection = socket.create_connection((host, port), timeout=30)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return context.wrap_socket(connection, server_hostname="localhost") if context else connection
+
+
+def cpu_seconds(*pids: int) -> float:
+    """Return what these processes and their children have taken so far. A server that is not ours has number 0."""
+    ticks = 0
+    for pid in pids:
+        for one in {pid, *descendants(pid)} if pid else ():
+            fields = Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()
             ticks += int(fields[11]) + int(fields[12])  # proc(5): utime, stime
-        return ticks / _TICKS_PER_SECOND
+    return ticks / _TICKS_PER_SECOND
 
 
 def is_whole(answer: bytes) -> bool:

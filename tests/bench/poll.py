@@ -42,7 +42,7 @@ NGINX = "through nginx with client certificates, keep-alive"
 
 def measure(pairs: int) -> list[measuring.Figure]:
     tenant = make_tenant("bench")
-    vehicles, etag = make_fleet(tenant)
+    vehicles, etag = make_fleet(tenant, VEHICLES)
     requests = cycle([request(tenant, fleets.token_of(one.pk), etag) for one in fleets.spread(vehicles, POLLING)])
     with (
         http_load.web_server(
@@ -117,11 +117,11 @@ def _certificate(authority: certificates.Authority, folder: Path, vehicle: Vehic
     return files
 
 
-def make_fleet(tenant: Tenant) -> tuple[list[Vehicle], str]:
-    """Return the fleet, and the ETag of the timestamp that each of its vehicles has."""
+def make_fleet(tenant: Tenant, count: int) -> tuple[list[Vehicle], str]:
+    """Return a fleet, and the ETag of the timestamp that each of its vehicles has."""
     now = clock.now()
     Trust(tenant).publish_first_roots(at=now)
-    vehicles = fleets.make_vehicles(tenant, VEHICLES)
+    vehicles = fleets.make_vehicles(tenant, count)
     credentials = [fleets.credential_of(vehicle) for vehicle in vehicles]
     Credential.objects.bulk_create(credentials, batch_size=fleets.BATCH_SIZE)
     signed = director.metadata_for(vehicles[0], profile=Profile.TUF, at=now)

@@ -5,7 +5,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from tests.campaigns.machine import CampaignMachine
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.long, pytest.mark.django_db]
 
 
 def test_whoever_acts_whenever_nothing_contradicts_anything_and_every_campaign_ends():

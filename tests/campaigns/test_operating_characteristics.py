@@ -12,7 +12,7 @@ from tests.campaigns.operating_characteristics import SCENARIOS, at_least, at_mo
 from tests.campaigns.simulated_campaigns import PLAN
 
 # One worker makes the table once.
-pytestmark = pytest.mark.xdist_group("operating_characteristics")
+pytestmark = [pytest.mark.long, pytest.mark.xdist_group("operating_characteristics")]
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from tests.console.world import (
     state,
 )
 
-pytestmark = [pytest.mark.e2e, pytest.mark.any_database, pytest.mark.xdist_group("console-journeys")]
+pytestmark = [pytest.mark.long, pytest.mark.e2e, pytest.mark.any_database, pytest.mark.xdist_group("console-journeys")]
 
 
 @pytest.fixture(scope="module")

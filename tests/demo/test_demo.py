@@ -8,7 +8,7 @@ import pytest
 
 from tests.processes import ROOT, environment, free_port
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("heavy")]
+pytestmark = [pytest.mark.long, pytest.mark.e2e, pytest.mark.xdist_group("heavy")]
 
 LOOK = """
 import django, json

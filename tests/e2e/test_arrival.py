@@ -10,7 +10,7 @@ from clients.publisher.packages import PackageSpec
 from otaserver.demo.fleet_plan import ROLE
 from tests.firmware_store.formats.builders import Identity, swu
 
-pytestmark = [pytest.mark.e2e, pytest.mark.any_database, pytest.mark.xdist_group("heavy")]
+pytestmark = [pytest.mark.long, pytest.mark.e2e, pytest.mark.any_database, pytest.mark.xdist_group("heavy")]
 
 
 def line(number):

@@ -23,7 +23,7 @@ from tests.e2e.mender_sandbox import (
 from tests.processes import Server, free_port, wait_for
 from tests.vehicle_api.mender.devices import pem_of
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("heavy")]
+pytestmark = [pytest.mark.long, pytest.mark.e2e, pytest.mark.xdist_group("heavy")]
 CUT_AT = 9000
 
 

@@ -19,7 +19,7 @@ from tests.vehicle_api.ddi import swupdate
 from tests.vehicle_api.ddi.swupdate import BOARD, Board, Signer, make_image
 from tests.vehicle_api.mender.devices import pem_of
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("heavy")]
+pytestmark = [pytest.mark.long, pytest.mark.e2e, pytest.mark.xdist_group("heavy")]
 TENANT, ROLE, GATEWAY = "acme", "supplier", "gateway"
 VEHICLES = ("CAR1", "BOARD1", "DEVICE1")
 BOARD_TOKEN = "0123456789abcdef0123456789abcdef"

@@ -12,7 +12,7 @@ import pytest
 
 from tests.processes import ROOT, Server, environment
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.long, pytest.mark.e2e]
 
 
 @pytest.fixture

@@ -68,6 +68,10 @@ class Front:
             self.end()
             raise
 
+    @property
+    def pid(self):
+        return self._process.pid
+
     def client(self, certificate=None, **settings):
         return httpx.Client(base_url=self.url, verify=trusting(self.ca_file, certificate), timeout=20, **settings)
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.processes import ROOT, Server, environment
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.long, pytest.mark.e2e]
 
 
 def five_minutes():

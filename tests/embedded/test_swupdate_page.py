@@ -12,6 +12,7 @@ from tests.processes import ROOT, Server, environment
 from tests.vehicle_api.ddi import swupdate
 
 pytestmark = [
+    pytest.mark.long,
     pytest.mark.e2e,
     pytest.mark.skipif(bool(swupdate.missing()), reason=swupdate.missing() or "it is here"),
 ]

@@ -11,7 +11,7 @@ from redis import Redis
 
 from tests.processes import ROOT, environment, wait_for
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.long, pytest.mark.e2e]
 
 
 class Clock:

@@ -15,7 +15,7 @@ from tests.operator_api import fuzz
 from tests.operator_api.conftest import make_caller
 from tests.operator_api.test_lists import Fleet
 
-pytestmark = pytest.mark.any_database
+pytestmark = [pytest.mark.long, pytest.mark.any_database]
 
 EXAMPLES = int(os.environ.get("OTA_TEST_FUZZ_EXAMPLES", "1"))
 SEED = int(os.environ.get("OTA_TEST_FUZZ_SEED", "20261125"))

@@ -26,7 +26,7 @@ from tests.factories import NOON, make_group, make_release, make_tenant
 from tests.operator_api.conftest import make_caller
 from tests.vehicle_api.conftest import Clock, make_stored_package
 
-pytestmark = pytest.mark.any_database
+pytestmark = [pytest.mark.long, pytest.mark.any_database]
 
 # Half for each zone, a third offline, a third restarted. It was seen with 200; more say nothing that these do not.
 VEHICLES = int(os.environ.get("OTA_TEST_STOPPED_VEHICLES", "16"))
