@@ -104,6 +104,30 @@ def test_one_report_twice_in_a_batch_counts_once(db):
     assert in_turn(campaign)[0].next_attempt_at == at(hours=1)
 
 
+def test_a_report_that_is_told_again_moves_nothing_back(db):
+    campaign = make_running(vehicles=1)
+    (attempt,) = attempts()
+    first, second = told(attempt, "downloading", report_id="1"), told(attempt, "downloaded", report_id="2")
+
+    operations.record_together([first, second, first])
+    within_one_batch = states(campaign)
+    operations.record_together([first])
+
+    assert (within_one_batch, states(campaign)) == (["downloaded"], ["downloaded"])
+    assert Report.objects.count() == 2
+
+
+def test_what_is_told_again_takes_no_place_from_what_is_new(db, monkeypatch):
+    monkeypatch.setattr("otaserver.campaigns.operations.reports.MAX_REPORTS", 2)
+    make_running(vehicles=1)
+    (attempt,) = attempts()
+    first, second = (told(attempt, "downloading", report_id=report_id) for report_id in "12")
+    operations.record_together([first])
+
+    assert operations.record_together([first, first, second, second, first]) == [None] * 5
+    assert Report.objects.count() == 2
+
+
 def test_of_requests_at_once_each_gets_its_own_answer_and_one_that_breaks_breaks_alone(at_once):
     campaign = make_running(vehicles=8)
     known = attempts()
