@@ -5,6 +5,7 @@ the profiles, nobody has checked.
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from firmware_store.trust import primitives
@@ -19,6 +20,8 @@ _HEX = {64: re.compile(r"[0-9a-f]{64}\Z"), 128: re.compile(r"[0-9a-f]{128}\Z")}
 T = TypeVar("T")
 
 
+# Metadata is signed for many vehicles in the same second, and then ends for all of them in the same one.
+@lru_cache(maxsize=64)
 def utc_text(moment: datetime) -> str:
     """Return the one form of time that both profiles read: whole seconds, in UTC, with a Z."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

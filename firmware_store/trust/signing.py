@@ -5,12 +5,14 @@ process and kept in its memory, since a signature is due whenever a vehicle's me
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from django.conf import settings
 from securesystemslib.signer import CryptoSigner, Signer, SSlibKey
 
@@ -23,11 +25,12 @@ from otaserver.tenants.models import Tenant
 
 @dataclass(frozen=True)
 class OnlineSigner:
-    """The active key of one online role."""
+    """The active key of one online role. `sign` is the signer's own, which returns the bytes of a signature."""
 
     keyid: str
     keytype: str
     signer: Signer
+    sign: Callable[[bytes], bytes]
 
     def envelope(self, signed: Mapping[str, Any], profile: str) -> bytes:
         """Sign a body as it is and return its canonical envelope, to be stored and served verbatim.
@@ -44,8 +47,7 @@ class OnlineSigner:
         return self._sealed(body, body, profile)
 
     def _sealed(self, body: bytes, payload: bytes, profile: str) -> bytes:
-        signature = bytes.fromhex(self.signer.sign(payload).signature)
-        return profiles.seal(body, profile, keyid=self.keyid, keytype=self.keytype, signature=signature)
+        return profiles.seal(body, profile, keyid=self.keyid, keytype=self.keytype, signature=self.sign(payload))
 
 
 @dataclass(frozen=True)
@@ -126,4 +128,14 @@ def _signer(uri: str, public_key: bytes) -> OnlineSigner:
     described = primitives.strict_loads(public_key, len(public_key))
     keyid = primitives.keyid_of(described)
     key = SSlibKey(keyid, described["keytype"], described["scheme"], described["keyval"])
-    return OnlineSigner(keyid=keyid, keytype=key.keytype, signer=Signer.from_priv_key_uri(uri, key))
+    signer = Signer.from_priv_key_uri(uri, key)
+    return OnlineSigner(keyid=keyid, keytype=key.keytype, signer=signer, sign=_signing(signer))
+
+
+def _signing(signer: Signer) -> Callable[[bytes], bytes]:
+    if isinstance(signer, CryptoSigner):
+        private = load_pem_private_key(signer.private_bytes, None)
+        if isinstance(private, Ed25519PrivateKey):
+            # What the signer calls itself, without what it takes to be told the signature in hex.
+            return private.sign
+    return lambda payload: bytes.fromhex(signer.sign(payload).signature)

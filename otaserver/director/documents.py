@@ -12,7 +12,8 @@ that one can have, each with a package of its own, stays below that.
 import base64
 import hashlib
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 from firmware_store.states import Profile
@@ -101,8 +102,21 @@ def _assembled(
     profile: str, role: str, parts: Mapping[str, bytes], *, vehicle_id: str, version: int, expires_at: datetime
 ) -> bytes:
     """Return the canonical bytes of a body whose own parts are canonical already."""
-    header = profiles.header(role, version=version, expires_at=expires_at, profile=profile) | {"vehicle_id": vehicle_id}
-    members = {**parts, **{name: primitives.canonical(value) for name, value in header.items()}}
+    filled = {
+        b"vehicle_id": primitives.canonical(vehicle_id),
+        b"version": b"%d" % version,
+        b"expires": b'"%s"' % reading.utc_text(expires_at).encode(),
+        **{name.encode(): part for name, part in parts.items()},
+    }
+    return _form(profile, role, tuple(parts)) % filled
+
+
+@cache
+def _form(profile: str, role: str, parts: tuple[str, ...]) -> bytes:
+    """Return a body with places for what differs between vehicles: most of it is the same in all of them."""
+    header = profiles.header(role, version=0, expires_at=datetime.min.replace(tzinfo=UTC), profile=profile)
+    members = {name: primitives.canonical(value) for name, value in header.items()}
+    members |= {name: b"%%(%s)b" % name.encode() for name in ("vehicle_id", "version", "expires", *parts)}
     return b"{%s}" % b",".join(b'"%s":%s' % (name.encode(), members[name]) for name in sorted(members))
 
 

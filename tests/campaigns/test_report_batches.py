@@ -4,9 +4,12 @@ import os
 import signal
 import threading
 import uuid
+from datetime import datetime, timedelta, timezone
 
-from django.db import IntegrityError, connection, connections
+from django.db import IntegrityError, connection, connections, transaction
 from django.test.utils import CaptureQueriesContext
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from otaserver.campaigns import errors, operations
 from otaserver.campaigns.models import Assignment, Attempt, Report
@@ -49,7 +52,7 @@ def test_reports_of_many_vehicles_each_move_what_they_would_alone(db):
     assert not Report.objects.filter(attempt=fourth).exists()
 
 
-def test_however_many_there_are_one_statement_reads_and_one_stores_them(db):
+def test_however_many_there_are_two_statements_read_and_one_stores_them(db):
     make_running(vehicles=4)
     known = attempts()
     operations.record_together([told(attempt, "downloading") for attempt in known])
@@ -58,7 +61,7 @@ def test_however_many_there_are_one_statement_reads_and_one_stores_them(db):
     with CaptureQueriesContext(connection) as captured:
         operations.record_together(more)
 
-    assert [statement.split()[0] for statement in statements(captured)] == ["SELECT", "INSERT"]
+    assert [statement.split()[0] for statement in statements(captured)] == ["SELECT", "SELECT", "INSERT"]
     assert Report.objects.count() == 8
 
 
@@ -66,13 +69,13 @@ def test_vehicles_heard_of_at_the_same_time_are_given_more_time_by_one_statement
     campaign = make_running(vehicles=4)
     known = attempts()
     operations.record_together([told(attempt, "downloading") for attempt in known])
-    later = [told(attempt, "downloading", when=at(days=1)) for attempt in known]
+    later = [told(attempt, "downloading", when=at(days=1, hours=hours)) for hours, attempt in enumerate(known)]
 
     with CaptureQueriesContext(connection) as captured:
         operations.record_together(later)
 
-    assert [statement.split()[0] for statement in statements(captured)] == ["SELECT", "INSERT", "UPDATE"]
-    assert {assignment.due_at for assignment in in_turn(campaign)} == {at(days=8)}
+    assert [statement.split()[0] for statement in statements(captured)] == ["SELECT", "SELECT", "INSERT", "UPDATE"]
+    assert [assignment.due_at for assignment in in_turn(campaign)] == [at(days=8, hours=hours) for hours in range(4)]
 
 
 def test_what_is_refused_of_a_batch_costs_the_others_nothing(db):
@@ -99,6 +102,30 @@ def test_one_report_twice_in_a_batch_counts_once(db):
 
     assert Report.objects.count() == 1
     assert in_turn(campaign)[0].next_attempt_at == at(hours=1)
+
+
+def test_a_report_that_is_told_again_moves_nothing_back(db):
+    campaign = make_running(vehicles=1)
+    (attempt,) = attempts()
+    first, second = told(attempt, "downloading", report_id="1"), told(attempt, "downloaded", report_id="2")
+
+    operations.record_together([first, second, first])
+    within_one_batch = states(campaign)
+    operations.record_together([first])
+
+    assert (within_one_batch, states(campaign)) == (["downloaded"], ["downloaded"])
+    assert Report.objects.count() == 2
+
+
+def test_what_is_told_again_takes_no_place_from_what_is_new(db, monkeypatch):
+    monkeypatch.setattr("otaserver.campaigns.operations.reports.MAX_REPORTS", 2)
+    make_running(vehicles=1)
+    (attempt,) = attempts()
+    first, second = (told(attempt, "downloading", report_id=report_id) for report_id in "12")
+    operations.record_together([first])
+
+    assert operations.record_together([first, first, second, second, first]) == [None] * 5
+    assert Report.objects.count() == 2
 
 
 def test_of_requests_at_once_each_gets_its_own_answer_and_one_that_breaks_breaks_alone(at_once):
@@ -173,3 +200,97 @@ def test_of_reports_beyond_the_limit_those_in_one_batch_are_refused_too(db, monk
 
     assert [type(refusal) for refusal in refusals] == [type(None)] * 2 + [errors.TooManyReportsError]
     assert Report.objects.count() == 2
+
+
+def test_of_reports_at_once_no_more_are_stored_than_the_limit_lets(at_once, monkeypatch):
+    monkeypatch.setattr("otaserver.campaigns.operations.reports.MAX_REPORTS", 3)
+    make_running(vehicles=1)
+    (attempt,) = attempts()
+
+    # Each in a transaction of its own, as those of several processes.
+    results = at_once(*[lambda: operations.record_reports([told(attempt, "downloading")])] * 6)
+
+    assert sorted(type(refusal) is errors.TooManyReportsError for (refusal,) in results) == [False] * 3 + [True] * 3
+    assert Report.objects.count() == 3
+
+
+def test_what_a_vehicle_said_is_stored_as_it_said_it(db):
+    make_running(vehicles=1)
+    (attempt,) = attempts()
+    # Of whom the offset has seconds, as local mean times have.
+    said_at = datetime(2026, 6, 1, 14, 0, 0, 250, tzinfo=timezone(timedelta(hours=1, seconds=21)))
+    measured = {"speed": 0.5, "odometer": 10**14, "parked": True, "link_type": "wifi", 'a"b': "ü\\\n"}
+    words = {"code": "bätt\0ery", "message": 'Größe "5"\t\\ 🚗', "ecu_serial": "E'1;--", "progress": 0}
+    one = told(attempt, "held", report_id="%s", measured=measured, device_time=said_at, when=at(seconds=1), **words)
+
+    assert operations.record_together([one]) == [None]
+
+    report = Report.objects.get()
+    assert (report.device_time, report.received_at, report.measured) == (said_at, at(seconds=1), measured)
+    assert (report.report_id, report.ecu_serial, report.progress) == ("%s", "E'1;--", 0)
+    assert (report.code, report.message) == ("bättery", 'Größe "5"\t\\ 🚗')
+
+
+# Whose report, how the attempt is named, its id, what it says, and after how many minutes.
+SAID = st.tuples(
+    st.integers(0, 1),
+    st.sampled_from(["id", "number", "other's id", "no number"]),
+    st.sampled_from(["a", "b", "c", "d", "e"]),
+    st.sampled_from(
+        [
+            *[
+                ("downloading", "none", ""),
+                ("downloaded", "none", ""),
+                ("held", "none", "window"),
+                ("held", "none", "x"),
+            ],
+            *[("installing", "none", ""), ("installed", "none", ""), ("finished", "failure", "download_failed")],
+            *[("finished", "failure", "health_failed"), ("finished", "success", ""), ("finished", "refused", "owner")],
+        ]
+    ),
+    st.integers(0, 3),
+)
+
+
+def test_reports_stored_together_leave_what_each_alone_would_leave(db, monkeypatch):
+    monkeypatch.setattr("otaserver.campaigns.operations.reports.MAX_REPORTS", 3)
+    monkeypatch.setattr("otaserver.campaigns.operations.reports.MAX_ENDS", 2)
+    make_running(vehicles=2)
+    known = attempts()
+
+    @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(before=st.lists(SAID, max_size=3), batch=st.lists(SAID, min_size=2, max_size=8), can_prove=st.booleans())
+    def check(before, batch, can_prove):
+        earlier, batch = ([made(known, each, can_prove) for each in some] for some in (before, batch))
+
+        together = left_by(earlier, lambda: operations.record_together(batch))
+        alone = left_by(earlier, lambda: [operations.record_together([one])[0] for one in batch])
+
+        assert together == alone
+
+    check()
+
+
+def made(known, said, can_prove):
+    whose, name, report_id, (phase, outcome, code), minutes = said
+    attempt = known[whose]
+    names = {"id": attempt.pk, "number": attempt.number, "other's id": known[1 - whose].pk, "no number": 99}
+    report = VehicleReport(names[name], report_id, phase, outcome, code=code, message=f"after {minutes}")
+    return Told(attempt.vehicle, report, can_prove=can_prove, at=at(minutes=minutes))
+
+
+def left_by(earlier, record):
+    """The answers, and the rows that are left, of which nothing stays."""
+    with transaction.atomic():
+        operations.record_together(earlier)
+        answers = [(type(refusal), str(refusal)) for refusal in record()]
+        reports = Report.objects.order_by("attempt", "report_id").values_list(
+            "attempt", "report_id", "message", "phase"
+        )
+        assignments = Assignment.objects.order_by("pk").values(
+            *("state", "due_at", "next_attempt_at", "installing_at", "settled_at", "code", "message")
+        )
+        ends = Attempt.objects.order_by("pk").values_list("closed_at", "outcome", "code", "vehicle__is_manifest_wanted")
+        rows = [list(each) for each in (reports, assignments, ends)]
+        transaction.set_rollback(True)
+    return answers, rows

@@ -335,7 +335,7 @@ def test_a_report_costs_a_fixed_number_of_statements(assignment, django_assert_m
     vehicle = assignment.vehicle
     with django_assert_max_num_queries(8):
         operations.record_report(vehicle, VehicleReport(1, "1", "downloading"), can_prove=True, at=NOON)
-    with django_assert_max_num_queries(4):
+    with django_assert_max_num_queries(5):
         operations.record_report(vehicle, VehicleReport(1, "1", "downloading"), can_prove=True, at=NOON)
 
 

@@ -3,7 +3,6 @@
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from functools import partial
 
 from django.db import transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet, Value
@@ -179,7 +178,7 @@ def _order(
     Attempt.objects.bulk_create(attempts)
     director.direct(orders, at=at)
     # What cannot be counted is given all the same.
-    transaction.on_commit(partial(_count, campaign.kind, len(orders)), robust=True)
+    transaction.on_commit(lambda: _count(campaign.kind, len(orders)), robust=True)
 
 
 def _count(kind: str, orders: int) -> None:

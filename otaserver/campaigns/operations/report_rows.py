@@ -1,61 +1,85 @@
 """Writing reports down, many in one statement, and learning which of them were new."""
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 from uuid import UUID
 
 from django.db import connection
 
 from otaserver.campaigns.models import Report
+from otaserver.campaigns.operations import json_rows
 from otaserver.campaigns.operations.told import Told, clean
 from otaserver.campaigns.rules import preconditions
+from otaserver.campaigns.states import ReportPhase
 
 MAX_MESSAGE_LENGTH = 4000
-# SQLite takes 32,766 values in a statement; a report has eleven.
-_CHUNK = 1000
-_FIELDS = [field for field in Report._meta.concrete_fields if not field.primary_key]
 
 
-def insert(rows: Sequence[tuple[UUID, Told]]) -> set[tuple[UUID, str]]:
-    """Store reports with the attempts that they speak of; return those (attempt, report id) that were not there yet.
+def insert(rows: Sequence[tuple[UUID, Told]]) -> list[bool]:
+    """Store reports with the attempts that they speak of; return of each whether it was not there yet.
 
-    Of two deliveries at once one row remains, and it is new to one of the two.
+    Of one report twice among these the first is new; of two deliveries at once one row remains, new to one of the two.
     """
-    new: set[tuple[UUID, str]] = set()
-    for start in range(0, len(rows), _CHUNK):
-        new |= _inserted(rows[start : start + _CHUNK])
-    return new
-
-
-def _inserted(rows: Sequence[tuple[UUID, Told]]) -> set[tuple[UUID, str]]:
-    quote = connection.ops.quote_name
-    columns = ", ".join(quote(str(field.column)) for field in _FIELDS)
-    place = f"({', '.join(['%s'] * len(_FIELDS))})"
-    # Django's own `bulk_create` does not tell which rows were there before.
-    statement = (
-        f"INSERT INTO {quote(Report._meta.db_table)} ({columns}) VALUES {', '.join([place] * len(rows))}"
-        f" ON CONFLICT (attempt_id, report_id) DO NOTHING RETURNING attempt_id, report_id"
-    )
-    values = [value for attempt, told in rows for value in _values(attempt, told)]
+    if not rows:
+        return []
+    values = json_rows.text(_row(attempt, told) for attempt, told in rows)
     with connection.cursor() as cursor:
-        cursor.execute(statement, values)
-        # SQLite keeps a UUID as its text.
-        return {(each if isinstance(each, UUID) else UUID(each), report_id) for each, report_id in cursor.fetchall()}
+        cursor.execute(_insertion(), [values])
+        if connection.vendor == "postgresql" and cursor.rowcount == len(rows):
+            return [True] * len(rows)
+        new = {(json_rows.uuid(attempt), report_id) for attempt, report_id in cursor.fetchall()}
+    return [_is_taken(new, (attempt, told.report.report_id)) for attempt, told in rows]
 
 
-def _values(attempt: UUID, told: Told) -> list[Any]:
-    report = told.report
-    row = Report(
-        attempt_id=attempt,
-        report_id=report.report_id,
-        ecu_serial=report.ecu_serial,
-        phase=report.phase,
-        outcome=report.outcome,
-        code=clean(report.code)[:80],
-        message=clean(report.message)[:MAX_MESSAGE_LENGTH],
-        progress=report.progress,
-        measured=preconditions.bounded(report.measured),
-        device_time=report.device_time,
-        received_at=told.at,
+def counts(attempts: Sequence[UUID]) -> dict[int, tuple[int, int]]:
+    """Return how many reports are stored of each attempt that has some, by its place here: of its end, and others."""
+    told = json_rows.text({"place": place, "attempt": one.hex} for place, one in enumerate(attempts))
+    with connection.cursor() as cursor:
+        cursor.execute(_count(), [ReportPhase.FINISHED, told])
+        return {place: (ends, stored - ends) for place, ends, stored in cursor.fetchall()}
+
+
+@cache
+def _insertion() -> str:
+    fields = [field for field in Report._meta.concrete_fields if not field.primary_key]
+    columns = {str(field.column): str(field.db_type(connection)) for field in fields}
+    names = ", ".join(columns)
+    # Django's own `bulk_create` does not tell which rows were there before. SQLite needs the WHERE to tell the
+    # conflict from a join.
+    return (
+        f"INSERT INTO {Report._meta.db_table} ({names}) SELECT {names} FROM {json_rows.table(columns)} WHERE true"
+        " ON CONFLICT (attempt_id, report_id) DO NOTHING RETURNING attempt_id, report_id"
     )
-    return [field.get_db_prep_save(getattr(row, field.attname), connection) for field in _FIELDS]
+
+
+@cache
+def _count() -> str:
+    table = json_rows.table({"place": "integer", "attempt": "uuid"})
+    return (
+        "SELECT told.place, COUNT(CASE WHEN phase = %s THEN 1 END), COUNT(*)"
+        f" FROM {table} JOIN {Report._meta.db_table} ON attempt_id = told.attempt GROUP BY told.place"
+    )
+
+
+def _row(attempt: UUID, told: Told) -> dict[str, Any]:
+    report = told.report
+    return {
+        "attempt_id": attempt.hex,
+        "report_id": report.report_id,
+        "ecu_serial": report.ecu_serial,
+        "phase": report.phase,
+        "outcome": report.outcome,
+        "code": clean(report.code)[:80],
+        "message": clean(report.message)[:MAX_MESSAGE_LENGTH],
+        "progress": report.progress,
+        "measured": preconditions.bounded(report.measured),
+        "device_time": report.device_time,
+        "received_at": told.at,
+    }
+
+
+def _is_taken(new: set[tuple[UUID, str]], named: tuple[UUID, str]) -> bool:
+    is_new = named in new
+    new.discard(named)
+    return is_new

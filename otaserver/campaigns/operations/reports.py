@@ -2,14 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 from uuid import UUID
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from otaserver.campaigns.errors import AttemptNotFoundError, TooManyLogsError, TooManyReportsError
-from otaserver.campaigns.models import Assignment, Attempt, LogTail, Report
-from otaserver.campaigns.operations import assignments, report_rows, retries, standings
+from otaserver.campaigns.models import Assignment, Attempt, LogTail
+from otaserver.campaigns.operations import assignments, json_rows, report_rows, retries, standings
 from otaserver.campaigns.operations.report_rows import MAX_MESSAGE_LENGTH
 from otaserver.campaigns.operations.standings import Standing
 from otaserver.campaigns.operations.told import Told, VehicleReport, clean
@@ -75,11 +76,8 @@ def record_reports(told: Sequence[Told]) -> list[OtaError | None]:
     ]
     new = report_rows.insert([(standing.attempt_id, one) for standing, one in kept])
     later: dict[int, dict[str, Any]] = {}
-    for standing, one in kept:
-        named = (standing.attempt_id, one.report.report_id)
-        if named in new:
-            # The same one twice among these counts once.
-            new.remove(named)
+    for (standing, one), is_new in zip(kept, new, strict=True):
+        if is_new:
             _believe(standing, one, later)
     _prolong_all(later)
     return refusals
@@ -128,17 +126,11 @@ def _refusal(told: Told, standing: Standing | None) -> OtaError | None:
     if standing is None:
         return _not_found(told.vehicle, report.attempt)
     is_end = report.phase == ReportPhase.FINISHED
-    stored, limit = (standing.ends, MAX_ENDS) if is_end else (standing.others, MAX_REPORTS)
-    if stored >= limit:
-        if Report.objects.filter(attempt=standing.attempt_id, report_id=report.report_id).exists():
-            return None
-        sentence = f"Of attempt {standing.number} of {told.vehicle} {stored} such reports are kept; no more are taken."
-        return TooManyReportsError(sentence, limit=limit)
-    if is_end:
-        standing.ends += 1
-    else:
-        standing.others += 1
-    return None
+    limit = MAX_ENDS if is_end else MAX_REPORTS
+    if standing.takes(report.report_id, is_end=is_end, limit=limit):
+        return None
+    sentence = f"Of attempt {standing.number} of {told.vehicle} {limit} such reports are kept; no more are taken."
+    return TooManyReportsError(sentence, limit=limit)
 
 
 def _not_found(vehicle: Vehicle, attempt: UUID | int) -> AttemptNotFoundError:
@@ -235,10 +227,19 @@ def _prolong(standing: Standing, report: VehicleReport, later: dict[int, dict[st
 
 
 def _prolong_all(later: Mapping[int, Mapping[str, Any]]) -> None:
-    """Write down until when assignments may take, those alike in one statement: the caller has them locked."""
-    alike: dict[tuple[Any, ...], list[int]] = {}
-    for assignment, changes in later.items():
-        alike.setdefault(tuple(changes.values()), []).append(assignment)
-    for (due_at, code, message), assignments_alike in alike.items():
-        rows = Assignment.objects.filter(pk__in=assignments_alike, state__in=STOPPABLE_STATES)
-        rows.update(due_at=due_at, code=code, message=message)
+    """Write down until when assignments may take, of all in one statement: the caller has them locked."""
+    if not later:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(_prolongation(), [json_rows.text({"id": pk, **changes} for pk, changes in later.items())])
+
+
+@cache
+def _prolongation() -> str:
+    columns = {"id": "bigint", "due_at": "timestamptz", "code": "varchar(80)", "message": "text"}
+    states = ", ".join(f"'{state.value}'" for state in sorted(STOPPABLE_STATES))
+    table = Assignment._meta.db_table
+    return (
+        f"UPDATE {table} SET due_at = told.due_at, code = told.code, message = told.message"
+        f" FROM {json_rows.table(columns)} WHERE {table}.id = told.id AND {table}.state IN ({states})"
+    )

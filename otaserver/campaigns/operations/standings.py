@@ -1,20 +1,30 @@
-"""Where the attempts stand that reports speak of: read and locked in one statement, however many reports there are."""
+"""Where the attempts stand that reports speak of: locked and read by one statement, and what is stored of them counted
+by another, however many there are.
+"""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
+from django.db import connection
+from django.db.models.expressions import RawSQL
 
 from otaserver.campaigns.models import Assignment, Attempt, Report
+from otaserver.campaigns.operations import json_rows, report_rows
 from otaserver.campaigns.operations.told import Told
 from otaserver.campaigns.rules import deadlines
-from otaserver.campaigns.states import STOPPABLE_STATES, ReportOutcome, ReportPhase
+from otaserver.campaigns.states import STOPPABLE_STATES, ReportOutcome
 from otaserver.fleet.models import Vehicle
 
-_TIMEOUTS = ("offer", "download", "install", "soak")
+# As `deadlines.Timeouts` takes them.
+_TIMEOUTS = (
+    *(f"campaign__{name}_timeout_seconds" for name in ("offer", "download", "install")),
+    "campaign__soak_seconds",
+    "campaign__grace_hours",
+)
 _COLUMNS = (
     "pk",
     "state",
@@ -28,11 +38,7 @@ _COLUMNS = (
     "attempts__number",
     "attempts__stone_id",
     "attempts__outcome",
-    "ends",
-    "others",
-    "campaign__grace_hours",
-    *(f"campaign__{name}_timeout_seconds" for name in _TIMEOUTS[:3]),
-    "campaign__soak_seconds",
+    *_TIMEOUTS,
 )
 
 
@@ -52,9 +58,13 @@ class Standing:
     number: int
     stone_id: int | None
     attempt_outcome: str
-    ends: int
-    others: int
     timeouts: deadlines.Timeouts
+    # How many reports of it are stored: of its end, and others.
+    ends: int = 0
+    others: int = 0
+    # Ids of what is to be stored of it now, of its end and others, and of what was stored before.
+    taken: dict[bool, set[str]] = field(default_factory=lambda: {True: set(), False: set()})
+    repeated: set[str] = field(default_factory=set)
     # With all that moving them takes, once something moves.
     attempt: Attempt | None = None
     is_last_number_sure: bool = False
@@ -63,6 +73,28 @@ class Standing:
     def is_over(self) -> bool:
         """Return whether this attempt was a hop that is proved: its success has been told, and moves nothing more."""
         return self.stone_id is not None and self.attempt_outcome == ReportOutcome.SUCCESS
+
+    def takes(self, report_id: str, *, is_end: bool, limit: int) -> bool:
+        """Return whether a report may be stored, or was: one that is told again counts once, and is never refused."""
+        if report_id in self.repeated or any(report_id in taken for taken in self.taken.values()):
+            return True
+        if self._kept(is_end) >= limit:
+            self._set_repeated_apart(report_id)
+            if report_id in self.repeated or self._kept(is_end) >= limit:
+                return report_id in self.repeated
+        self.taken[is_end].add(report_id)
+        return True
+
+    def _kept(self, is_end: bool) -> int:
+        return (self.ends if is_end else self.others) + len(self.taken[is_end])
+
+    def _set_repeated_apart(self, report_id: str) -> None:
+        """Look up which of these reports were stored before: that is only asked where a limit is near."""
+        named = {report_id}.union(*self.taken.values())
+        stored = Report.objects.filter(attempt=self.attempt_id, report_id__in=named)
+        self.repeated.update(stored.values_list("report_id", flat=True))
+        for taken in self.taken.values():
+            taken.difference_update(self.repeated)
 
     def is_latest(self) -> bool:
         """Return whether no other order has gone to the vehicle since this attempt: only then may it still move."""
@@ -88,33 +120,52 @@ def locked(told: Sequence[Told]) -> list[Standing | None]:
     """
     if not told:
         return []
-    by_id = {one.report.attempt for one in told if isinstance(one.report.attempt, UUID)}
-    numbers = {(one.vehicle.pk, one.report.attempt) for one in told if isinstance(one.report.attempt, int)}
-    vehicles = {one.vehicle.pk for one in told}
-    wanted = Q(attempts__pk__in=by_id, vehicle__in=vehicles) if by_id else Q()
-    for vehicle, number in numbers:
-        wanted |= Q(vehicle=vehicle, attempts__number=number)
-    rows = (
-        Assignment.objects.filter(wanted)
-        .select_for_update(of=("self",), no_key=True)
-        .annotate(ends=_count(Q(phase=ReportPhase.FINISHED)), others=_count(~Q(phase=ReportPhase.FINISHED)))
-        .order_by("pk")
-        .values_list(*_COLUMNS)
-    )
+    with connection.cursor() as cursor:
+        cursor.execute(_selection(), [json_rows.text(map(_row, told))])
+        standings = [_standing(row) for row in cursor.fetchall()]
     found: dict[tuple[int, UUID | int], Standing] = {}
-    for row in rows:
-        standing = _standing(row)
+    for standing in standings:
         found[standing.vehicle_id, standing.attempt_id] = found[standing.vehicle_id, standing.number] = standing
+    _count(standings)
     return [found.get((one.vehicle.pk, one.report.attempt)) for one in told]
 
 
-def _count(condition: Q) -> Subquery:
-    reports: QuerySet[Report, Any] = Report.objects.filter(condition, attempt=OuterRef("attempts__pk")).order_by()
-    return Subquery(reports.values("attempt").annotate(count=Count("pk")).values("count"))
+@cache
+def _selection() -> str:
+    """Return what the ORM makes of it, once: each time anew that takes as long as the database does."""
+    rows = Assignment.objects.filter(attempts__pk__in=RawSQL(_named(), [""]))
+    locked = rows.select_for_update(of=("self",), no_key=True).order_by("pk").values_list(*_COLUMNS)
+    # Its one parameter is the named attempts.
+    selection, _ = locked.query.sql_with_params()
+    return selection
+
+
+@cache
+def _named() -> str:
+    table = json_rows.table({"vehicle": "bigint", "attempt": "uuid", "number": "bigint"})
+    return (
+        f"SELECT a.id FROM {table} JOIN {Attempt._meta.db_table} a"
+        " ON a.vehicle_id = told.vehicle AND (a.id = told.attempt OR a.number = told.number)"
+    )
+
+
+def _row(told: Told) -> dict[str, Any]:
+    attempt = told.report.attempt
+    named = {"attempt": attempt.hex} if isinstance(attempt, UUID) else {"number": attempt}
+    return {"vehicle": told.vehicle.pk, **named}
+
+
+def _count(standings: Sequence[Standing]) -> None:
+    """Count what is stored of each attempt: only now, since others may have stored more while this waited for locks."""
+    if not standings:
+        return
+    for place, (ends, others) in report_rows.counts([standing.attempt_id for standing in standings]).items():
+        standings[place].ends, standings[place].others = ends, others
 
 
 def _standing(row: tuple[Any, ...]) -> Standing:
-    *of_attempt, ends, others, grace_hours, offer, download, install, soak = row
-    timeouts = deadlines.Timeouts(offer, download, install, soak, grace_hours)
-    values: Any = (*of_attempt, ends or 0, others or 0, timeouts)
-    return Standing(*values)
+    values: Any = (*row[: -len(_TIMEOUTS)], deadlines.Timeouts(*row[-len(_TIMEOUTS) :]))
+    standing = Standing(*values)
+    standing.attempt_id = json_rows.uuid(standing.attempt_id)
+    standing.due_at, standing.offered_at = json_rows.time(standing.due_at), json_rows.time(standing.offered_at)
+    return standing
