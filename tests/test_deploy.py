@@ -99,7 +99,8 @@ def test_every_part_of_the_server_runs_once_and_after_the_migration():
     assert set(services) == {"database", "redis", "migrate", "web", "worker", "beat", "nginx"}
     for name in ("web", "worker", "beat"):
         assert services[name]["depends_on"] == {"migrate": {"condition": "service_completed_successfully"}}
-        unit = (DEPLOY / "systemd" / f"ota-{name}.service").read_text()
+        (path,) = (DEPLOY / "systemd").glob(f"ota-{name}*.service")
+        unit = path.read_text()
         assert "Requires=ota-migrate.service" in unit
 
 

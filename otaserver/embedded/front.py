@@ -52,7 +52,7 @@ def prepare(*, host: str, port: int, web_port: int, packages: str, at: datetime)
     """Make nginx's folder, or bring it up to date, and return it. A certificate that is still good stays."""
     place = folder()
     place.mkdir(mode=0o700, exist_ok=True)
-    _write(place / "nginx.conf", configure_nginx(_TEMPLATE.read_text(), host=host, port=port, web_port=web_port))
+    _write(place / "nginx.conf", configure_nginx(_TEMPLATE.read_text(), host=host, port=port, web_ports=[web_port]))
     _make_certificate(place, host_names(settings.ALLOWED_HOSTS), at=at)
     write_authorities(place / AUTHORITIES, at=at)
     link = place / "packages"

@@ -98,7 +98,7 @@ def certified(vehicles: list[Vehicle], server: http_load.WebServer) -> Iterator[
     authority = load_authority(tenant)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ota-nginx-")))
-        nginx = fronts.Front(folder, port=free_port(), web_port=server.port, authorities=[authority])
+        nginx = fronts.Front(folder, port=free_port(), web_ports=[server.port], authorities=[authority])
         stack.callback(nginx.end)
         contexts = [fronts.trusting(nginx.ca_file, _certificate(authority, folder, vehicle)) for vehicle in vehicles]
         yield replace(server, port=nginx.port, contexts=contexts)

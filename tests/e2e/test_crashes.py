@@ -44,24 +44,6 @@ def try_to_start(server):
     return True
 
 
-# One on each database: in both a worker dies, Redis is emptied and the server restarted.
-@pytest.mark.postgresql
-def test_a_campaign_ends_the_same_whatever_dies_meanwhile(stage):
-    stage.prepare(VEHICLES)
-    campaigns, operator = ("2.0", "3.0", "4.0"), stage.operator
-    disturbances = (kill_the_worker, empty_redis, restart_the_server)
-    with stage.fleet_running():
-        operator.wait_for_fleet(VEHICLES, "1.0", lambda count: None)
-        operator.make_group(VEHICLES)
-        results = [
-            run_disturbed(stage, version, previous, disturb)
-            for version, previous, disturb in zip(campaigns, ("1.0", *campaigns), disturbances, strict=False)
-        ]
-
-    assert results == [("completed", {"succeeded": VEHICLES})] * 3
-    assert stage.runs() == {release_label("4.0"): VEHICLES}
-
-
 @pytest.mark.any_database
 def test_a_bad_release_is_halted_and_taken_back_whatever_dies_meanwhile(stage):
     stage.prepare(VEHICLES, behaviours={release_label("2.0"): Behaviour(health_failure=0.8)})

@@ -47,9 +47,9 @@ def trusting(ca_file, certificate=None):
 
 
 class Front:
-    """nginx in a folder of its own, before a server on `web_port`."""
+    """nginx in a folder of its own, before servers on `web_ports`."""
 
-    def __init__(self, folder, *, port, web_port, authorities):
+    def __init__(self, folder, *, port, web_ports, authorities):
         self.url = f"https://localhost:{port}"
         self.port = port
         self.ca_file = folder / "ca.pem"
@@ -60,7 +60,7 @@ class Front:
         (folder / "server.key").write_bytes(made.key_pem)
         (folder / "authorities.pem").write_text("".join(each.certificate_pem for each in authorities))
         text = (ROOT / "deploy" / "nginx.conf").read_text()
-        (folder / "nginx.conf").write_text(configure_nginx(text, host="127.0.0.1", port=port, web_port=web_port))
+        (folder / "nginx.conf").write_text(configure_nginx(text, host="127.0.0.1", port=port, web_ports=web_ports))
         self._process = subprocess.Popen(front.program(NGINX, folder).command)
         try:
             wait_for(lambda: httpx.get(f"{self.url}/healthz", verify=trusting(self.ca_file)), what="nginx")

@@ -65,7 +65,7 @@ def nginx(tmp_path_factory, authority):
         wait_for(lambda: get(f"http://127.0.0.1:{web_port}/").status_code == 200)
         folder = tmp_path_factory.mktemp("nginx")
         other = certificates.make_authority("south", at=now())
-        found = Front(folder, port=free_port(), web_port=web_port, authorities=[authority, other])
+        found = Front(folder, port=free_port(), web_ports=[web_port], authorities=[authority, other])
         yield found
         found.end()
     finally:
@@ -221,7 +221,7 @@ def test_slow_bodies_keep_no_thread_from_others(nginx):
 def test_where_the_server_is_not_there_nginx_says_so_as_the_server_would(tmp_path, authority):
     unanswered = None
     try:
-        unanswered = Front(tmp_path, port=free_port(), web_port=1, authorities=[authority])
+        unanswered = Front(tmp_path, port=free_port(), web_ports=[1], authorities=[authority])
         with unanswered.client() as client:
             answer = client.post("/uptane/north/events", content=b"[]")
     finally:
