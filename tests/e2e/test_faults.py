@@ -23,7 +23,7 @@ from tests.e2e.conftest import in_its_own_places
 from tests.e2e.load import OFFER, TAKEN_BACK, Load, bodies
 from tests.processes import ROOT, Server, command_of, descendants, environment, is_running, wait_for
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("heavy")]
+pytestmark = [pytest.mark.long, pytest.mark.e2e, pytest.mark.xdist_group("heavy")]
 
 # It holds with 1,000 as well (OTA_TEST_FAULTS_VEHICLES); more say nothing that these do not.
 VEHICLES = int(os.environ.get("OTA_TEST_FAULTS_VEHICLES", "40"))
