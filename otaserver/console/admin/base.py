@@ -69,7 +69,7 @@ class ReadOnlyAdmin(ModelAdmin):
         links = [
             (label, address) for label, address, permission in self.list_links if may_somewhere(request, permission)
         ]
-        context: dict[str, Any] = {"list_links": links, "empty_note": self.empty_note, **(extra_context or {})}
+        context: dict[str, Any] = {"list_links": links, **(extra_context or {})}
         return super().changelist_view(request, context)
 
     def change_view(

@@ -126,6 +126,36 @@ def test_an_administrator_gives_roles_and_removes(mia, bob):
     assert [entry.actor for entry in Entry.objects.all()] == ["mia", "mia"]
 
 
+def test_a_form_that_is_wrong_is_shown_again_once_and_in_its_place(mia):
+    client = signed_in()
+
+    for path, what, given in (
+        ("members/", "invite", {"role": "viewer", "email": "nobody at home"}),
+        ("tokens/", "make", {"role": "viewer", "life": "30", "name": ""}),
+        ("profile/", "make_token", {"tenant": mia.tenant.pk, "life": "30", "name": ""}),
+    ):
+        answer = do(client, path, what, **given)
+
+        page = answer.content.decode()
+        assert (what, answer.status_code, page.count(f'value="{what}"')) == (what, 422, 1)
+        assert ("nobody at home" in page) == (what == "invite")
+    assert not Invitation.objects.exists()
+
+
+def test_no_role_is_given_by_a_slip(mia, bob):
+    answer = do(signed_in(), "members/", f"change_role:{bob.pk}", role="")
+
+    assert (answer.status_code, "Choose the role first." in answer.content.decode()) == (422, True)
+    assert Member.objects.get(pk=bob.pk).role == Role.VIEWER
+
+
+def test_what_cannot_be_taken_back_is_asked_once_more(mia, bob):
+    page = signed_in().get("/console/members/").content.decode()
+
+    assert page.count('data-sure="Remove bob from acme?"') == 1
+    assert "/static/console/sure" in page
+
+
 def test_the_last_administrator_is_told_why_they_stay(mia):
     answer = do(signed_in(), "members/", f"remove:{mia.pk}")
 
