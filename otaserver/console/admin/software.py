@@ -39,7 +39,7 @@ class PackageAdmin(ReadOnlyAdmin):
         ("refused_code", "refused_reason"),
     ]
 
-    def get_fields(self, request: HttpRequest, obj: Package | None = None) -> Sequence[Any]:
+    def get_fields(self, request: HttpRequest, obj: Package | None = None) -> Any:
         # Two dashes would ask why a package that was taken was refused.
         found = super().get_fields(request, obj)
         return found if obj is None or obj.refused_code else found[:-1]

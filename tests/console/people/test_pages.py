@@ -172,7 +172,7 @@ def test_a_link_leads_from_nobody_to_a_member(mia):
     page = newcomer.get(link)
     weak = newcomer.post(link, {"username": "ann", "password": "short", "again": "short"})
     unequal = newcomer.post(link, {"username": "ann", "password": "a long password!", "again": "another"})
-    assert (page.status_code, page["Referrer-Policy"]) == (200, "no-referrer")
+    assert (page.status_code, page["Referrer-Policy"]) == (200, "strict-origin")
     assert (weak.status_code, unequal.status_code, User.objects.count()) == (200, 200, 1)
     joined = newcomer.post(link, {"username": "ann", "password": "a long password!", "again": "a long password!"})
 
