@@ -36,13 +36,6 @@ def test_a_file_is_sent_waits_for_a_worker_and_is_taken_in(caller):
     assert [row["id"] for row in caller.get("/imports").json()["results"]] == [done["id"]]
 
 
-def test_a_request_that_says_nothing_of_a_body_is_one_of_an_empty_file(caller):
-    answer = send(caller, b"")
-
-    assert (answer.status_code, answer.json()["detail"]) == (422, "The file is empty.")
-    assert not FleetImport.objects.exists()
-
-
 def test_the_lines_left_out_are_told_in_order_with_value_and_rule(caller):
     begun = send(caller).json()
     work()
