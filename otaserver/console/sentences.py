@@ -31,9 +31,11 @@ def _translated(sentence: str) -> str:
 
 def _translated_value(value: str) -> str:
     """Return what stands in a sentence: a sentence or a word of its own, or a name."""
-    translated = _translated(value)
-    if translated != value:
-        return translated
+    # After a colon a sentence begins with a small letter.
+    for sentence in (value, value[:1].upper() + value[1:]):
+        translated = _translated(sentence)
+        if translated != sentence:
+            return translated
     first, joined, second = value.partition(" or ")
     if joined and first in EXPECTED:
         return gettext("%(first)s or %(second)s") % {"first": gettext(first), "second": _translated_value(second)}

@@ -89,6 +89,8 @@ def raw_body(request: Request) -> Readable:
     if environ.get("wsgi.input_terminated"):
         readable: Readable = source
         return readable
+    if "HTTP_TRANSFER_ENCODING" not in environ:
+        return LimitedStream(source, 0)  # RFC 9112, 6.3: a request that says nothing of a body has none
     raise LengthRequiredError("Send Content-Length, or a chunked body.")
 
 

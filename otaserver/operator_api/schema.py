@@ -70,6 +70,7 @@ def describe_everywhere(result: dict[str, Any], **_: Any) -> dict[str, Any]:
         for status, text in (_READING if method == "get" else _CHANGING).items():
             operation["responses"].setdefault(str(status), _problem(text))
         _add_parameters(operation, path, method)
+        _require_bytes(operation)
         if method == "get":
             _describe_reading(operation)
     return result
@@ -98,6 +99,13 @@ def _add_parameters(operation: dict[str, Any], path: str, method: str) -> None:
     elif "{" in path or path.count("/") > 3:
         wanted.append(_IF_MATCH)
     parameters.extend(wanted)
+
+
+def _require_bytes(operation: dict[str, Any]) -> None:
+    # Bytes come with their media type: a request without either is refused.
+    body = operation.get("requestBody")
+    if body is not None and list(body["content"]) == ["application/octet-stream"]:
+        body["required"] = True
 
 
 def _describe_reading(operation: dict[str, Any]) -> None:

@@ -321,7 +321,7 @@ def test_a_share_too_small_for_a_vehicle_holds_out_none():
 
     assert sorted(campaign.assignments.values_list("verdict", flat=True)) == ["fits"] * 3
     assert campaign.signal_states.get().treated_per_block == 0
-    assert decided(campaign, "campaign.started").sentence == "Started with 3 vehicles, without 0 that do not take part."
+    assert decided(campaign, "campaign.started").sentence == "Started with 3 vehicles."
 
 
 def test_the_hint_to_ask_is_set_by_a_soak_or_a_hold_out_and_goes_when_nothing_is_asked():

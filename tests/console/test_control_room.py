@@ -13,6 +13,7 @@ from otaserver.campaigns.forecast_models import CampaignForecast
 from otaserver.campaigns.models import Assignment, Campaign
 from otaserver.campaigns.states import AssignmentState, CampaignState, WaveState
 from otaserver.console.pages import actions
+from otaserver.console.templatetags.console import duration
 from otaserver.tenants.models import Tenant
 from otaserver.tenants.states import Role
 from tests.console.conftest import make_campaign, make_member, signed_in
@@ -64,12 +65,15 @@ def test_failures_by_code_hardware_and_version_lead_to_their_vehicles(manager, c
 
 def test_nothing_is_sent_again_while_nothing_has_changed(manager, campaign):
     first = manager.get(room(campaign), headers=LIVE)
-    same = manager.get(room(campaign), headers={**LIVE, "If-None-Match": first["ETag"]})
+    same, compressed = (
+        manager.get(room(campaign), headers={**LIVE, "If-None-Match": tag})
+        for tag in (first["ETag"], f"W/{first['ETag']}")
+    )
     Assignment.objects.filter(state=AssignmentState.INSTALLING).update(state=AssignmentState.SOAKING)
     moved = manager.get(room(campaign), headers={**LIVE, "If-None-Match": first["ETag"]})
 
-    assert (first.status_code, same.status_code, moved.status_code) == (200, 304, 200)
-    assert same.content == b""
+    assert [each.status_code for each in (first, same, compressed, moved)] == [200, 304, 304, 200]
+    assert (same.content, same["ETag"]) == (b"", first["ETag"])
     assert b"<html" not in first.content
     assert moved["ETag"] != first["ETag"]
 
@@ -305,3 +309,19 @@ def test_the_operator_api_speaks_english_to_everybody(manager):
 
     assert answer.status_code == 401
     assert "Send a token" in answer.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0, "0 s"), (59, "59 s"), (60, "1 min"), (5400, "90 min"), (28800, "8 h"), (86400, "1 d"), (90000, "25 h")],
+)
+def test_a_duration_is_told_in_the_largest_unit_that_it_is_whole_in(seconds, words):
+    assert duration(seconds) == words
+
+
+def test_the_rungs_say_how_many_vehicles_are_planned_for_them_once_it_has_started(manager, campaign):
+    before = manager.get(room(campaign)).content.decode()
+    campaign.waves.filter(number=2).update(places=75)
+
+    assert "planned:" not in before
+    assert manager.get(room(campaign)).content.decode().count("planned: 75") == 1

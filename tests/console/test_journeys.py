@@ -276,6 +276,39 @@ def test_axe_finds_nothing_serious_on_any_page(world):
     assert {path: findings for path, findings in found.items() if findings} == {}
 
 
+def test_axe_finds_nothing_serious_where_nobody_is_signed_in_yet(world):
+    page = world.go("ada", "members/")
+    press(page, "Make a link")
+    link = page.locator("li.break-all").inner_text()
+    stranger, found = world.fresh_page_of("a stranger"), {}
+    stranger.goto(link)
+    expect(stranger.get_by_text("ada invites you to default")).to_be_visible()
+    press(stranger, "Join")
+    expect(stranger.get_by_text("This field is required.").first).to_be_visible()
+    found["invitation"] = serious_findings(stranger)
+    stranger.goto(f"{world.server.url}/console/login/")
+    press(stranger, "Single sign-on")
+    expect(stranger.get_by_role("alert").first).to_contain_text("issuer_unavailable")
+    found["failed sign-on"] = serious_findings(stranger)
+    world.give_password(stranger, "ada")
+    expect(stranger.get_by_label("Code")).to_be_visible()
+    found["second factor"] = serious_findings(stranger)
+
+    assert {path: findings for path, findings in found.items() if findings} == {}
+
+
+def test_axe_finds_nothing_serious_of_a_plan_that_is_begun(world):
+    page, found = world.go("cam", "campaigns/new/what/"), {}
+    press(page, "Next")
+    expect(page.get_by_role("alert").first).to_be_visible()
+    found["what is wrong in a step"] = serious_findings(page)
+    page = world.go("cam", "campaigns/campaign/")
+    expect(page.locator(".c-drafts")).to_be_visible()
+    found["plans begun"] = serious_findings(page)
+
+    assert {path: findings for path, findings in found.items() if findings} == {}
+
+
 def test_axe_finds_nothing_serious_in_the_dark(world):
     page = world.another_page_of("cam", color_scheme="dark")
     found = {}

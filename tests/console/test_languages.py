@@ -136,6 +136,10 @@ def test_each_reason_of_the_table_of_explanations_is_translated():
         ("5 vehicles need hands: see the workshop list.", "5 辆车需要人工处理：见维修列表。"),  # noqa: RUF001
         ("summer has approved already.", "summer has approved already."),
         ("every 300 s", "每 300 秒"),
+        (
+            "The vehicle waits, and the campaign was halted: the evidence says that hardware a+b fails too often.",
+            "车辆在等待，活动已被停止：证据表明硬件 a+b失败过于频繁。",  # noqa: RUF001
+        ),
         ("Smoke in two cars.", "Smoke in two cars."),
         ("", ""),
     ],

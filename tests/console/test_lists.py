@@ -124,6 +124,21 @@ def test_a_superuser_sees_all_tenants(campaign):
     assert {row.name for row in listed.context["cl"].result_list} == {"autumn rollout", "southern"}
 
 
+def test_an_empty_list_says_how_there_comes_to_be_something_and_a_filtered_one_leads_to_all(tenant):
+    client = signed_in(make_member(tenant, Role.ADMINISTRATOR))
+
+    empty, filtered = (
+        client.get(address(Endpoint), more).content.decode() for more in ({}, {"state__exact": "active"})
+    )
+
+    assert "ota webhook add URL" in empty
+    assert "Nothing here is like that." not in empty
+    assert "Show all" not in empty
+    assert "Nothing here is like that." in filtered
+    assert "Show all" in filtered
+    assert "ota webhook add URL" not in filtered
+
+
 def test_records_are_for_those_who_may_audit(tenant, campaign):
     viewer = signed_in(make_member(tenant, Role.VIEWER, "vera"))
     auditor = signed_in(make_member(tenant, Role.AUDITOR, "anna"))

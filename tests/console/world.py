@@ -19,7 +19,7 @@ from clients.publisher.packages import PackageSpec
 from otaserver.demo.firmware import make_up_firmware
 from otaserver.demo.fleet_plan import HARDWARE, PRODUCT, ROLE, plan_fleet, target_name
 from otaserver.demo.scenario import Operator
-from tests.processes import ROOT, Server, environment, wait_for
+from tests.processes import ROOT, Server, environment, free_port, wait_for
 
 PASSWORD = "correct horse battery"
 # Nothing moves: what is under way would only be waited for.
@@ -132,7 +132,8 @@ class World:
         page.goto(f"{self.server.url}/console/login/")
         page.locator("input[name=username]").fill(name)
         page.locator("input[name=password]").fill(PASSWORD)
-        page.locator("button[type=submit]").click()
+        # The first of two: the other leads to single sign-on.
+        page.locator("button[type=submit]").first.click()
 
     def give_code(self, page, name):
         page.get_by_label("Code").fill(self.code_of(name))
@@ -195,7 +196,7 @@ class World:
 @contextmanager
 def running_world(folder):
     """Start all of it, the fleet on release 1.0, and end it."""
-    server = Server(folder / "server", OTA_TICK_SECONDS=0.5)
+    server = Server(folder / "server", OTA_TICK_SECONDS=0.5, **_issuer())
     with ExitStack() as stack:
         stack.callback(server.end)
         # On a busy machine everything takes its time; nothing here is about how fast a server starts.
@@ -214,6 +215,13 @@ def running_world(folder):
         world.fleet = stack.enter_context(_fleet(world, folder))
         wait_for(lambda: operator.count_confirmed("1.0") == VEHICLES, seconds=START_SECONDS, what="the fleet")
         yield world
+
+
+def _issuer():
+    """Settings of an issuer of single sign-on that never answers: what is looked at is the page that says so."""
+    given = {"ISSUER": f"http://127.0.0.1:{free_port()}", "CLIENT_ID": "console", "CLIENT_SECRET": "s" * 32}
+    given["ROLES"] = "drivers=default:viewer"
+    return {f"OTA_OIDC_{name}": value for name, value in given.items()}
 
 
 def _browser(stack):

@@ -167,7 +167,9 @@ def test_what_arrived_before_the_line_broke_stays(caller):
 def test_a_body_whose_end_nobody_knows_is_refused(caller):
     package = declare(caller)
 
-    response = send_chunked(caller, package, Endless(CONTENT), **{"wsgi.input_terminated": False})
+    response = send_chunked(
+        caller, package, Endless(CONTENT), **{"wsgi.input_terminated": False, "HTTP_TRANSFER_ENCODING": "chunked"}
+    )
 
     assert response.status_code == 411
     assert caller.get(f"/packages/{package['id']}").json()["received"] == 0

@@ -52,9 +52,11 @@ def start_campaign(campaign: Campaign, *, by: str, at: datetime) -> None:
 
 def _sentence(frozen: staging.Frozen) -> str:
     others = {verdict: count for verdict, count in sorted(frozen.verdicts.items()) if verdict != Verdict.FITS}
+    started = f"Started with {decisions.vehicles(frozen.fitting)}"
+    if not others:
+        return f"{started}."
     listed = ", ".join(f"{count} {verdict}" for verdict, count in others.items())
-    started = f"Started with {decisions.vehicles(frozen.fitting)}, without {sum(others.values())} that do not take part"
-    return f"{started}: {listed}." if listed else f"{started}."
+    return f"{started}, without {sum(others.values())} that do not take part: {listed}."
 
 
 def _refuse_beside_first(campaign: Campaign) -> None:

@@ -8,11 +8,21 @@ from django.http.response import HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from unfold.admin import ModelAdmin
+from unfold.views import ChangeList
 
 from otaserver.console import sentences
 from otaserver.console.access import may_somewhere, permissions_in, tenants_visible_to
 from otaserver.console.tables import Table
 from otaserver.tenants.states import Permission
+
+
+class List(ChangeList):
+    """A list that says "of so many" only where something is searched for or filtered out."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        if not self.query and not self.has_active_filters:
+            self.full_result_count = self.result_count
 
 
 class ReadOnlyAdmin(ModelAdmin):
@@ -27,6 +37,8 @@ class ReadOnlyAdmin(ModelAdmin):
     list_links: ClassVar[Sequence[tuple[Any, Any, Permission]]] = ()
     # The same of one row's page; each is asked about that row.
     row_links: ClassVar[Sequence[tuple[Any, str, Permission]]] = ()
+    # Said where there is nothing yet: how there comes to be something.
+    empty_note: ClassVar[Any] = ""
     list_per_page = 50
     show_full_result_count = False
     actions = None
@@ -39,6 +51,10 @@ class ReadOnlyAdmin(ModelAdmin):
     def is_open(self, row: Any) -> bool:
         """Return whether what `row_links` lead to can still be done to the row."""
         return True
+
+    # Unfold calls it a list; it is the class of one.
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[List]:  # type: ignore[override]
+        return List
 
     def _links_of(self, request: HttpRequest, row: Any) -> list[tuple[Any, str]]:
         if not self.row_links or row is None or not self.is_open(row):

@@ -25,6 +25,7 @@ class EventAdmin(ReadOnlyAdmin):
 @admin.register(Endpoint, site=site)
 class EndpointAdmin(ReadOnlyAdmin):
     permission = Permission.AUDIT
+    empty_note = _("Nobody is told of events by a webhook yet. One is made by the command: ota webhook add URL")
     list_display = ["url", "tenant", "state", "reason", "failing_since", "created_by"]
     list_select_related = ["tenant"]
     list_filter = ["state"]

@@ -1,6 +1,8 @@
 from collections.abc import Sequence
+from typing import Any
 
 from django.contrib import admin
+from django.http import HttpRequest
 from django.template.defaultfilters import filesizeformat
 from django.urls import reverse_lazy
 from django.utils.safestring import SafeString
@@ -25,14 +27,22 @@ class PackageAdmin(ReadOnlyAdmin):
     search_fields = ["target_name", "sha256"]
     ordering = ["-created_at"]
     fields = [
-        ("name", "version", "shown_state"),
-        ("role", "target_name", "release_counter"),
-        ("fits", "filename", "size"),
+        ("target_name", "shown_state"),
+        ("name", "version"),
+        ("role", "release_counter"),
+        ("filename", "size"),
+        "fits",
         "sha256",
         "sha512",
-        ("created_by", "created_at", "published_at"),
+        ("created_at", "published_at"),
+        "created_by",
         ("refused_code", "refused_reason"),
     ]
+
+    def get_fields(self, request: HttpRequest, obj: Package | None = None) -> Any:
+        # Two dashes would ask why a package that was taken was refused.
+        found = super().get_fields(request, obj)
+        return found if obj is None or obj.refused_code else found[:-1]
 
     @admin.display(description=_("state"), ordering="state")
     def shown_state(self, package: Package) -> SafeString:

@@ -6,6 +6,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.http.response import HttpResponse
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from otaserver import clock
@@ -99,7 +100,9 @@ def _manifests(vehicle: Vehicle) -> Table:
         ]
         for manifest in found
     ]
-    return Table(_("Manifests"), [_("received"), "", _("refused because"), _("findings"), _("SHA-256 begins")], rows)
+    return Table(
+        _("Manifests"), [_("received"), _("state"), _("refused because"), _("findings"), _("SHA-256 begins")], rows
+    )
 
 
 def _requests(vehicle: Vehicle) -> Table:
@@ -121,7 +124,7 @@ def _why(request: SeenRequest) -> str:
 def _credentials(vehicle: Vehicle) -> Table:
     rows = [
         [
-            one.get_kind_display(),
+            gettext(one.get_kind_display()),
             one.generation,
             *map(moment, (one.created_at, one.used_at, one.expires_at, one.revoked_at)),
         ]

@@ -1,13 +1,16 @@
 """What all pages of our own share: whose things they show, what one may do there, and how a refusal is told."""
 
+from collections.abc import Callable
 from typing import Any, ClassVar, TypeVar, cast
 from urllib.parse import urlencode
 
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest
+from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils.cache import get_conditional_response
 from django.views import View
 
 from otaserver.console.access import actor_of, permissions_in, tenants_visible_to
@@ -87,3 +90,15 @@ class Page(View):
 def is_fragment(request: HttpRequest) -> bool:
     """Return whether a page's own script asks, which takes the changing part alone."""
     return request.headers.get("X-Requested-With") == "fragment"
+
+
+def versioned(request: HttpRequest, version: str, make: Callable[[], TemplateResponse]) -> HttpResponseBase:
+    """Answer with what `make` makes, or that it is the same where a page's own script names the version that it has.
+
+    A proxy that compresses makes the tag that it hands on a weak one: it still names this version (RFC 9110, 13.1.2).
+    """
+    same = get_conditional_response(request, etag=version) if is_fragment(request) else None
+    answer = make() if same is None else same
+    answer.headers["ETag"] = version
+    answer.headers["Cache-Control"] = "no-store"
+    return answer

@@ -8,8 +8,9 @@ from datetime import datetime
 from typing import Any
 
 from django.db.models import Max, QuerySet
-from django.http import HttpRequest, HttpResponseNotModified
+from django.http import HttpRequest
 from django.http.response import HttpResponseBase
+from django.template.response import TemplateResponse
 
 from otaserver import clock
 from otaserver.campaigns import queries as campaigns
@@ -18,7 +19,7 @@ from otaserver.campaigns.states import AssignmentState, WaveState
 from otaserver.console import charts, queries
 from otaserver.console.access import permissions_in
 from otaserver.console.pages import actions, ladders
-from otaserver.console.pages.base import Page, is_fragment
+from otaserver.console.pages.base import Page, is_fragment, versioned
 from otaserver.console.pages.expectations import expectations, no_forecast
 from otaserver.console.pages.ladders import Count
 from otaserver.tenants.states import Permission
@@ -56,14 +57,13 @@ class ControlRoom(CampaignPage):
         progress = campaigns.progress(campaign)
         kept = _Kept(campaign, at=at)
         version = _version(request, campaign, progress, permissions, kept)
-        if is_fragment(request) and request.headers.get("If-None-Match") == version:
-            return HttpResponseNotModified(headers={"ETag": version})
-        context = {"campaign": campaign, "version": version, **_shown(campaign, progress, permissions, kept, at=at)}
         template = "console/control_room_live.html" if is_fragment(request) else self.template
-        answer = self.render(campaign.name, template=template, **context)
-        answer.headers["ETag"] = version
-        answer.headers["Cache-Control"] = "no-store"
-        return answer
+
+        def room() -> TemplateResponse:
+            context = {"campaign": campaign, "version": version, **_shown(campaign, progress, permissions, kept, at=at)}
+            return self.render(campaign.name, template=template, **context)
+
+        return versioned(request, version, room)
 
 
 class _Kept:

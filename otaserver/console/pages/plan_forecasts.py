@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.http import HttpRequest, HttpResponseNotModified
+from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.translation import gettext as _
 
@@ -12,6 +12,7 @@ from otaserver import clock
 from otaserver.campaigns import operations, queries
 from otaserver.campaigns.models import Campaign
 from otaserver.console import sentences
+from otaserver.console.pages.base import versioned
 from otaserver.console.pages.control_room import CampaignPage
 
 
@@ -33,12 +34,7 @@ class PlanForecast(CampaignPage):
 
     def get(self, request: HttpRequest, pk: int) -> HttpResponseBase:
         found = kept_forecast(self.campaign())
-        if request.headers.get("If-None-Match") == found.version:
-            return HttpResponseNotModified(headers={"ETag": found.version})
-        answer = self.render("", forecast=found)
-        answer.headers["ETag"] = found.version
-        answer.headers["Cache-Control"] = "no-store"
-        return answer
+        return versioned(request, found.version, lambda: self.render("", forecast=found))
 
 
 def kept_forecast(campaign: Campaign) -> PlanOutlook:

@@ -35,7 +35,14 @@ def _role_field() -> forms.ChoiceField:
 
 
 class RoleForm(forms.Form):
-    role = _role_field()
+    """A role for the member whose button is pressed; none is chosen beforehand, which a slip would give."""
+
+    role = forms.ChoiceField(
+        label=_("Role to give"),
+        choices=[("", "-"), *choices_of(Role)],
+        error_messages={"required": _("Choose the role first.")},
+        widget=UnfoldAdminSelectWidget,
+    )
 
 
 class InvitationForm(forms.Form):

@@ -58,6 +58,7 @@ class JoinPage(View):
         except OtaError as error:
             context["refusal"], status = refusals.of(error), error.status
         response = TemplateResponse(request, "console/people/invitation.html", context, status=status)
-        # The address is the secret.
-        response.headers["Referrer-Policy"] = "no-referrer"
+        # The address is the secret. With "no-referrer" browsers would send the form from an origin of "null", which
+        # Django takes for another site's.
+        response.headers["Referrer-Policy"] = "strict-origin"
         return response

@@ -7,6 +7,7 @@ from django.db.models import Model, QuerySet
 from django.forms import Form
 from django.http import Http404
 from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -47,13 +48,19 @@ class MembersPage(AdministrationPage):
                 format_html(
                     "{} {}",
                     button(f"change_role:{member.pk}", _("Give the role below")),
-                    button(f"remove:{member.pk}", _("Remove"), is_danger=True),
+                    button(
+                        f"remove:{member.pk}",
+                        _("Remove"),
+                        is_danger=True,
+                        sure=_("Remove %(name)s from %(tenant)s?")
+                        % {"name": member.user.get_username(), "tenant": self.tenant},
+                    ),
                 ),
             ]
             for member in members
         ]
         headers = [_("member"), _("role"), _("last sign-in"), ""]
-        return Panel(_("Members of %s") % self.tenant, table=Table("", headers, rows), form=RoleForm())
+        return Panel(_("Members of %s") % self.tenant, table=Table("", headers, rows), form=self.form(RoleForm()))
 
     def _invitations(self) -> Panel:
         rows = [
@@ -62,7 +69,11 @@ class MembersPage(AdministrationPage):
                 invitation.email or NOTHING,
                 invitation.created_by,
                 moment(invitation.expires_at),
-                button(f"revoke_invitation:{invitation.pk}", _("Revoke")),
+                button(
+                    f"revoke_invitation:{invitation.pk}",
+                    _("Revoke"),
+                    sure=_("Revoke this link? It lets nobody in then."),
+                ),
             ]
             for invitation in Invitation.objects.filter(
                 tenant=self.tenant, accepted_at=None, revoked_at=None, expires_at__gt=clock.now()
@@ -73,15 +84,15 @@ class MembersPage(AdministrationPage):
             _("Invitations"),
             _("A link makes one person a member, once."),
             table=Table("", headers, rows) if rows else None,
-            form=InvitationForm(),
+            form=self.form(InvitationForm()),
             buttons=[button("invite", _("Make a link"))],
         )
 
-    def change_role(self, argument: str = "") -> Panel | None:
+    def change_role(self, argument: str = "") -> Form | None:
         form = RoleForm(self.request.POST)
         member = self.find(Member.objects.select_related("tenant"), argument)
         if not form.is_valid():
-            raise Http404("There is no such role.")
+            return form
         operations.change_role(member, role=form.cleaned_data["role"], by=self.grantor, at=clock.now())
         return None
 
@@ -89,10 +100,10 @@ class MembersPage(AdministrationPage):
         member = self.find(Member.objects.select_related("tenant"), argument)
         operations.remove_member(member, by=self.actor, at=clock.now())
 
-    def invite(self) -> Panel:
+    def invite(self) -> Panel | Form:
         form = InvitationForm(self.request.POST)
         if not form.is_valid():
-            return Panel(_("Invitation"), form=form, buttons=[button("invite", _("Make a link"))])
+            return form
         made, secret = operations.invite(self.tenant, **form.cleaned_data, by=self.grantor, at=clock.now())
         link = self.request.build_absolute_uri(link_of(secret))
         if send_link(made, link):
@@ -126,7 +137,7 @@ class TokensPage(AdministrationPage):
                 token.created_by,
                 moment(token.last_used_at),
                 moment(token.expires_at),
-                moment(token.revoked_at) if token.revoked_at else button(f"revoke:{token.pk}", _("Revoke")),
+                moment(token.revoked_at) if token.revoked_at else self._revoke_button(token),
             ]
             for token in tokens
         ]
@@ -135,15 +146,19 @@ class TokensPage(AdministrationPage):
                 _("Service tokens of %s") % self.tenant,
                 _("For programs. Whoever makes one answers for what it does: it is no second person."),
                 table=Table("", headers, rows) if rows else None,
-                form=ServiceTokenForm(),
+                form=self.form(ServiceTokenForm()),
                 buttons=[button("make", _("Make a token"))],
             )
         ]
 
-    def make(self) -> Panel:
-        form: Form = ServiceTokenForm(self.request.POST)
+    def _revoke_button(self, token: ServiceToken) -> SafeString:
+        sure = _("Revoke the token %(name)s? Programs that use it are refused from then on.") % {"name": token.name}
+        return button(f"revoke:{token.pk}", _("Revoke"), sure=sure)
+
+    def make(self) -> Panel | Form:
+        form = ServiceTokenForm(self.request.POST)
         if not form.is_valid():
-            return Panel(_("Make a token"), form=form, buttons=[button("make", _("Make a token"))])
+            return form
         wanted, at = form.cleaned_data, clock.now()
         _made, secret = operations.issue_service_token(
             self.tenant,

@@ -43,21 +43,33 @@ class Panel:
     buttons: Sequence[SafeString] = field(default_factory=tuple)
 
 
-def button(do: str, label: object, *, is_danger: bool = False) -> SafeString:
-    """Return a button of a panel or, quieter, of a row in its table: of those there are many."""
+def button(do: str, label: object, *, is_danger: bool = False, sure: str = "") -> SafeString:
+    """Return a button of a panel or, quieter, of a row in its table: of those there are many.
+
+    `sure` is what the browser asks before it sends what cannot be taken back.
+    """
     tone = "end" if is_danger else "plain" if ":" in do else "go"
+    asks = format_html(' data-sure="{}"', sure) if sure else ""
     return format_html(
-        '<button type="submit" name="do" value="{}" class="c-button c-button--{}">{}</button>', do, tone, str(label)
+        '<button type="submit" name="do" value="{}" class="c-button c-button--{}"{}>{}</button>',
+        do,
+        tone,
+        asks,
+        str(label),
     )
 
 
 @method_decorator(never_cache, name="dispatch")
 class PanelPage(View):
-    """A page for whoever is signed in. What an action answers is shown at the top; None leads back to the page."""
+    """A page for whoever is signed in. What an action answers is shown at the top; None leads back to the page.
+
+    A form that it answers was filled in wrongly, and is shown again in its place (`form`).
+    """
 
     title: ClassVar[object]
     # Whose buttons are its own, by name: a method of the page.
-    actions: ClassVar[Mapping[str, Callable[..., Panel | None]]] = {}
+    actions: ClassVar[Mapping[str, Callable[..., Panel | Form | None]]] = {}
+    _wrong: Form | None = None
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         if not request.user.is_authenticated:
@@ -91,7 +103,14 @@ class PanelPage(View):
         except OtaError as error:
             messages.error(request, refusals.of(error))
             return self.render(status=error.status)
+        if isinstance(shown, Form):
+            self._wrong = shown
+            return self.render(status=422)
         return HttpResponseRedirect(request.path) if shown is None else self.render(shown)
+
+    def form(self, blank: Form) -> Form:
+        """Return the form of a panel: as it was sent, if it was just now and is wrong, else the blank one."""
+        return self._wrong if self._wrong is not None and type(self._wrong) is type(blank) else blank
 
     def render(self, *first: Panel, status: int = 200) -> HttpResponse:
         context = {**site.each_context(self.request), "title": self.title, "panels": [*first, *self.panels()]}

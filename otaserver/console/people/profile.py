@@ -8,6 +8,7 @@ from django.contrib import messages
 from django.contrib.auth import update_session_auth_hash
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
+from django.forms import Form
 from django.http import Http404, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.html import format_html
@@ -82,7 +83,7 @@ class ProfilePage(PanelPage):
             _("Personal tokens"),
             f"{_('With one of these a program acts as you, with the role that you have.')} {self._until()}".strip(),
             table=Table("", headers, rows) if rows else None,
-            form=PersonalTokenForm(self._member_tenants()),
+            form=self.form(PersonalTokenForm(self._member_tenants())),
             buttons=[button("make_token", _("Make a token"))],
         )
 
@@ -104,10 +105,10 @@ class ProfilePage(PanelPage):
             buttons.append(format_html('<a class="c-link" href="{}">{}</a>', address, label))
         return Panel(_("Sessions"), buttons=buttons)
 
-    def make_token(self) -> Panel | None:
+    def make_token(self) -> Panel | Form:
         form = PersonalTokenForm(self._member_tenants(), self.request.POST)
         if not form.is_valid():
-            return Panel(_("Make a token"), form=form, buttons=[button("make_token", _("Make a token"))])
+            return form
         member = Member.objects.select_related("tenant", "user").get(
             user=self.person, tenant=form.cleaned_data["tenant"]
         )

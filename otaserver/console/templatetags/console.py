@@ -73,6 +73,18 @@ def normal(value: Decimal) -> str:
 
 
 @register.filter
+def duration(seconds: int) -> str:
+    """Return a number of seconds in the largest unit of which it is a whole number."""
+    if seconds and seconds % 86400 == 0:
+        return _("%(number)s d") % {"number": seconds // 86400}
+    if seconds and seconds % 3600 == 0:
+        return _("%(number)s h") % {"number": seconds // 3600}
+    if seconds and seconds % 60 == 0:
+        return _("%(number)s min") % {"number": seconds // 60}
+    return _("%(number)s s") % {"number": seconds}
+
+
+@register.filter
 def window_words(window: Window) -> str:
     """Return a recurring window in words, in the viewer's language."""
     days = [str(words.WEEKDAYS[name]) for bit, name in enumerate(WEEKDAYS) if window.weekdays >> bit & 1]

@@ -37,7 +37,7 @@ def test_a_person_makes_a_token_sees_it_once_and_revokes_it(mia):
 def test_a_token_is_made_of_what_the_form_offers(mia, field):
     asked = {"name": "laptop", "tenant": mia.tenant.pk, "life": "30"} | field
 
-    assert do(signed_in(), "profile/", "make_token", **asked).status_code == 200
+    assert do(signed_in(), "profile/", "make_token", **asked).status_code == 422
     assert not PersonalToken.objects.exists()
 
 
@@ -119,11 +119,41 @@ def test_an_administrator_gives_roles_and_removes(mia, bob):
 
     do(client, "members/", f"change_role:{bob.pk}", role="approver")
     assert Member.objects.get(pk=bob.pk).role == Role.APPROVER
-    assert do(client, "members/", f"change_role:{bob.pk}", role="owner").status_code == 404
+    assert do(client, "members/", f"change_role:{bob.pk}", role="owner").status_code == 422
     do(client, "members/", f"remove:{bob.pk}")
 
     assert Member.objects.get() == mia
     assert [entry.actor for entry in Entry.objects.all()] == ["mia", "mia"]
+
+
+def test_a_form_that_is_wrong_is_shown_again_once_and_in_its_place(mia):
+    client = signed_in()
+
+    for path, what, given in (
+        ("members/", "invite", {"role": "viewer", "email": "nobody at home"}),
+        ("tokens/", "make", {"role": "viewer", "life": "30", "name": ""}),
+        ("profile/", "make_token", {"tenant": mia.tenant.pk, "life": "30", "name": ""}),
+    ):
+        answer = do(client, path, what, **given)
+
+        page = answer.content.decode()
+        assert (what, answer.status_code, page.count(f'value="{what}"')) == (what, 422, 1)
+        assert ("nobody at home" in page) == (what == "invite")
+    assert not Invitation.objects.exists()
+
+
+def test_no_role_is_given_by_a_slip(mia, bob):
+    answer = do(signed_in(), "members/", f"change_role:{bob.pk}", role="")
+
+    assert (answer.status_code, "Choose the role first." in answer.content.decode()) == (422, True)
+    assert Member.objects.get(pk=bob.pk).role == Role.VIEWER
+
+
+def test_what_cannot_be_taken_back_is_asked_once_more(mia, bob):
+    page = signed_in().get("/console/members/").content.decode()
+
+    assert page.count('data-sure="Remove bob from acme?"') == 1
+    assert "/static/console/sure" in page
 
 
 def test_the_last_administrator_is_told_why_they_stay(mia):
@@ -142,7 +172,7 @@ def test_a_link_leads_from_nobody_to_a_member(mia):
     page = newcomer.get(link)
     weak = newcomer.post(link, {"username": "ann", "password": "short", "again": "short"})
     unequal = newcomer.post(link, {"username": "ann", "password": "a long password!", "again": "another"})
-    assert (page.status_code, page["Referrer-Policy"]) == (200, "no-referrer")
+    assert (page.status_code, page["Referrer-Policy"]) == (200, "strict-origin")
     assert (weak.status_code, unequal.status_code, User.objects.count()) == (200, 200, 1)
     joined = newcomer.post(link, {"username": "ann", "password": "a long password!", "again": "a long password!"})
 
