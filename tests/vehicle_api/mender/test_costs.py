@@ -32,10 +32,10 @@ def test_a_whole_update_by_mender_client(server_clock, tenant):
 
 MENDER: list[tuple[str, int]] = [
     ("POST /api/devices/v2/deployments/device/deployments/next", 11),
-    ("PUT /api/devices/v1/deployments/device/deployments/#/status", 10),
+    ("PUT /api/devices/v1/deployments/device/deployments/#/status", 11),
     ("GET /api/devices/v2/deployments/device/deployments/#/update_control_map", 5),
-    ("PUT /api/devices/v1/deployments/device/deployments/#/status", 10),
-    ("PUT /api/devices/v1/deployments/device/deployments/#/status", 8),
-    ("PUT /api/devices/v1/deployments/device/deployments/#/status", 56),
+    ("PUT /api/devices/v1/deployments/device/deployments/#/status", 11),
+    ("PUT /api/devices/v1/deployments/device/deployments/#/status", 9),
+    ("PUT /api/devices/v1/deployments/device/deployments/#/status", 57),
     ("POST /api/devices/v2/deployments/device/deployments/next", 10),
 ]
