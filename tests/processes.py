@@ -87,16 +87,24 @@ def is_running(pid):
 
 def migrated_database():
     """An SQLite file with every table and no row, made once a run."""
-    folder = Path(os.environ["OTA_TEST_ROOT"])
-    made = folder / "migrated.sqlite3"
-    with (folder / "migrated.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not made.exists():
-            making = folder / "migrating"
-            command = [sys.executable, "manage.py", "migrate", "--verbosity", "0"]
-            subprocess.run(command, cwd=ROOT, env=environment(making), check=True)
-            (making / "db.sqlite3").replace(made)
+    made = Path(os.environ["OTA_TEST_ROOT"]) / "migrated.sqlite3"
+
+    def make():
+        folder = made.with_name("migrating")
+        command = [sys.executable, "manage.py", "migrate", "--verbosity", "0"]
+        subprocess.run(command, cwd=ROOT, env=environment(folder), check=True)
+        (folder / "db.sqlite3").replace(made)
+
+    make_once(made, make)
     return made
+
+
+def make_once(file, make):
+    """Have the first of several processes make a file, and the others wait for it."""
+    with file.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not file.exists():
+            make()
 
 
 class Server:

@@ -10,7 +10,7 @@ from clients.fleet.behaviour import Behaviour
 from otaserver.demo.fleet_plan import release_label
 from tests.processes import wait_for
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("heavy")]
+pytestmark = [pytest.mark.long, pytest.mark.e2e, pytest.mark.xdist_group("heavy")]
 
 VEHICLES = 8
 

@@ -7,7 +7,7 @@ import pytest
 
 from tests.processes import ROOT, Server, environment, get
 
-pytestmark = [pytest.mark.e2e, pytest.mark.postgresql]
+pytestmark = [pytest.mark.long, pytest.mark.e2e, pytest.mark.postgresql]
 
 
 @pytest.fixture

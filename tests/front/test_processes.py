@@ -12,7 +12,7 @@ import pytest
 
 from tests.processes import ROOT, environment, free_port, migrated_database, wait_for
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.long, pytest.mark.e2e]
 POLL = "/uptane/acme/director/metadata/timestamp.json"
 
 
