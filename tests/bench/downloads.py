@@ -119,7 +119,7 @@ def measure(pairs: int) -> list[measuring.Figure]:
         folder = Path(name)
         (folder / "packages").symlink_to(programs.blob_folder())
         authority = make_server_authority(at=fronts.now())
-        nginx = fronts.Front(folder, port=free_port(), web_port=web.port, authorities=[authority])
+        nginx = fronts.Front(folder, port=free_port(), web_ports=[web.port], authorities=[authority])
         stack.callback(nginx.end)
         trust = fronts.trusting(nginx.ca_file)
         by_nginx = Source(nginx.port, trust, [nginx.pid, web.pid])
