@@ -25,7 +25,7 @@ from otaserver.fleet.credentials.servers import make_server_authority
 from tests.bench import fleets, http_load, measuring, poll
 from tests.embedded import fronts
 from tests.factories import make_tenant
-from tests.processes import ROOT, free_port, wait_for
+from tests.processes import ROOT, free_port
 
 FILES = 4
 FILE_BYTES = 64 * 1024**2
@@ -218,7 +218,7 @@ def bare_nginx(folder: Path, trust: ssl.SSLContext) -> Iterator[tuple[Source, So
     (folder / "bare.conf").write_text(_BARE.format(plain=plain, tls=tls))
     own = [*front.program(fronts.NGINX, folder).command]
     own[own.index("-c") + 1] = str(folder / "bare.conf")
-    with running(own, plain) as pid:
+    with http_load.running(own, plain) as pid:
         yield Source(plain, None, [pid]), Source(tls, trust, [pid])
 
 
@@ -226,17 +226,5 @@ def bare_nginx(folder: Path, trust: ssl.SSLContext) -> Iterator[tuple[Source, So
 def downloads_process() -> Iterator[Source]:
     port = free_port()
     program = programs.downloads(port=port)
-    with running(program.command, port, **program.environment) as pid:
+    with http_load.running(program.command, port, **program.environment) as pid:
         yield Source(port, None, [pid])
-
-
-@contextmanager
-def running(command: Sequence[str], port: int, **environment: str) -> Iterator[int]:
-    """Yield the pid of a server that answers on this port."""
-    process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, env=os.environ | environment)
-    try:
-        wait_for(lambda: http_load.connected(programs.HOST, port, None).close() or True, what=command[0])
-        yield process.pid
-    finally:
-        process.terminate()
-        process.wait(10)

@@ -143,10 +143,17 @@ def web_server(application: str, *, begins: bytes, ends: bytes, **environment: s
         *("--workers", "1", "--blocking-threads", str(WEB_THREADS), "--log-level", "warning"),
         *("--workers-kill-timeout", "3", application),
     ]
+    with running(command, port, **environment) as pid:
+        yield WebServer(pid, port, begins, ends)
+
+
+@contextmanager
+def running(command: Sequence[str], port: int, **environment: str) -> Iterator[int]:
+    """Yield the pid of a server, once something listens on this port; end it afterwards."""
     process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, env=os.environ | environment)
     try:
-        wait_for(lambda: socket.create_connection((HOST, port), timeout=1).close() or True, what=application)
-        yield WebServer(process.pid, port, begins, ends)
+        wait_for(lambda: connected(HOST, port, None).close() or True, what=" ".join(command))
+        yield process.pid
     finally:
         process.send_signal(signal.SIGTERM)
         try:
