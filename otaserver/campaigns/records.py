@@ -24,8 +24,8 @@ class Approval(models.Model):
 class GateReading(models.Model):
     """The outcomes that one tick read into a campaign's gate, in the order in which it read them; append-only.
 
-    An assignment may end otherwise later: what the gate has read is here. `runs` are `[stratum, outcome, how many]`,
-    the stratum as its place in `strata`, the outcome as its first letter. Each digest goes over the one before.
+    An assignment may end otherwise later, and readings of health are pruned: what the gate has read is here, packed as
+    `rules.readings.Packed` says. Each digest goes over the one before.
     """
 
     campaign = models.ForeignKey("campaigns.Campaign", models.CASCADE, related_name="gate_readings", db_index=False)
@@ -33,6 +33,9 @@ class GateReading(models.Model):
     at = models.DateTimeField()
     strata = models.JSONField(default=list)
     runs = models.JSONField(default=list)
+    signals = models.JSONField(default=list)
+    health = models.JSONField(default=list)
+    controls = models.JSONField(default=dict)
     sha256 = models.CharField(max_length=64)
 
     class Meta:

@@ -321,11 +321,16 @@ class CampaignMachine(RuleBasedStateMachine):
             operations.lapse_due(self.now)
             self.nothing_contradicts_anything()
             if not started.exists():
+                self.every_verdict_follows()
                 return
             # Not whole days: at some of these times each window is open.
             self.now += timedelta(days=4, hours=7)
         left = [(str(each), each.state, each.reason, queries.progress(each).by_state) for each in started]
         raise AssertionError(f"campaigns that never end: {left}")
+
+    def every_verdict_follows(self):
+        for campaign in Campaign.objects.all():
+            assert queries.replay(campaign).differences == [], f"of {campaign}"
 
     def help_on(self, campaign):
         if campaign.state == CampaignState.PAUSED:

@@ -6,6 +6,7 @@ from otaserver.campaigns import operations, queries
 from otaserver.campaigns.models import Assignment, Campaign, Decision, GateState
 from otaserver.campaigns.records import GateReading
 from tests.campaigns.campaign_factories import SOAK, at, fail, in_turn, make_running, report, succeed, tick
+from tests.campaigns.health_factories import say, start_with_signals
 from tests.factories import NOON
 
 pytestmark = pytest.mark.django_db
@@ -67,7 +68,11 @@ def test_a_halt_by_a_limit_follows():
     fail(in_turn(campaign)[0])
     tick(campaign)
 
-    assert (campaign.state, differences(campaign), kinds(campaign)[0]) == ("halted", [], "limit.halted")
+    assert (campaign.state, differences(campaign), kinds(campaign)) == (
+        "halted",
+        [],
+        ["wave.opened", "limit.halted", "gate.standing"],
+    )
 
 
 def test_a_withdrawn_package_follows():
@@ -215,8 +220,185 @@ def test_strata_are_replayed_each_by_its_own_test():
     assert [reading.number for reading in stored] == [1, 2]
 
 
-def test_a_replay_costs_three_queries(django_assert_num_queries):
-    campaign = Campaign.objects.get(pk=make_completed().pk)
+def make_bad_health(**plan):
+    """One that five vehicles in a row halt by a signal, though every installation succeeded."""
+    campaign = start_with_signals(9, limits={"boots": 3, "crashes": 0}, **plan)
+    tick(campaign)
+    for assignment in in_turn(campaign, "offered"):
+        succeed(assignment)
+        say(assignment, boots=1, crashes=2)
+    tick(campaign, NOON + SOAK)
+    assert campaign.state == "halted"
+    return campaign
 
-    with django_assert_num_queries(3):
+
+def make_worse_than_control():
+    """One that the comparison with vehicles held out halts, and nothing else."""
+    campaign = start_with_signals(60, limits={"boots": 3}, control=50)
+    campaign.release.signals.update(acceptable_rate=0.9, unacceptable_rate=0.99)
+    tick(campaign)
+    for assignment in in_turn(campaign, "offered"):
+        succeed(assignment)
+        say(assignment, boots=9)
+    for assignment in in_turn(campaign, "excluded"):
+        say(assignment, boots=1, at=at(hours=1))
+    tick(campaign, NOON + SOAK)
+    assert campaign.state == "halted"
+    return campaign
+
+
+def make_good_health():
+    """One whose signals pass in the first of two waves, and that ends well; some vehicles say nothing of one."""
+    campaign = start_with_signals(12, limits={"boots": 3, "crashes": 0}, waves=(50, 100), **QUICK)
+    campaign.release.signals.update(acceptable_rate=0.1, unacceptable_rate=0.9)
+    for number in range(2):
+        tick(campaign, NOON + number * SOAK)
+        for place, assignment in enumerate(in_turn(campaign, "offered")):
+            succeed(assignment, at=NOON + number * SOAK)
+            said = {"boots": 1, "crashes": 0} if place % 3 else {"boots": 1}
+            say(assignment, at=NOON + number * SOAK, **said)
+        tick(campaign, NOON + (number + 1) * SOAK)
+    assert campaign.state == "completed"
+    return campaign
+
+
+def decided_of(signal):
+    return list(Decision.objects.filter(inputs__signal=signal).order_by("pk").values_list("kind", flat=True))
+
+
+def test_a_halt_by_a_signal_follows():
+    campaign = make_bad_health()
+
+    assert (differences(campaign), decided_of("crashes")) == ([], ["gate.halted"])
+
+
+def test_a_halt_by_the_vehicles_held_out_follows():
+    campaign = make_worse_than_control()
+
+    assert (differences(campaign), decided_of("boots")) == ([], ["control.halted"])
+
+
+def test_signals_that_pass_follow_and_so_do_vehicles_that_said_nothing():
+    campaign = make_good_health()
+
+    assert differences(campaign) == []
+    assert (decided_of("boots"), decided_of("crashes")) == (["gate.passed"], ["gate.passed"])
+    assert campaign.signal_states.get(signal__name="crashes").missing == 4
+
+
+@pytest.mark.parametrize(
+    ("make", "signals", "compared"), [(make_bad_health, ["crashes"], []), (make_worse_than_control, [], ["boots"])]
+)
+def test_after_a_person_resumed_it_signals_begin_anew_in_the_replay_too(make, signals, compared):
+    campaign = make()
+    operations.resume_campaign(campaign, by="bob", at=NOON + SOAK, reason="The counter was wrong.")
+    tick(campaign, NOON + SOAK)
+
+    resumed = Decision.objects.get(kind="campaign.resumed").inputs
+    assert (resumed["signals_began_anew"], resumed["comparisons_began_anew"]) == (signals, compared)
+    assert differences(campaign) == []
+
+
+def test_a_halt_by_evidence_and_one_by_a_signal_with_the_same_vehicle_are_both_on_record():
+    campaign = start_with_signals(9, limits={"crashes": 0}, wave_failures=9)
+    # Five failures halt the outcomes beside one signal, and the signal too.
+    tick(campaign)
+    for assignment in in_turn(campaign, "offered"):
+        succeed(assignment)
+        say(assignment, crashes=1)
+    campaign.assignments.filter(state="soaking").update(state="failed")
+    tick(campaign, NOON + SOAK)
+
+    halts = Decision.objects.filter(kind="gate.halted").order_by("pk")
+    assert sorted(halt.inputs.get("signal", "") for halt in halts) == ["", "crashes"]
+    assert differences(campaign) == []
+
+
+@pytest.mark.parametrize(
+    ("make", "kind", "changes"),
+    [
+        (make_bad_health, "gate.halted", {"signal": "boots"}),
+        (make_bad_health, "gate.halted", {"signal": "brakes"}),
+        (make_bad_health, "gate.halted", {"failures": 4}),
+        (make_bad_health, "gate.halted", {"missing": 1}),
+        (make_bad_health, "gate.halted", {"alpha_share": 1e-9}),
+        (make_bad_health, "gate.halted", {"outcomes_sha256": "f" * 64}),
+        (make_good_health, "gate.passed", {"planned_results": None}),
+        (make_worse_than_control, "control.halted", {"statistic": 1.0}),
+        (make_worse_than_control, "control.halted", {"treated_bad": 1}),
+        (make_worse_than_control, "control.halted", {"comparison_test": {}}),
+        (make_worse_than_control, "control.halted", {"reading": 9}),
+    ],
+)
+@pytest.mark.any_database
+def test_one_input_of_a_signal_that_was_tampered_with_makes_a_difference(make, kind, changes):
+    campaign = make()
+
+    tamper(kind, **changes)
+
+    found = differences(campaign)
+    assert kind in [name for name, _ in found]
+    assert all(detail for _, detail in found)
+
+
+@pytest.mark.parametrize(
+    ("make", "changes"),
+    [
+        (make_bad_health, {"health": [["GG", 5]]}),
+        (make_bad_health, {"health": [["GB", 4]]}),
+        (make_bad_health, {"signals": ["boots"]}),
+        (make_worse_than_control, {"controls": {}}),
+        (make_worse_than_control, {"controls": {"boots": "B" * 30}}),
+    ],
+)
+@pytest.mark.any_database
+def test_health_that_was_tampered_with_is_a_difference(make, changes):
+    campaign = make()
+
+    GateReading.objects.update(**changes)
+
+    assert "gate.reading" in {kind for kind, _ in differences(campaign)}
+    assert {"gate.halted", "control.halted"} & {kind for kind, _ in differences(campaign)}
+
+
+@pytest.mark.parametrize("make", [make_bad_health, make_worse_than_control])
+def test_a_verdict_of_a_signal_that_was_removed_is_missed(make):
+    campaign = make()
+    Decision.objects.filter(kind__in=["gate.halted", "control.halted"]).delete()
+
+    assert [(kind, "was not decided" in detail) for kind, detail in differences(campaign)] == [
+        ("gate.halted" if make is make_bad_health else "control.halted", True)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"vehicles": 6}, "vehicles is 6, and 3 follows"),
+        ({"left": 1}, "vehicles is 3, and 1 follows"),
+        ({"is_last": None, "places": 0}, "vehicles is 3, and 0 follows"),
+        ({"left": None}, "the inputs cannot be read: TypeError"),
+    ],
+)
+def test_a_wave_that_took_in_other_vehicles_than_it_may_is_a_difference(changes, says):
+    campaign = make_completed()
+
+    tamper("wave.opened", **changes)
+
+    ((kind, detail),) = differences(campaign)
+    assert kind == "wave.opened"
+    assert detail.startswith(says)
+
+
+def test_a_wave_that_opened_before_the_one_before_it_passed_is_a_difference():
+    campaign = make_completed()
+    Decision.objects.filter(kind="wave.passed", wave__number=1).delete()
+
+    assert differences(campaign) == [("wave.opened", "wave 1 has not passed")]
+
+
+def test_a_replay_costs_four_queries(django_assert_num_queries):
+    campaign = Campaign.objects.get(pk=make_good_health().pk)
+
+    with django_assert_num_queries(4):
         queries.replay(campaign)

@@ -424,6 +424,9 @@ class Migration(migrations.Migration):
                 ("at", models.DateTimeField()),
                 ("strata", models.JSONField(default=list)),
                 ("runs", models.JSONField(default=list)),
+                ("signals", models.JSONField(default=list)),
+                ("health", models.JSONField(default=list)),
+                ("controls", models.JSONField(default=dict)),
                 ("sha256", models.CharField(max_length=64)),
             ],
             options={

@@ -1,6 +1,7 @@
 """Comparing updated vehicles with those held out, block by block."""
 
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
 from django.db.models import Exists, Max, OuterRef
@@ -8,39 +9,52 @@ from django.db.models import Exists, Max, OuterRef
 from otaserver.campaigns.models import Assignment, ControlBlock, Decision, HealthReading, SignalState
 from otaserver.campaigns.operations.decisions import ENGINE, draft
 from otaserver.campaigns.queries import signals as queries
-from otaserver.campaigns.rules import eprocess
-from otaserver.campaigns.rules.eprocess import Block, Evidence
+from otaserver.campaigns.rules import comparisons as rules
+from otaserver.campaigns.rules.comparisons import Comparison, ComparisonTest
 from otaserver.campaigns.states import Verdict
 
-_FIELDS = ("treated_good", "treated_bad", "control_good", "control_bad", "log_evidence", "pending_good", "pending_bad")
+
+@dataclass(frozen=True)
+class Compared:
+    """Of each block that was full whether the vehicle held out was bad (None: there was none), and the halt, if any."""
+
+    controls: Sequence[bool | None] = ()
+    halt: Decision | None = None
 
 
-def compare(state: SignalState, treated: Sequence[tuple[int, bool]], *, at: datetime) -> Decision | None:
-    """Read updated vehicles, in order, each with whether it was bad, into the comparison; return the halt, if any.
+def compare(state: SignalState, treated: Sequence[tuple[int, bool]], *, at: datetime) -> Compared:
+    """Read updated vehicles, in order, each with whether it was bad, into the comparison.
 
     A full block is compared with one vehicle that was held out, over the soak of the block's last one: the same hours
     of the same days. Each of those serves once. Where none reported in these hours the block is dropped, which does not
     depend on what it holds. What comes after a halt in the same reading is not compared.
     """
     if not state.treated_per_block or not treated:
-        return None
-    rows = Assignment.objects.filter(pk__in=[pk for pk, _ in treated]).values_list("pk", "installing_at")
-    started = {pk: installing_at for pk, installing_at in rows if installing_at is not None}
+        return Compared()
+    started = _started([pk for pk, _ in treated])
     soak = timedelta(seconds=state.campaign.soak_seconds)
-    halt = None
+    test, before = queries.comparison_test(state), queries.comparison_of(state)
+    comparison, controls, halt = before, list[bool | None](), None
     for pk, is_bad in treated:
-        state.pending_bad += is_bad
-        state.pending_good += not is_bad
-        if state.pending_good + state.pending_bad < state.treated_per_block:
+        comparison = rules.gather(comparison, is_bad=is_bad)
+        if not rules.is_full(test, comparison):
             continue
         control = _next_control(state, since=started[pk], until=started[pk] + soak)
-        if control is not None and _take_block(state, *control, at=at):
-            halt = _halted(state, at=at)
-        state.pending_good = state.pending_bad = 0
-        if halt is not None:
+        controls.append(None if control is None else control[1])
+        gathered, comparison = comparison, rules.close(test, comparison, is_control_bad=controls[-1])
+        if control is None:
+            continue
+        _store_block(state, *control, gathered, comparison, at=at)
+        if rules.has_halted(test, comparison):
+            halt = _halted(state, test, before, comparison, at=at)
             break
-    SignalState.objects.filter(pk=state.pk).update(**{field: getattr(state, field) for field in _FIELDS})
-    return halt
+    store(state, comparison)
+    return Compared(controls, halt)
+
+
+def _started(assignments: list[int]) -> dict[int, datetime]:
+    rows = Assignment.objects.filter(pk__in=assignments).values_list("pk", "installing_at")
+    return {pk: installing_at for pk, installing_at in rows if installing_at is not None}
 
 
 def _next_control(state: SignalState, *, since: datetime, until: datetime) -> tuple[int, bool] | None:
@@ -65,49 +79,54 @@ def _next_control(state: SignalState, *, since: datetime, until: datetime) -> tu
     return pk, worst > state.signal.limit
 
 
-def _take_block(state: SignalState, control: int, is_bad: bool, *, at: datetime) -> bool:
-    """Store the block that is full, and return whether the evidence halts the campaign now."""
-    block = Block(state.pending_good, state.pending_bad, int(not is_bad), int(is_bad))
-    evidence = eprocess.take(
-        queries.evidence_of(state),
-        block,
-        acceptable_rate=state.signal.acceptable_rate,
-        unacceptable_rate=state.signal.unacceptable_rate,
-    )
+def _store_block(
+    state: SignalState, control: int, is_bad: bool, gathered: Comparison, closed: Comparison, *, at: datetime
+) -> None:
     ControlBlock.objects.create(
         state=state,
         control_id=control,
-        treated_good=block.treated_good,
-        treated_bad=block.treated_bad,
+        treated_good=gathered.pending_good,
+        treated_bad=gathered.pending_bad,
         is_control_bad=is_bad,
         at=at,
-        log_evidence=evidence.log_value,
+        log_evidence=closed.evidence.log_value,
     )
-    _keep(state, evidence)
-    return evidence.log_value >= queries.comparison_limit(state)
 
 
-def _keep(state: SignalState, evidence: Evidence) -> None:
-    state.treated_good, state.treated_bad = evidence.treated_good, evidence.treated_bad
-    state.control_good, state.control_bad = evidence.control_good, evidence.control_bad
-    state.log_evidence = evidence.log_value
+def store(state: SignalState, comparison: Comparison) -> None:
+    """Store where a signal's comparison stands."""
+    evidence = comparison.evidence
+    SignalState.objects.filter(pk=state.pk).update(
+        treated_good=evidence.treated_good,
+        treated_bad=evidence.treated_bad,
+        control_good=evidence.control_good,
+        control_bad=evidence.control_bad,
+        log_evidence=evidence.log_value,
+        pending_good=comparison.pending_good,
+        pending_bad=comparison.pending_bad,
+    )
 
 
-def _halted(state: SignalState, *, at: datetime) -> Decision:
-    treated, control = state.treated_good + state.treated_bad, state.control_good + state.control_bad
+def _halted(
+    state: SignalState, test: ComparisonTest, before: Comparison, comparison: Comparison, *, at: datetime
+) -> Decision:
+    evidence = comparison.evidence
+    treated, control = evidence.treated_good + evidence.treated_bad, evidence.control_good + evidence.control_bad
     return draft(
         state.campaign,
         "control.halted",
         f"Vehicles with the release report {state.signal.name} above {state.signal.limit:g} more often "
-        f"({state.treated_bad} of {treated}) than those held out ({state.control_bad} of {control}).",
+        f"({evidence.treated_bad} of {treated}) than those held out ({evidence.control_bad} of {control}).",
         by=ENGINE,
         at=at,
         signal=state.signal.name,
         signal_limit=state.signal.limit,
         treated=treated,
-        treated_bad=state.treated_bad,
+        treated_bad=evidence.treated_bad,
         control=control,
-        control_bad=state.control_bad,
-        statistic=state.log_evidence,
-        limit=queries.comparison_limit(state),
+        control_bad=evidence.control_bad,
+        statistic=evidence.log_value,
+        limit=test.limit,
+        comparison_test=asdict(test),
+        before=asdict(before),
     )

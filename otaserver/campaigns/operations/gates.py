@@ -72,21 +72,24 @@ def read_outcomes(campaign: Campaign, *, at: datetime) -> tuple[list[Decision], 
     if health.read < folding.read:
         # A signal halts first: what comes behind it stays unread.
         folding = gate.fold(tests, before, outcomes[: health.read])
-    seen = readings.keep(campaign, outcomes[: folding.read], at=at)
+    seen = readings.reference(readings.keep(campaign, outcomes[: folding.read], health.seen, at=at))
     Assignment.objects.filter(pk__in=[pk for pk, _, _ in rows[: folding.read]]).update(is_judged=True)
-    decisions = list(health.decisions)
+    decisions, halts = list(health.decisions), list(health.halts)
     for stratum, standing in folding.standings.items():
         if standing != before[stratum]:
             _store(states[stratum], standing)
         if standing.has_passed and not before[stratum].has_passed:
             passed = _passed(campaign, stratum, tests[stratum], standing, at=at)
-            passed.inputs |= readings.inputs_of(campaign, states, stratum, before[stratum], seen)
+            passed.inputs |= readings.inputs_of(campaign, states, stratum, before[stratum])
             decisions.append(passed)
-    if folding.halted is None:
-        return decisions, health.halt
-    halted = _halted(campaign, folding.halted, tests[folding.halted], folding.standings[folding.halted], at=at)
-    halted.inputs |= readings.inputs_of(campaign, states, folding.halted, before[folding.halted], seen)
-    return decisions, halted
+    if folding.halted is not None:
+        halted = _halted(campaign, folding.halted, tests[folding.halted], folding.standings[folding.halted], at=at)
+        halted.inputs |= readings.inputs_of(campaign, states, folding.halted, before[folding.halted])
+        halts.insert(0, halted)
+    for decision in (*decisions, *halts):
+        decision.inputs |= seen
+    # One carries the halt out; what else halts at the same time is on record beside it.
+    return decisions + halts[1:], halts[0] if halts else None
 
 
 def _outcome(state: str) -> Outcome:
@@ -145,10 +148,10 @@ def _halted(
     )
 
 
-def begin_anew(campaign: Campaign) -> list[str]:
+def begin_anew(campaign: Campaign) -> dict[str, list[str]]:
     """Let the tests that halted a campaign start from nothing: a person with a reason resumed it.
 
-    Returns their strata.
+    Returns which, for the decision to resume.
     """
     anew = []
     states = list(campaign.gate_states.all())
@@ -158,5 +161,4 @@ def begin_anew(campaign: Campaign) -> list[str]:
         if gate.judge(tests[state.stratum], standing).verdict == GateVerdict.HALT:
             _store(state, gate.begin_anew(standing))
             anew.append(state.stratum)
-    signals.begin_anew(campaign)
-    return sorted(anew)
+    return {"began_anew": sorted(anew), **signals.begin_anew(campaign)}

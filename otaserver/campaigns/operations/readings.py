@@ -11,17 +11,20 @@ from otaserver.campaigns.records import GateReading
 from otaserver.campaigns.rules import gate
 from otaserver.campaigns.rules import readings as rules
 from otaserver.campaigns.rules.gate import Outcome
+from otaserver.campaigns.rules.readings import HealthSeen
 
 
-def keep(campaign: Campaign, outcomes: Sequence[tuple[str, Outcome]], *, at: datetime) -> GateReading | None:
-    """Store the outcomes that a tick has read, under the campaign's lock; None: it has read none."""
+def keep(
+    campaign: Campaign, outcomes: Sequence[tuple[str, Outcome]], health: HealthSeen, *, at: datetime
+) -> GateReading | None:
+    """Store what a tick has read, under the campaign's lock; None: it has read nothing."""
     if not outcomes:
         return None
     last = campaign.gate_readings.order_by("-number").values_list("number", "sha256").first()
     number, previous = (last[0] + 1, last[1]) if last else (1, rules.NOTHING_READ)
-    strata, runs = rules.pack(outcomes)
-    digest = rules.digest(previous, number, strata, runs)
-    return GateReading.objects.create(campaign=campaign, number=number, at=at, strata=strata, runs=runs, sha256=digest)
+    packed = rules.pack(outcomes, health)
+    digest = rules.digest(previous, number, packed)
+    return GateReading.objects.create(campaign=campaign, number=number, at=at, sha256=digest, **asdict(packed))
 
 
 def last_number(campaign: Campaign) -> int:
@@ -34,15 +37,19 @@ def inputs_of(
     states: Mapping[str, GateState],
     stratum: str,
     before: gate.Standing,
-    reading: GateReading | None,
 ) -> dict[str, Any]:
-    """Return what a decision of one test rests on: its parameters, where it stood, and what was read."""
+    """Return what a decision of one test rests on beside what was read: its parameters, and where it stood."""
     return {
         "plan": asdict(gates.gate_plan(campaign)),
         "strata": sum(name != "" for name in states),
         "planned_results": states[stratum].planned_results,
         "outcome_share": states[stratum].outcome_share,
         "before": before._asdict(),
-        "reading": 0 if reading is None else reading.number,
-        "outcomes_sha256": "" if reading is None else reading.sha256,
     }
+
+
+def reference(reading: GateReading | None) -> dict[str, Any]:
+    """Return what names a reading in the decisions that rest on it."""
+    if reading is None:
+        return {"reading": 0, "outcomes_sha256": ""}
+    return {"reading": reading.number, "outcomes_sha256": reading.sha256}

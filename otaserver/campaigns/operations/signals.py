@@ -1,8 +1,9 @@
 """Reading matured vehicles' health into the tests of a campaign's signals."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
+from typing import Any
 
 from django.db.models import Max
 
@@ -10,18 +11,21 @@ from otaserver.campaigns.models import Campaign, Decision, SignalState
 from otaserver.campaigns.operations import comparisons
 from otaserver.campaigns.operations.decisions import ENGINE, draft
 from otaserver.campaigns.queries import signals as queries
+from otaserver.campaigns.rules import comparisons as comparison_rules
 from otaserver.campaigns.rules import eprocess, gate, signals
+from otaserver.campaigns.rules.readings import NO_HEALTH, HealthSeen
 from otaserver.campaigns.states import CampaignKind, GateVerdict, Verdict
 from otaserver.fleet.models import Vehicle
 
 
 @dataclass(frozen=True)
 class HealthResult:
-    """What the signals say: how many of the vehicles were read, what was decided, and the halt, if there is one."""
+    """What the signals say: how many of the vehicles were read, what was decided, halts apart, and what was seen."""
 
     read: int
-    decisions: Sequence[Decision]
-    halt: Decision | None
+    decisions: Sequence[Decision] = ()
+    halts: Sequence[Decision] = ()
+    seen: HealthSeen = NO_HEALTH
 
 
 def plan_signals(campaign: Campaign, *, fitting: int, held_out: int) -> None:
@@ -55,25 +59,27 @@ def read_health(campaign: Campaign, judged: Sequence[tuple[int, gate.Outcome]], 
     states = {state.signal.name: state for state in campaign.signal_states.select_related("signal", "campaign")}
     matured = [(index, pk) for index, (pk, outcome) in enumerate(judged) if outcome is not gate.Outcome.NEUTRAL]
     if not states or not matured:
-        return HealthResult(len(judged), [], None)
+        return HealthResult(len(judged))
     health = _health_of([pk for _, pk in matured], states)
     tests = {name: queries.test_of(state) for name, state in states.items()}
     before = {name: queries.standing_of(state) for name, state in states.items()}
     folding = signals.fold(tests, before, [health[pk] for _, pk in matured])
-    decisions = []
+    decisions, halts = [], []
     for name, standing in folding.standings.items():
         _store(states[name], standing, missing=folding.missing[name])
         if standing.has_passed and not before[name].has_passed:
-            decisions.append(_passed(states[name], tests[name], standing, at=at))
-    halt = None
+            decisions.append(_passed(states[name], tests[name], before[name], standing, at=at))
     if folding.halted is not None:
         name = folding.halted
-        halt = _halted(states[name], tests[name], folding.standings[name], at=at)
+        halts.append(_halted(states[name], tests[name], before[name], folding.standings[name], at=at))
+    seen = matured[: folding.read]
+    controls: dict[str, Sequence[bool | None]] = {}
     for name, state in states.items():
-        treated = [(pk, health[pk][name]) for _, pk in matured[: folding.read] if name in health[pk]]
-        halt = comparisons.compare(state, treated, at=at) or halt
-    read = len(judged) if folding.halted is None else matured[folding.read - 1][0] + 1
-    return HealthResult(read, decisions, halt)
+        compared = comparisons.compare(state, [(pk, health[pk][name]) for _, pk in seen if name in health[pk]], at=at)
+        controls |= {name: compared.controls} if compared.controls else {}
+        halts += [compared.halt] if compared.halt is not None else []
+    read = len(judged) if folding.halted is None else seen[-1][0] + 1
+    return HealthResult(read, decisions, halts, HealthSeen([health[pk] for _, pk in seen], sorted(states), controls))
 
 
 def _health_of(assignments: list[int], states: Mapping[str, SignalState]) -> dict[int, dict[str, bool]]:
@@ -99,24 +105,39 @@ def _store(state: SignalState, standing: gate.Standing, *, missing: int) -> None
     )
 
 
-def _passed(state: SignalState, test: gate.GateTest, standing: gate.Standing, *, at: datetime) -> Decision:
+def _inputs_of(state: SignalState, before: gate.Standing) -> dict[str, Any]:
+    """Return what a decision of a signal's test rests on: its parameters, and where it stood."""
+    return {
+        "signal": state.signal.name,
+        "signal_limit": state.signal.limit,
+        "missing": state.missing,
+        "plan": asdict(queries.plan_of(state)),
+        "alpha_share": state.alpha_share,
+        "planned_results": state.planned_results,
+        "before": before._asdict(),
+    }
+
+
+def _passed(
+    state: SignalState, test: gate.GateTest, before: gate.Standing, standing: gate.Standing, *, at: datetime
+) -> Decision:
     return draft(
         state.campaign,
         "gate.passed",
         f"The test of the signal {state.signal.name} has passed; from here on it is guarded.",
         by=ENGINE,
         at=at,
-        signal=state.signal.name,
-        signal_limit=state.signal.limit,
         successes=standing.successes,
         failures=standing.failures,
-        missing=state.missing,
         statistic=standing.statistic,
         limit=test.pass_limit,
+        **_inputs_of(state, before),
     )
 
 
-def _halted(state: SignalState, test: gate.GateTest, standing: gate.Standing, *, at: datetime) -> Decision:
+def _halted(
+    state: SignalState, test: gate.GateTest, before: gate.Standing, standing: gate.Standing, *, at: datetime
+) -> Decision:
     reading = gate.judge(test, standing)
     name, found = state.signal.name, f"{standing.failures} of {standing.successes + standing.failures}"
     return draft(
@@ -125,22 +146,28 @@ def _halted(state: SignalState, test: gate.GateTest, standing: gate.Standing, *,
         f"Too many vehicles report {name} above {state.signal.limit:g}: {found}.",
         by=ENGINE,
         at=at,
-        signal=name,
-        signal_limit=state.signal.limit,
         successes=standing.successes,
         failures=standing.failures,
-        missing=state.missing,
         statistic=reading.statistic,
         limit=reading.limit,
         is_guard=reading.is_guard,
+        **_inputs_of(state, before),
     )
 
 
-def begin_anew(campaign: Campaign) -> None:
-    """Let the tests of signals that halted a campaign start from nothing: a person with a reason resumed it."""
-    for state in campaign.signal_states.select_related("signal", "campaign"):
-        standing = queries.standing_of(state)
+def begin_anew(campaign: Campaign) -> dict[str, list[str]]:
+    """Let the tests of signals that halted a campaign start from nothing: a person with a reason resumed it.
+
+    Returns the names of those, and of those whose comparison did; nothing for a campaign without signals.
+    """
+    tests, compared = [], []
+    states = list(campaign.signal_states.select_related("signal", "campaign").order_by("signal__name"))
+    for state in states:
+        standing, comparison = queries.standing_of(state), queries.comparison_of(state)
         if gate.judge(queries.test_of(state), standing).verdict == GateVerdict.HALT:
             _store(state, gate.begin_anew(standing), missing=0)
-        if state.treated_per_block and state.log_evidence >= queries.comparison_limit(state):
-            SignalState.objects.filter(pk=state.pk).update(log_evidence=0.0)
+            tests.append(state.signal.name)
+        if state.treated_per_block and comparison_rules.has_halted(queries.comparison_test(state), comparison):
+            comparisons.store(state, comparison_rules.begin_anew(comparison))
+            compared.append(state.signal.name)
+    return {"signals_began_anew": tests, "comparisons_began_anew": compared} if states else {}

@@ -63,7 +63,7 @@ def resume_campaign(campaign: Campaign, *, by: str, at: datetime, reason: str = 
         reason = decisions.require_reason(reason)
         _refuse_beside_rollback(campaign)
         campaign.move_to(CampaignState.RUNNING, reason="", judged_from=at)
-        anew = {"began_anew": gates.begin_anew(campaign), "after_reading": readings.last_number(campaign)}
+        anew = {**gates.begin_anew(campaign), "after_reading": readings.last_number(campaign)}
         failed = campaign.waves.filter(state=WaveState.FAILED).first()
         if failed is not None:
             failed.move_to(WaveState.OPEN, finished_at=None)

@@ -45,14 +45,28 @@ def left_for(campaign: Campaign, wave: Wave) -> QuerySet[Assignment]:
     return left
 
 
-def begin(campaign: Campaign, wave: Wave) -> int:
+@dataclass(frozen=True)
+class Opening:
+    """How many vehicles a wave takes in as it opens, and what `rules.waves.taken_in` said so many by.
+
+    Of what is left no more is counted than the wave has places for, unless it is the last.
+    """
+
+    vehicles: int
+    places: int
+    left: int
+    is_last: bool
+
+
+def begin(campaign: Campaign, wave: Wave) -> Opening:
     """Plan how many vehicles a wave that opens takes in, and return it; `fill` takes them, so many at a time."""
     left = left_for(campaign, wave)
     is_last = not campaign.waves.filter(number__gt=wave.number).exists()
-    wanted = left.count() if is_last else left.order_by("rank")[: wave.places].count()
+    count = left.count() if is_last else left.order_by("rank")[: wave.places].count()
+    wanted = rules.taken_in(places=wave.places, left=count, is_last=is_last)
     wave.untaken = None if is_last else wanted
     Wave.objects.filter(pk=wave.pk).update(untaken=wave.untaken)
-    return wanted
+    return Opening(wanted, wave.places, count, is_last)
 
 
 def fill(campaign: Campaign, wave: Wave) -> None:

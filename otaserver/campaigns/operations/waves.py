@@ -46,15 +46,15 @@ def advance_waves(campaign: Campaign, *, at: datetime) -> list[Decision]:
 
 
 def _open(campaign: Campaign, wave: Wave, *, at: datetime) -> list[Decision]:
-    taken = turns.begin(campaign, wave)
+    opening = turns.begin(campaign, wave)
     wave.move_to(WaveState.OPEN, opened_at=at)
-    sentence = f"Wave {wave.number} is open to {decisions.vehicles(taken)}."
-    inputs = {"places": wave.places, "vehicles": taken}
-    opened = draft(campaign, "wave.opened", sentence, by=ENGINE, at=at, wave=wave, **inputs)
-    if taken:
+    sentence = f"Wave {wave.number} is open to {decisions.vehicles(opening.vehicles)}."
+    opened = draft(campaign, "wave.opened", sentence, by=ENGINE, at=at, wave=wave, **asdict(opening))
+    if opening.vehicles:
         return [opened]
     # Of a small fleet some waves get nobody: there is nothing to learn in them, and nothing to ask a person.
-    return [opened, _pass(campaign, wave, "There is no vehicle for this wave.", at=at, basis="nobody", **inputs)]
+    nobody = {"basis": "nobody", "places": wave.places, "vehicles": opening.vehicles}
+    return [opened, _pass(campaign, wave, "There is no vehicle for this wave.", at=at, **nobody)]
 
 
 def _advance_wave(campaign: Campaign, wave: Wave, *, at: datetime) -> list[Decision]:

@@ -14,7 +14,8 @@ from otaserver.campaigns.queries.install_gates import InstallGate, gate_of_attem
 from otaserver.campaigns.queries.kept_forecasts import KeptForecast, forecast_row, kept_forecast
 from otaserver.campaigns.queries.orders import build_order, order_for
 from otaserver.campaigns.queries.reasons import measurements
-from otaserver.campaigns.queries.replays import Replay, Replayed, replay
+from otaserver.campaigns.queries.replayed import Replayed
+from otaserver.campaigns.queries.replays import Replay, replay
 from otaserver.campaigns.queries.rollbacks import carriers
 from otaserver.campaigns.queries.signals import ComparisonView, SignalView, signal_views, wanted_of
 from otaserver.campaigns.queries.vehicle_explanations import Answer, VehicleExplanation, explain_vehicle

@@ -8,6 +8,7 @@ from django.db.models import Count, F, Q, QuerySet
 
 from otaserver.campaigns.models import Assignment, Campaign, HealthReading, SignalState, Wave
 from otaserver.campaigns.rules import eprocess, gate, signals
+from otaserver.campaigns.rules.comparisons import Comparison, ComparisonTest
 from otaserver.campaigns.states import AssignmentState, CampaignState, GateVerdict, Verdict
 from otaserver.fleet.models import Vehicle
 
@@ -62,10 +63,11 @@ def wanted_of(vehicle: Vehicle) -> list[str]:
 
 def test_of(state: SignalState) -> gate.GateTest:
     """Return the test of a signal against its own rates, with its part of the campaign's alpha."""
-    return gate.make_test(_plan_of(state), share=state.alpha_share, planned_results=state.planned_results)
+    return gate.make_test(plan_of(state), share=state.alpha_share, planned_results=state.planned_results)
 
 
-def _plan_of(state: SignalState) -> gate.GatePlan:
+def plan_of(state: SignalState) -> gate.GatePlan:
+    """Return what a signal's test against its own rates is made by."""
     return gate.GatePlan(
         acceptable_rate=state.signal.acceptable_rate,
         unacceptable_rate=state.signal.unacceptable_rate,
@@ -79,16 +81,22 @@ def standing_of(state: SignalState) -> gate.Standing:
     return gate.Standing(state.successes, state.failures, state.statistic, state.has_passed, state.guard_statistic)
 
 
-def evidence_of(state: SignalState) -> eprocess.Evidence:
+def comparison_of(state: SignalState) -> Comparison:
     """Return where a signal's comparison stands, in the form that the rules judge."""
-    return eprocess.Evidence(
+    evidence = eprocess.Evidence(
         state.treated_good, state.treated_bad, state.control_good, state.control_bad, state.log_evidence
     )
+    return Comparison(evidence, state.pending_good, state.pending_bad)
 
 
-def comparison_limit(state: SignalState) -> float:
-    """Return at which logarithm of the evidence a signal's comparison halts the campaign."""
-    return eprocess.halt_limit(state.campaign.alpha * state.alpha_share)
+def comparison_test(state: SignalState) -> ComparisonTest:
+    """Return the test of a signal against the vehicles held out, with its part of the campaign's alpha."""
+    return ComparisonTest(
+        acceptable_rate=state.signal.acceptable_rate,
+        unacceptable_rate=state.signal.unacceptable_rate,
+        alpha=state.campaign.alpha * state.alpha_share,
+        treated_per_block=state.treated_per_block,
+    )
 
 
 def signal_views(campaign: Campaign) -> list[SignalView]:
@@ -116,7 +124,7 @@ def _view(state: SignalState) -> SignalView:
 
 
 def _comparison(state: SignalState) -> ComparisonView:
-    limit = comparison_limit(state)
+    limit = comparison_test(state).limit
     return ComparisonView(
         treated=state.treated_good + state.treated_bad,
         treated_bad=state.treated_bad,

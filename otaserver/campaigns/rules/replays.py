@@ -1,10 +1,10 @@
 """Deciding again: from the inputs that a decision of the engine was stored with, by the rules that decided it."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from otaserver.campaigns.rules import gate, limits, waves
+from otaserver.campaigns.rules import comparisons, gate, limits, waves
 from otaserver.campaigns.states import ACTIVE_STATES, AssignmentState, GateVerdict, WaveRule, WaveState
 
 Inputs = Mapping[str, Any]
@@ -57,6 +57,12 @@ def wave(inputs: Inputs) -> Verdict:
     return Verdict(f"wave.{found.state}", {"sentence": found.sentence})
 
 
+def opening(inputs: Inputs) -> Verdict:
+    """Return how many vehicles a wave takes in as it opens."""
+    wanted = waves.taken_in(places=inputs["places"], left=inputs["left"], is_last=inputs["is_last"])
+    return Verdict("wave.opened", {"vehicles": wanted})
+
+
 def refill(inputs: Inputs) -> Verdict:
     """Return what a wave takes in place of neutral ends."""
     wanted = waves.refill(
@@ -76,12 +82,22 @@ def gate_test(inputs: Inputs) -> gate.GateTest:
     return gate.make_test(gate.GatePlan(**inputs["plan"]), share=share, planned_results=inputs["planned_results"])
 
 
-def gate_verdict(kind: str, inputs: Inputs, before: gate.Standing, after: gate.Standing) -> Verdict:
-    """Return what the gate says of a test that a reading brought from one standing to another.
+def signal_test(inputs: Inputs) -> gate.GateTest:
+    """Return the test that a decision of a signal was made by."""
+    plan, share = gate.GatePlan(**inputs["plan"]), inputs["alpha_share"]
+    return gate.make_test(plan, share=share, planned_results=inputs["planned_results"])
+
+
+def comparison_test(inputs: Inputs) -> comparisons.ComparisonTest:
+    """Return the test that a decision of a comparison was made by."""
+    return comparisons.ComparisonTest(**inputs["comparison_test"])
+
+
+def gate_verdict(kind: str, test: gate.GateTest, before: gate.Standing, after: gate.Standing) -> Verdict:
+    """Return what a test says that a reading brought from one standing to another.
 
     One reading may let it pass and then, by the guard, halt: `kind` is which of the two is asked for.
     """
-    test = gate_test(inputs)
     reading = gate.judge(test, after)
     facts = {"before": before._asdict(), "successes": after.successes, "failures": after.failures}
     if kind == "gate.halted" and reading.verdict is GateVerdict.HALT:
@@ -92,9 +108,29 @@ def gate_verdict(kind: str, inputs: Inputs, before: gate.Standing, after: gate.S
     return NONE
 
 
+def comparison_verdict(
+    test: comparisons.ComparisonTest, before: comparisons.Comparison, after: comparisons.Comparison
+) -> Verdict:
+    """Return what a comparison says that a reading brought from one standing to another."""
+    if not comparisons.has_halted(test, after):
+        return NONE
+    found = after.evidence
+    facts = {
+        "before": asdict(before),
+        "treated": found.treated_good + found.treated_bad,
+        "treated_bad": found.treated_bad,
+        "control": found.control_good + found.control_bad,
+        "control_bad": found.control_bad,
+        "statistic": found.log_value,
+        "limit": test.limit,
+    }
+    return Verdict("control.halted", facts)
+
+
 # The engine's decisions that are verdicts by their own inputs alone.
 BY_INPUTS: Mapping[str, Callable[[Inputs], Verdict]] = {
     "limit.halted": limit,
+    "wave.opened": opening,
     "wave.passed": wave,
     "wave.undecided": wave,
     "wave.refilled": refill,

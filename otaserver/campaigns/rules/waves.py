@@ -93,6 +93,11 @@ def next_places(planned: Sequence[int], *, left: int) -> int:
     return next((min(places, left) for places in planned[:-1] if places), left if planned else 0)
 
 
+def taken_in(*, places: int, left: int, is_last: bool) -> int:
+    """Return how many vehicles a wave takes in as it opens: the last one everybody who is left."""
+    return left if is_last else min(places, left)
+
+
 def refill(*, places: int, counting: int, in_vain: int, left: int) -> int:
     """Return how many further vehicles a wave takes, for those whose end counts neither way.
 
