@@ -153,8 +153,8 @@ class Campaign(StatefulModel):
     # Vehicles that come to match later are taken in, until a person closes the campaign to them.
     is_dynamic = models.BooleanField(default=False)
     closed_at = models.DateTimeField(null=True, blank=True)
-    # When a tick last looked for vehicles to take in, and when one last looked for those that enrolled again.
-    admitted_at = models.DateTimeField(null=True, blank=True)
+    # When a tick last looked through all of its vehicles, and when one last looked for those that enrolled again.
+    looked_at = models.DateTimeField(null=True, blank=True)
     # Since when somebody makes its forecast; whoever it was may have died, so that this holds for a while only.
     forecast_begun_at = models.DateTimeField(null=True, blank=True, editable=False)
     advanced_at = models.DateTimeField(null=True, blank=True)

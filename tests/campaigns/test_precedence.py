@@ -221,6 +221,43 @@ def test_of_two_releases_of_the_same_packages_only_the_newer_is_installed():
     }
 
 
+def make_half_taken():
+    """Two vehicles wait, all looked through at noon; a newer campaign takes the one whose turn is next, then gives way.
+
+    Whether the newer one has succeeded there is all that keeps the older one from it.
+    """
+    garage = Garage(vehicles=2)
+    older = garage.start(max_in_flight=1)
+    tick(older)
+    first, second = in_turn(older)
+    newer = garage.start(at(seconds=1), waves=(100,))
+    tick(newer, at(seconds=1))
+    taken = newer.assignments.get(vehicle=second.vehicle)
+    succeed(taken, at=at(seconds=2))
+    return older, newer, first, second
+
+
+def test_between_two_looks_a_tick_goes_through_no_more_than_what_it_would_offer():
+    older, *_ = make_half_taken()
+
+    tick(older, at(seconds=30))
+    assert [each.state for each in in_turn(older)] == ["offered", "waiting"]
+
+    tick(older, at(minutes=1))
+    assert [each.state for each in in_turn(older)] == ["offered", "superseded"]
+
+
+def test_between_two_looks_nothing_is_offered_that_a_newer_release_took():
+    older, newer, first, second = make_half_taken()
+    Assignment.objects.filter(pk=newer.assignments.get(vehicle=second.vehicle).pk).update(state="succeeded")
+    fail(first, at=at(seconds=20))
+
+    tick(older, at(seconds=30))
+
+    assert [each.state for each in in_turn(older)] == ["failed", "superseded"]
+    assert Decision.objects.get(campaign=older, kind="campaign.overtaken").inputs["vehicles"] == 1
+
+
 def test_a_release_counter_outranks_the_later_start(garage):
     newer = garage.start(release=garage.release(release_counter=5))
     older = garage.start(at(minutes=1), release=garage.release(release_counter=4))

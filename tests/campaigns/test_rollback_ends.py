@@ -215,7 +215,7 @@ def test_a_vehicle_blocked_when_its_turn_comes_comes_in_when_it_no_longer_is():
         "As long as it runs what is taken back, it is taken in once it can be."
     )
     fleet.unblock_vehicle(assignment.vehicle, reason="Found.", by="eve", at=at(days=1))
-    tick(rollback, at(days=1))
+    tick(rollback, at(days=1, minutes=1))
 
     assert states(rollback) == ["offered"]
 

@@ -230,7 +230,7 @@ class Migration(migrations.Migration):
                 ("max_inventory_age_seconds", models.PositiveIntegerField(blank=True, null=True)),
                 ("is_dynamic", models.BooleanField(default=False)),
                 ("closed_at", models.DateTimeField(blank=True, null=True)),
-                ("admitted_at", models.DateTimeField(blank=True, null=True)),
+                ("looked_at", models.DateTimeField(blank=True, null=True)),
                 ("forecast_begun_at", models.DateTimeField(blank=True, editable=False, null=True)),
                 ("advanced_at", models.DateTimeField(blank=True, null=True)),
             ],

@@ -12,6 +12,7 @@ from otaserver.campaigns.operations import (
     exclusions,
     gates,
     joining,
+    looks,
     missed_windows,
     offers,
     precedence,
@@ -54,13 +55,17 @@ def advance_campaign(campaign_id: int, *, at: datetime) -> bool:
         drafts += endings.end(campaign, at=at)
     elif campaign.state == CampaignState.RUNNING:
         offers.rejoin(campaign)
-        drafts += _take_in(campaign, at=at)
-        drafts += precedence.settle_overtaken(campaign, at=at)
-        drafts += waves.advance_waves(campaign, at=at)
+        is_looking = looks.begin(campaign, at=at)
+        if is_looking:
+            drafts += _take_in(campaign, at=at) + precedence.settle_overtaken(campaign, at=at)
+        drafts += waves.advance_waves(campaign, is_looking=is_looking, at=at)
         if campaign.kind == CampaignKind.ROLLBACK:
             drafts += rollbacks.clear_the_way(campaign, at=at)
         drafts += precedence.clear_the_way(campaign, at=at)
-        has_more = campaign.state == CampaignState.RUNNING and offers.offer(campaign, at=at)
+        if campaign.state == CampaignState.RUNNING:
+            offered = offers.offer(campaign, at=at)
+            has_more = offered.has_more
+            drafts += offered.decisions
         precedence.end_soaks(campaign, at=at)
     if campaign.state in (CampaignState.RUNNING, CampaignState.PAUSED) and renewals.renew(campaign, at=at):
         has_more = True

@@ -13,8 +13,6 @@ from otaserver.campaigns.queries import block_lists, bundles
 from otaserver.campaigns.states import AssignmentState, CampaignState, Verdict
 from otaserver.fleet.models import Vehicle
 
-# Looking through a whole group is no work for every tick.
-ADMIT_EVERY = timedelta(minutes=1)
 ADMIT_CHUNK = 5000
 
 
@@ -47,9 +45,8 @@ def admit(campaign: Campaign, *, at: datetime) -> list[Decision]:
     New ones are written into the list with their verdict; those it excluded are judged anew once what excluded them has
     changed. Who had a turn, or is held out, stays as it is. They join the last wave, whether it has opened or not.
     """
-    if not is_open(campaign) or (campaign.admitted_at is not None and at - campaign.admitted_at < ADMIT_EVERY):
+    if not is_open(campaign):
         return []
-    Campaign.objects.filter(pk=campaign.pk).update(admitted_at=at)
     chosen = _candidates(campaign, at=at).order_by("pk").values_list("pk", flat=True)[:ADMIT_CHUNK]
     found = list(chosen)
     if not found:

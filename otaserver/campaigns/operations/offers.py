@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import transaction
@@ -9,9 +10,10 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet, Value
 from django.db.models.functions import Greatest
 
 from otaserver import metrics
-from otaserver.campaigns.models import Assignment, Attempt, Campaign, Wave
-from otaserver.campaigns.operations import withholding
-from otaserver.campaigns.queries import build_order, bundles, precedence, schedules
+from otaserver.campaigns.models import Assignment, Attempt, Campaign, Decision, Wave
+from otaserver.campaigns.operations import precedence, withholding
+from otaserver.campaigns.queries import build_order, bundles, schedules
+from otaserver.campaigns.queries import precedence as turns
 from otaserver.campaigns.rules import matching, pace, stepping, waves
 from otaserver.campaigns.rules.windows import Listing
 from otaserver.campaigns.states import (
@@ -62,14 +64,23 @@ def take_back_outdated(campaign: Campaign, *, at: datetime) -> int:
     return len(vehicles)
 
 
-def offer(campaign: Campaign, *, at: datetime) -> bool:
-    """Offer the release to the next vehicles of the open waves, and return whether a full chunk was taken.
+@dataclass(frozen=True)
+class Offered:
+    """What came of offering: whether a full chunk was taken, and what was decided."""
 
-    Each is judged again on what it has confirmed by now; one that does not fit any more is settled as superseded.
+    has_more: bool = False
+    decisions: Sequence[Decision] = ()
+
+
+def offer(campaign: Campaign, *, at: datetime) -> Offered:
+    """Offer the release to the next vehicles of the open waves.
+
+    Each is judged again on what it has confirmed by now; one that does not fit any more, or that another campaign has
+    taken over, is settled as superseded.
     """
     condition, allowed = schedules.may_be_offered(campaign, at=at), schedules.allowance(campaign, at=at)
     if condition is None or allowed.is_used_up:
-        return False
+        return Offered()
     in_flight = 0
     if campaign.max_in_flight is not None:
         in_flight = campaign.assignments.filter(state__in=IN_FLIGHT_STATES)[: campaign.max_in_flight].count()
@@ -78,9 +89,12 @@ def offer(campaign: Campaign, *, at: datetime) -> bool:
         room = min(room, allowed.offers)
     rows = _next_in_turn(campaign, room, condition, at=at) if room else []
     if not rows:
-        return False
+        return Offered()
     release = bundles.release_view(campaign.release)
     assignments = dict(rows)
+    decided = precedence.settle_overtaken(campaign, among=assignments.values(), at=at)
+    if decided:
+        assignments = _still_waiting(assignments)
     fitting: list[tuple[bundles.VehicleView, stepping.Route]] = []
     for view in bundles.vehicle_views(campaign.tenant, list(assignments)):
         route = release.route(view.candidate)
@@ -92,7 +106,13 @@ def offer(campaign: Campaign, *, at: datetime) -> bool:
     chosen = fitting[: pace.fitting([_length(release, route) for _, route in fitting], allowed)]
     if chosen:
         _order(campaign, release, assignments, chosen, at=at)
-    return len(rows) == OFFER_CHUNK and len(chosen) == len(fitting)
+    return Offered(len(rows) == OFFER_CHUNK and len(chosen) == len(fitting), decided)
+
+
+def _still_waiting(assignments: Mapping[int, int]) -> dict[int, int]:
+    waiting = Assignment.objects.filter(pk__in=assignments.values(), state=AssignmentState.WAITING)
+    left = set(waiting.values_list("pk", flat=True))
+    return {vehicle: pk for vehicle, pk in assignments.items() if pk in left}
 
 
 def _length(release: bundles.ReleaseView, route: stepping.Route) -> int:
@@ -114,7 +134,7 @@ def _next_in_turn(campaign: Campaign, room: int, condition: Q, *, at: datetime) 
     if not in_turn:
         return rows
     # Of each campaign that goes before, it asks whether that one has room: not where nobody waits.
-    has_turn = Q(condition, precedence.turn(campaign, at=at))
+    has_turn = Q(condition, turns.turn(campaign, at=at))
     for wave in in_turn:
         if len(rows) < room:
             rows += _waiting_in(campaign, wave, has_turn)[: room - len(rows)]

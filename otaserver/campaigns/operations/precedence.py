@@ -1,6 +1,6 @@
 """Several campaigns, one vehicle: what gives way, what is overtaken, and what waits in vain."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
@@ -26,26 +26,30 @@ _ENDED = [CampaignState.COMPLETED, CampaignState.CANCELLED]
 _STILL_STANDS = [CampaignState.RUNNING, CampaignState.PAUSED]
 
 
-def settle_overtaken(campaign: Campaign, *, at: datetime) -> list[Decision]:
+def settle_overtaken(campaign: Campaign, *, among: Collection[int] | None = None, at: datetime) -> list[Decision]:
     """Settle a campaign's vehicles that wait in vain: a newer release goes there, or what they require never will.
 
-    Each is superseded, which counts neither way, with the reason.
+    Each is superseded, which counts neither way, with the reason. `among` these assignments, or among all of them,
+    which goes through all that wait.
     """
     drafts = []
+    waiting = campaign.assignments.filter(state=AssignmentState.WAITING)
+    if among is not None:
+        waiting = waiting.filter(pk__in=among)
     for newer in _newer(campaign):
         message = f"{newer} brings a newer release of the same packages."
-        count = _supersede(campaign, _taken_by(newer), code=NEWER_RELEASE, message=message, at=at)
+        count = _supersede(waiting.filter(_taken_by(newer)), code=NEWER_RELEASE, message=message, at=at)
         drafts += _say(campaign, count, f"are left to {newer}, which brings a newer release", newer, at=at)
     for required in campaign.requires.filter(state__in=_ENDED).select_related("release").order_by("pk"):
         message = f"It requires {required}, which ended without having succeeded on the vehicle."
-        unmet = ~queries.meets(required)
-        count = _supersede(campaign, unmet, code=Verdict.UNMET_DEPENDENCY, message=message, at=at)
+        count = _supersede(
+            waiting.filter(~queries.meets(required)), code=Verdict.UNMET_DEPENDENCY, message=message, at=at
+        )
         drafts += _say(campaign, count, f"lack what {required} should have brought", required, at=at)
     return drafts
 
 
-def _supersede(campaign: Campaign, which: Q, *, code: str, message: str, at: datetime) -> int:
-    waiting = campaign.assignments.filter(which, state=AssignmentState.WAITING)
+def _supersede(waiting: QuerySet[Assignment], *, code: str, message: str, at: datetime) -> int:
     return waiting.update(
         state=AssignmentState.SUPERSEDED, settled_at=at, next_attempt_at=None, code=code, message=message
     )

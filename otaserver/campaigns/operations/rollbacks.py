@@ -43,7 +43,7 @@ _INHERITED = (
 )
 _GIVEN_UP = [AssignmentState.LAPSED, AssignmentState.REFUSED, AssignmentState.SUPERSEDED]
 _OPEN = [CampaignState.RUNNING, CampaignState.PAUSED]
-_KEPT_OPEN = "campaign.kept_open"
+KEPT_OPEN = "campaign.kept_open"
 _MISSED = "campaign.missed_vehicle"
 _STOPPED = frozenset({CampaignState.HALTED, CampaignState.CANCELLED, CampaignState.COMPLETED})
 
@@ -169,10 +169,10 @@ def reason_to_stay_open(rollback: Campaign, *, at: datetime) -> str | None:
 
 def say_once(rollback: Campaign, sentence: str, *, at: datetime) -> list[Decision]:
     """Return the decision to keep a roll-back open, unless it was the last such one."""
-    last = rollback.decisions.filter(kind=_KEPT_OPEN).order_by("-at", "-pk").first()
+    last = rollback.decisions.filter(kind=KEPT_OPEN).order_by("-at", "-pk").first()
     if last is not None and last.sentence == sentence:
         return []
-    return [decisions.draft(rollback, _KEPT_OPEN, sentence, by=ENGINE, at=at)]
+    return [decisions.draft(rollback, KEPT_OPEN, sentence, by=ENGINE, at=at)]
 
 
 def record_missed(vehicle: Vehicle, *, proved: Collection[str], at: datetime) -> None:

@@ -30,8 +30,11 @@ _PENDING = ACTIVE_STATES | {AssignmentState.WAITING}
 _RESULTS = frozenset({AssignmentState.SUCCEEDED, AssignmentState.FAILED})
 
 
-def advance_waves(campaign: Campaign, *, at: datetime) -> list[Decision]:
-    """Take a running campaign's waves as far as they go now, the campaign's end included; return what was decided."""
+def advance_waves(campaign: Campaign, *, is_looking: bool, at: datetime) -> list[Decision]:
+    """Take a running campaign's waves as far as they go now, the campaign's end included; return what was decided.
+
+    A roll-back ends with a tick alone that has looked (`looks`) for further vehicles to bring back.
+    """
     drafts: list[Decision] = []
     while True:
         current = campaign.waves.filter(state__in=_UNDER_WAY).first()
@@ -41,7 +44,8 @@ def advance_waves(campaign: Campaign, *, at: datetime) -> list[Decision]:
                 return drafts
         following = campaign.waves.filter(state=WaveState.WAITING).first()
         if following is None:
-            return drafts + _complete(campaign, at=at)
+            may_end = is_looking or campaign.kind != CampaignKind.ROLLBACK
+            return drafts + (_complete(campaign, at=at) if may_end else [])
         drafts += _open(campaign, following, at=at)
 
 
