@@ -234,7 +234,7 @@ def make_bad_health(**plan):
 
 def make_worse_than_control():
     """One that the comparison with vehicles held out halts, and nothing else."""
-    campaign = start_with_signals(60, limits={"boots": 3}, control=50)
+    campaign = start_with_signals(24, limits={"boots": 3}, control=50, alpha=0.2)
     campaign.release.signals.update(acceptable_rate=0.9, unacceptable_rate=0.99)
     tick(campaign)
     for assignment in in_turn(campaign, "offered"):
