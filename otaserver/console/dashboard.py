@@ -20,6 +20,7 @@ from otaserver.console.pages import ladders
 from otaserver.console.pages.ladders import Rung, list_of
 from otaserver.console.tables import moment
 from otaserver.fleet.authentication_models import AuthenticationSet
+from otaserver.fleet.contact_hours import last_contact
 from otaserver.fleet.models import Vehicle
 from otaserver.fleet.states import AuthenticationState
 from otaserver.tenants.models import Tenant
@@ -91,7 +92,7 @@ def _figures(tenants: Sequence[Tenant], *, at: datetime) -> Sequence[Figure]:
     since = at - SEEN_WITHIN
     vehicles = Vehicle.objects.filter(tenant__in=tenants).aggregate(
         enrolled=Count("pk", filter=Q(enrolled_at__isnull=False)),
-        seen=Count("pk", filter=Q(last_contact_at__gte=since)),
+        seen=Count("pk", filter=last_contact("gte", since)),
         blocked=Count("pk", filter=Q(blocked_at__isnull=False)),
     )
     states = Campaign.objects.filter(tenant__in=tenants).aggregate(

@@ -11,6 +11,7 @@ from otaserver.fleet import (  # noqa: F401 - their models belong to this app to
     provisioning_models,
     watch_models,
 )
+from otaserver.fleet.contact_hours import HourOf
 from otaserver.fleet.states import AttributeType, CredentialKind, GroupKind, Protocol
 from otaserver.tenants.models import Tenant
 from otaserver.tenants.telling import Tells
@@ -50,6 +51,10 @@ class Vehicle(models.Model):
     created_at = models.DateTimeField()
     enrolled_at = models.DateTimeField(null=True, blank=True)
     last_contact_at = models.DateTimeField(null=True, blank=True)
+    # Conditions on the time: `contact_hours.last_contact`.
+    last_contact_hour = models.GeneratedField(
+        expression=HourOf("last_contact_at"), output_field=models.DateTimeField(null=True), db_persist=True
+    )
     # When the vehicle last proved what it runs (a verified manifest).
     confirmed_at = models.DateTimeField(null=True, blank=True)
     # A blocked vehicle is answered but offered nothing.
@@ -98,7 +103,7 @@ class Vehicle(models.Model):
             ),
         ]
         indexes = [
-            models.Index("tenant", "last_contact_at", name="vehicle_last_contact"),
+            models.Index("tenant", "last_contact_hour", name="vehicle_last_contact"),
             models.Index("tenant", "enrolled_at", name="vehicle_enrolled"),
             models.Index("tenant", "confirmed_at", name="vehicle_confirmed"),
             models.Index("tenant", "time_zone", name="vehicle_time_zone"),

@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from django.db.models import Q
 
 from otaserver.fleet import rules
+from otaserver.fleet.contact_hours import last_contact
 from otaserver.fleet.errors import FilterUnknownFieldError, FilterWrongTypeError
 from otaserver.fleet.filters.syntax import Condition, Place
 from otaserver.fleet.states import AttributeType
@@ -75,12 +76,14 @@ def positive(condition: Condition, field: Field) -> Q:
             _refuse(f"{condition.field} cannot be compared with None in this way.", condition.value_place, "None")
         return field.absent
     if isinstance(condition.value, tuple):
-        value: object = [_typed(condition, field, item) for item in condition.value]
+        value: Any = [_typed(condition, field, item) for item in condition.value]
     else:
         value = _typed(condition, field, condition.value)
     if field.column == "blocked_at":
         return Q(blocked_at__isnull=not value)
-    found = Q((f"{field.column}__{lookup}", value))
+    found = (
+        last_contact(lookup, value) if field.column == "last_contact_at" else Q((f"{field.column}__{lookup}", value))
+    )
     # SQL's "unknown" must not leak: its complement would be unknown as well.
     return found if field.absent is None else found & ~field.absent
 

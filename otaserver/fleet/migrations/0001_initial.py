@@ -1,6 +1,7 @@
 import django.db.models.deletion
 from django.db import migrations, models
 
+import otaserver.fleet.contact_hours
 import otaserver.tenants.telling
 
 
@@ -393,6 +394,14 @@ class Migration(migrations.Migration):
                 ("created_at", models.DateTimeField()),
                 ("enrolled_at", models.DateTimeField(blank=True, null=True)),
                 ("last_contact_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "last_contact_hour",
+                    models.GeneratedField(
+                        db_persist=True,
+                        expression=otaserver.fleet.contact_hours.HourOf("last_contact_at"),
+                        output_field=models.DateTimeField(null=True),
+                    ),
+                ),
                 ("confirmed_at", models.DateTimeField(blank=True, null=True)),
                 ("blocked_at", models.DateTimeField(blank=True, null=True)),
                 ("blocked_reason", models.TextField(blank=True)),
@@ -431,7 +440,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 "indexes": [
-                    models.Index(models.F("tenant"), models.F("last_contact_at"), name="vehicle_last_contact"),
+                    models.Index(models.F("tenant"), models.F("last_contact_hour"), name="vehicle_last_contact"),
                     models.Index(models.F("tenant"), models.F("enrolled_at"), name="vehicle_enrolled"),
                     models.Index(models.F("tenant"), models.F("confirmed_at"), name="vehicle_confirmed"),
                     models.Index(models.F("tenant"), models.F("time_zone"), name="vehicle_time_zone"),

@@ -24,6 +24,7 @@ from otaserver.campaigns import operations as campaigns
 from otaserver.director.models import VehicleMetadata
 from otaserver.fleet import operations as fleet
 from otaserver.fleet import queries as fleet_queries
+from otaserver.fleet.contact_hours import last_contact
 from otaserver.fleet.lifecycle_models import RetiredAuthority
 from otaserver.fleet.models import Credential, FleetAuthority, Vehicle
 from otaserver.fleet.states import CredentialKind
@@ -195,7 +196,7 @@ def _standing_still(drill: Drill, *, is_over: bool) -> Iterator[Line]:
 
 def _seen_since(tenant: Tenant, since: datetime, what: str, *, is_over: bool) -> Line:
     enrolled = Vehicle.objects.filter(tenant=tenant, enrolled_at__isnull=False)
-    called = enrolled.filter(last_contact_at__gt=since).count() if is_over else 0
+    called = enrolled.filter(last_contact("gt", since)).count() if is_over else 0
     return Line(f"{called} of {enrolled.count()} vehicles have called since {what} were published.")
 
 

@@ -69,3 +69,25 @@ def test_a_thousand_vehicles_take_one_statement():
     assert sum("UPDATE fleet_vehicle" in query["sql"] for query in captured) == 1
     assert len([query for query in captured if "SAVEPOINT" not in query["sql"]]) == 1
     assert set(known()) == {NOON}
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="of how PostgreSQL stores versions of a row")
+def test_a_contact_of_the_same_hour_writes_into_no_index_and_goes_through_no_table():
+    numbers = make_fleet()
+    Vehicle.objects.update(last_contact_at=NOON - 2 * MINUTE)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_stat_get_xact_tuples_hot_updated('fleet_vehicle'::regclass)")
+        (before,) = cursor.fetchone()
+        with CaptureQueriesContext(connection) as captured:
+            contacts.record_contacts(numbers, at=NOON - MINUTE)
+        cursor.execute("SELECT pg_stat_get_xact_tuples_hot_updated('fleet_vehicle'::regclass)")
+        (after,) = cursor.fetchone()
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        update = next(each["sql"] for each in captured if "UPDATE" in each["sql"])
+        cursor.execute(f"EXPLAIN {update}")
+        plan = " ".join(row for (row,) in cursor.fetchall())
+
+    # From 11:58 to 11:59.
+    assert after - before == len(numbers)
+    assert "Seq Scan" not in plan
+    assert "Join" not in plan
