@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Exists, F, OuterRef, Q
 
 from firmware_store.models import Release, ReleaseSignal
 from otaserver.campaigns import draft_models, forecast_models, records  # noqa: F401 - their models belong to this app too
@@ -17,6 +17,7 @@ from otaserver.campaigns.states import (
     CAMPAIGN_TRANSITIONS,
     IN_FLIGHT_STATES,
     NEUTRAL_STATES,
+    STOPPABLE_STATES,
     WAVE_TRANSITIONS,
     AssignmentState,
     CampaignKind,
@@ -60,9 +61,14 @@ __all__ = [
 
 class CampaignQuerySet(models.QuerySet["Campaign"]):
     def due(self, at: datetime) -> "CampaignQuerySet":
-        """Campaigns that a tick has something to look after in: under way, or scheduled for now or earlier."""
+        """Campaigns that a tick has something to look after in.
+
+        Under way, scheduled for now or earlier, or stopped with orders that stand at vehicles.
+        """
         under_way = Q(state__in=[CampaignState.RUNNING, CampaignState.PAUSED])
-        return self.filter(under_way | Q(state=CampaignState.SCHEDULED, starts_at__lte=at))
+        standing = Assignment.objects.filter(campaign=OuterRef("pk"), state__in=STOPPABLE_STATES)
+        stopped = Q(Exists(standing), state__in=[CampaignState.HALTED, CampaignState.CANCELLED])
+        return self.filter(under_way | stopped | Q(state=CampaignState.SCHEDULED, starts_at__lte=at))
 
 
 class Campaign(StatefulModel):
@@ -131,6 +137,8 @@ class Campaign(StatefulModel):
         "self", through=CampaignRequirement, symmetrical=False, related_name="required_by"
     )
     halt_action = models.CharField(max_length=20, choices=HaltAction.choices, default=HaltAction.WITHDRAW)
+    # It was halted, and what stood at vehicles then goes on, as its plan says; until somebody stops that too.
+    keeps_orders = models.BooleanField(default=False, editable=False)
     # What becomes of software that no order put on a vehicle of it; empty: as the tenant says.
     foreign_software = models.CharField(max_length=20, choices=ForeignSoftware.choices, blank=True)
 

@@ -45,7 +45,7 @@ ENDED = {CampaignState.COMPLETED, CampaignState.CANCELLED}
 UNDER_WAY = {CampaignState.RUNNING, CampaignState.PAUSED}
 
 
-class KilledError(Exception):
+class KilledError(BaseException):
     """The process died."""
 
 

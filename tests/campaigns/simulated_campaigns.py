@@ -152,7 +152,8 @@ class _Campaign:
             self.result.halted = "limit"
             return 0
         mature = self._mature(feed, read, now)
-        folding = gate.fold(self.tests, self.standings, mature)
+        places = gate.readable(self.tests, self.standings, mature)
+        folding = gate.fold(self.tests, self.standings, [mature[place] for place in places])
         self.standings = dict(folding.standings)
         self.result.read += folding.read
         self.result.halted = folding.halted if folding.halted is None else f"gate {folding.halted}".strip()

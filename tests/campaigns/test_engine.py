@@ -1,3 +1,4 @@
+from datetime import timedelta
 from itertools import count, product
 
 import pytest
@@ -7,7 +8,7 @@ from firmware_store.models import Package
 from firmware_store.states import PackageState
 from otaserver.audit import queries as audit
 from otaserver.audit.models import Entry
-from otaserver.campaigns import errors, operations
+from otaserver.campaigns import errors, operations, queries
 from otaserver.campaigns.models import Assignment, Attempt, Campaign, Decision, GateState, Wave
 from otaserver.campaigns.operations import offers, turns
 from otaserver.director.models import Direction
@@ -122,7 +123,7 @@ def test_a_halt_leaves_installations_alone_and_they_count():
 
 
 def test_outcomes_enter_in_the_order_of_installation_start_and_wait_for_the_slow_one():
-    campaign = make_running(vehicles=5, wave_failures=10, install_timeout_seconds=12 * 3600)
+    campaign = make_running(vehicles=4, wave_failures=10, install_timeout_seconds=12 * 3600)
     slow, *quick = in_turn(campaign)
     report(slow, "installing")
     for assignment in quick:
@@ -134,7 +135,6 @@ def test_outcomes_enter_in_the_order_of_installation_start_and_wait_for_the_slow
 
     assert campaign.state == "halted"
     assert Assignment.objects.get(pk=slow.pk).code == "silent"
-    # Reading stops at the fourth, which halts.
     assert Assignment.objects.filter(is_judged=True).count() == 4
 
 
@@ -521,7 +521,7 @@ def test_a_test_that_was_overruled_starts_from_nothing():
     assert (campaign.state, state.statistic, state.failures) == ("running", 0, 4)
 
 
-class KilledError(Exception):
+class KilledError(BaseException):
     pass
 
 
@@ -562,3 +562,32 @@ def test_a_campaign_that_is_not_under_way_does_not_move():
 
     assert operations.advance_campaign(campaign.pk, at=NOON) is False
     assert operations.advance_campaign(0, at=NOON) is False
+
+
+def test_one_slow_vehicle_does_not_hide_the_failures_of_the_others():
+    campaign = make_running(vehicles=12, soak_seconds=1800, wave_failures=99)
+    first, *others = in_turn(campaign)
+    report(first, "installing")
+    for assignment in others:
+        fail(assignment, at=at(minutes=1))
+
+    tick(campaign, at(minutes=32))
+
+    assert (campaign.state, campaign.gate_states.get().failures) == ("halted", 4)
+    first.refresh_from_db()
+    assert (first.state, first.is_judged) == ("installing", False)
+    assert queries.replay(campaign).differences == []
+
+
+def test_a_failure_budget_that_is_used_up_asks_a_person_though_the_test_has_passed():
+    rates = {"acceptable_rate": 0.05, "unacceptable_rate": 0.3}
+    campaign = make_running(vehicles=60, waves=(50, 100), failure_budget=1, **rates)
+    for number, assignment in enumerate(in_turn(campaign, "offered")):
+        (fail if number in (3, 9) else succeed)(assignment, at=at(minutes=number))
+
+    tick(campaign, NOON + SOAK + timedelta(hours=1))
+
+    assert campaign.gate_states.get().has_passed
+    assert wave_states(campaign) == ["undecided", "waiting"]
+    said = Decision.objects.get(kind="wave.undecided").sentence
+    assert said == "2 vehicles failed; the failure budget is 1."

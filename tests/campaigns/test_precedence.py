@@ -258,6 +258,46 @@ def test_between_two_looks_nothing_is_offered_that_a_newer_release_took():
     assert Decision.objects.get(campaign=older, kind="campaign.overtaken").inputs["vehicles"] == 1
 
 
+@pytest.mark.parametrize("stop", ["halt", "cancel", "fail"])
+def test_what_was_left_to_a_newer_campaign_that_does_not_bring_it_comes_back(stop):
+    garage = Garage(vehicles=2)
+    older = garage.start(waves=(50, 100))
+    tick(older)
+    newer = garage.start(at(minutes=1), waves=(100,))
+    tick(newer, at(minutes=1))
+    tick(older, at(minutes=2))
+    first, second = in_turn(older)
+    succeed(first, at=at(minutes=3))
+    tick(older, at(hours=2))
+    assert (older.state, states(older)) == ("running", ["succeeded", "superseded"])
+
+    if stop == "halt":
+        operations.stop_campaign(newer, by="alice", at=at(hours=2), reason="It rattles.")
+    elif stop == "cancel":
+        operations.cancel_campaign(newer, by="alice", at=at(hours=2), reason="It rattles.")
+    else:
+        fail(newer.assignments.get(vehicle=second.vehicle), at=at(hours=2))
+    confirm(newer, at(hours=2))
+    tick(older, at(hours=2, minutes=1))
+
+    assert states(older) == ["succeeded", "offered"]
+
+
+def test_what_a_newer_campaign_has_brought_does_not_come_back(garage):
+    older = garage.start()
+    newer = garage.start(at(minutes=1))
+    tick(newer, at(minutes=1))
+    tick(older, at(minutes=2))
+    (theirs,) = in_turn(newer)
+    succeed(theirs, at=at(minutes=3))
+    operations.lapse_due(at(hours=2))
+    operations.stop_campaign(newer, by="alice", at=at(hours=2), reason="It rattles.")
+
+    tick(older, at(hours=2))
+
+    assert (older.state, states(older), in_turn(older)[0].code) == ("completed", ["superseded"], "newer_release")
+
+
 def test_a_release_counter_outranks_the_later_start(garage):
     newer = garage.start(release=garage.release(release_counter=5))
     older = garage.start(at(minutes=1), release=garage.release(release_counter=4))

@@ -204,6 +204,7 @@ class Migration(migrations.Migration):
                         max_length=20,
                     ),
                 ),
+                ("keeps_orders", models.BooleanField(default=False, editable=False)),
                 (
                     "foreign_software",
                     models.CharField(

@@ -5,7 +5,7 @@ Locks are taken in the order campaign, assignments, vehicles, directions, audit 
 
 from collections.abc import Collection
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db import transaction
 from django.db.models import Q, QuerySet
@@ -85,9 +85,12 @@ def move(
     installing_at = assignment.installing_at
     if state in (AssignmentState.INSTALLING, AssignmentState.SOAKING, AssignmentState.FAILED):
         installing_at = installing_at or at
-    if state == AssignmentState.HELD:
-        # It begins anew when its window opens; the gate reads outcomes by when they began.
+    anew: dict[str, Any] = {}
+    if state in (AssignmentState.HELD, AssignmentState.WITHDRAWING):
+        # It begins anew when its window opens; the gate reads outcomes by when they began. What was decided of windows
+        # while it installed did not reach its order.
         installing_at = None
+        anew = {"renew_at": at} if assignment.state == AssignmentState.INSTALLING else {}
     due_at = deadlines.due_at(
         state,
         timeouts_of(assignment.campaign),
@@ -104,13 +107,14 @@ def move(
         is_partly_proved=False,
         code=code,
         message=message,
+        **anew,
     )
     if state == AssignmentState.SOAKING and assignment.campaign.signal_states.exists():
         Vehicle.objects.filter(pk=assignment.vehicle_id).update(is_health_wanted=True)
     if attempt is not None:
         closed_at = None if state in ACTIVE_STATES else at
         Attempt.objects.filter(pk=attempt.pk).update(closed_at=closed_at, outcome=outcome, code=code)
-    if had_order and state not in ACTIVE_STATES:
+    if had_order and (state not in ACTIVE_STATES or state == AssignmentState.WITHDRAWING):
         director.direct({assignment.vehicle_id: None}, at=at)
 
 

@@ -12,7 +12,7 @@ from firmware_store.models import Release
 from otaserver.campaigns import models
 from otaserver.campaigns.errors import CampaignNameTakenError, NoVehicleFitsError, PlanRefusedError
 from otaserver.campaigns.models import Campaign, Wave
-from otaserver.campaigns.operations import approvals, checks, decisions, requirements, starts, stops
+from otaserver.campaigns.operations import approvals, checks, decisions, requirements, rollbacks, starts, stops
 from otaserver.campaigns.queries import bundles
 from otaserver.campaigns.rules import plans
 from otaserver.campaigns.rules.consent import Terms
@@ -284,7 +284,7 @@ def _require_feasible(campaign: Campaign, *, at: datetime) -> bundles.ReleaseVie
     release = checks.require_published(campaign.release)
     checks.require_way_back(campaign, release)
     fitting = starts.fitting_now(campaign, release, at=at)
-    if not fitting:
+    if not fitting and not rollbacks.may_come_late(campaign):
         raise NoVehicleFitsError(f"No vehicle of {campaign.group or campaign.rolls_back} fits {release.label}.")
     problem = starts.waves_problem(campaign, fitting)
     if problem is not None:

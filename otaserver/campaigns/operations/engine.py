@@ -1,11 +1,13 @@
 """The engine: one tick of one campaign. Lapse, limits, gate, waves, offers; halting comes before advancing."""
 
+import logging
 from datetime import datetime, timedelta
 
-from django.db import connection, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 
 from otaserver.campaigns.models import Campaign, Decision
 from otaserver.campaigns.operations import (
+    after_stops,
     assignments,
     decisions,
     endings,
@@ -20,25 +22,52 @@ from otaserver.campaigns.operations import (
     rollbacks,
     starts,
     stops,
+    unjudged,
     waves,
 )
 from otaserver.campaigns.operations.decisions import ENGINE, draft
 from otaserver.campaigns.states import CampaignKind, CampaignState
 from otaserver.errors import OtaError
+from otaserver.statemachine import StaleStateError
+
+logger = logging.getLogger(__name__)
+
+_PASSING = (OperationalError, InterfaceError, StaleStateError)
+_TICKED = [
+    CampaignState.SCHEDULED,
+    CampaignState.RUNNING,
+    CampaignState.PAUSED,
+    CampaignState.HALTED,
+    CampaignState.CANCELLED,
+]
 
 
-@transaction.atomic
 def advance_campaign(campaign_id: int, *, at: datetime) -> bool:
     """Take one campaign as far as it goes now, and return whether more is due at once.
 
     One transaction under the campaign's lock: of two workers one passes by, and one that is killed leaves nothing half
-    done. Repeating it changes nothing.
+    done. Repeating it changes nothing. A campaign that cannot be judged is halted: no error keeps a halt from it.
     """
+    try:
+        return _advance(campaign_id, at=at)
+    except _PASSING:
+        # The database was away, or somebody else was first: the next tick does it.
+        raise
+    except Exception as error:
+        logger.exception("a tick of campaign %s", campaign_id)
+        unjudged.halt(campaign_id, error, at=at)
+        return False
+
+
+@transaction.atomic
+def _advance(campaign_id: int, *, at: datetime) -> bool:
     campaign = _locked(campaign_id)
     if campaign is None:
         return False
     if campaign.state == CampaignState.SCHEDULED:
         return _start(campaign, at=at)
+    if campaign.state in (CampaignState.HALTED, CampaignState.CANCELLED):
+        return after_stops.look_after(campaign, at=at)
     _read_by_index(only=True)
     assignments.lapse(campaign.assignments.all(), at=at)
     offers.take_back_outdated(campaign, at=at)
@@ -57,6 +86,7 @@ def advance_campaign(campaign_id: int, *, at: datetime) -> bool:
         offers.rejoin(campaign)
         is_looking = looks.begin(campaign, at=at)
         if is_looking:
+            precedence.give_back(campaign)
             drafts += _take_in(campaign, at=at) + precedence.settle_overtaken(campaign, at=at)
         drafts += waves.advance_waves(campaign, is_looking=is_looking, at=at)
         if campaign.kind == CampaignKind.ROLLBACK:
@@ -94,9 +124,8 @@ def _note_tick(campaign: Campaign, *, at: datetime) -> None:
 
 
 def _locked(campaign_id: int) -> Campaign | None:
-    under_way = [CampaignState.SCHEDULED, CampaignState.RUNNING, CampaignState.PAUSED]
     rows = Campaign.objects.select_for_update(of=("self",), skip_locked=True, no_key=True)
-    return rows.select_related("tenant", "release").filter(pk=campaign_id, state__in=under_way).first()
+    return rows.select_related("tenant", "release").filter(pk=campaign_id, state__in=_TICKED).first()
 
 
 def _stopped_tenant(campaign: Campaign, *, at: datetime) -> Decision | None:

@@ -14,14 +14,18 @@ READ_CHUNK = 5000
 _OUTCOMES = {AssignmentState.SUCCEEDED: Outcome.SUCCESS, AssignmentState.FAILED: Outcome.FAILURE}
 
 
-def reason_to_halt(campaign: Campaign, *, at: datetime) -> Decision | None:
-    """Return the halt that a limit demands now, whatever is mature, or None."""
+def reason_to_halt(campaign: Campaign, *, only_grave: bool = False, at: datetime) -> Decision | None:
+    """Return the halt that a limit demands now, whatever is mature, or None.
+
+    `only_grave`: one that speaks against orders too that an earlier halt let go on (`limits.GRAVE_LIMITS`).
+    """
     unpublished = bundles.release_view(campaign.release).unpublished
     if unpublished:
         sentence = f"Not to be installed any more: {', '.join(unpublished)}."
         return draft(campaign, "limit.halted", sentence, by=ENGINE, at=at, unpublished=unpublished)
     halt_codes = frozenset(campaign.halt_codes) | frozenset(campaign.release.halt_codes)
-    allowed = limits.Limits(campaign.max_failed, campaign.max_verification_failed, halt_codes)
+    max_failed = None if only_grave else campaign.max_failed
+    allowed = limits.Limits(max_failed, campaign.max_verification_failed, halt_codes)
     # Most ticks need not count: they ask whether there is one more than a limit allows.
     if not counts.exceeds(campaign, allowed):
         return None
@@ -42,7 +46,7 @@ def reason_to_halt(campaign: Campaign, *, at: datetime) -> Decision | None:
         failures=failures,
         reporters=reporters,
         limits={
-            "max_failed": campaign.max_failed,
+            "max_failed": max_failed,
             "max_verification_failed": campaign.max_verification_failed,
             "halt_codes": sorted(halt_codes),
         },
@@ -64,6 +68,8 @@ def read_outcomes(campaign: Campaign, *, at: datetime) -> tuple[list[Decision], 
     states = {state.stratum: state for state in campaign.gate_states.all()}
     tests = gates.gate_tests(campaign, list(states.values()))
     before = {stratum: gates.standing_of(state) for stratum, state in states.items()}
+    places = gate.readable(tests, before, [(stratum, _outcome(state)) for _, stratum, state in rows])
+    rows = [rows[place] for place in places]
     outcomes = [(stratum, _outcome(state)) for _, stratum, state in rows]
     folding = gate.fold(tests, before, outcomes)
     health = signals.read_health(

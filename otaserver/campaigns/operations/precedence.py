@@ -20,6 +20,7 @@ from otaserver.campaigns.states import (
     CampaignKind,
     CampaignState,
     Verdict,
+    WaveState,
 )
 
 _ENDED = [CampaignState.COMPLETED, CampaignState.CANCELLED]
@@ -49,6 +50,34 @@ def settle_overtaken(campaign: Campaign, *, among: Collection[int] | None = None
     return drafts
 
 
+def give_back(campaign: Campaign) -> int:
+    """Let vehicles wait again that were left to a newer campaign which will not bring its release; return how many.
+
+    It was stopped, or gave the vehicle up. Where it has brought it, or still may, the vehicle stays what it is.
+    """
+    left = campaign.assignments.filter(state=AssignmentState.SUPERSEDED, code=NEWER_RELEASE)
+    if not left.exists():
+        return 0
+    for newer in _newer(campaign, at_all=True):
+        left = left.exclude(_taken_by(newer))
+    # One that had no turn before all waves opened has it in the last.
+    last = None if campaign.waves.filter(state=WaveState.WAITING).exists() else campaign.waves.order_by("number").last()
+    if last is not None:
+        left.filter(wave=None).update(wave=last)
+    return left.update(state=AssignmentState.WAITING, settled_at=None, code="", message="")
+
+
+def awaits_newer(campaign: Campaign) -> bool:
+    """Return whether vehicles of a campaign are left to a newer one that has not brought its release yet."""
+    left = campaign.assignments.filter(state=AssignmentState.SUPERSEDED, code=NEWER_RELEASE)
+    if not left.exists():
+        return False
+    about_to = Q(state__in=ACTIVE_STATES) | Q(state=AssignmentState.WAITING, wave__isnull=False)
+    theirs = Assignment.objects.filter(about_to, vehicle=OuterRef("vehicle"))
+    running = [newer.pk for newer in _newer(campaign) if newer.state == CampaignState.RUNNING]
+    return left.filter(Exists(theirs.filter(campaign__in=running))).exists()
+
+
 def _supersede(waiting: QuerySet[Assignment], *, code: str, message: str, at: datetime) -> int:
     return waiting.update(
         state=AssignmentState.SUPERSEDED, settled_at=at, next_attempt_at=None, code=code, message=message
@@ -64,13 +93,17 @@ def _say(campaign: Campaign, count: int, what: str, other: Campaign, *, at: date
     ]
 
 
-def _newer(campaign: Campaign) -> list[Campaign]:
-    """Return the rollouts, of the same class or a higher one, whose release overtakes this campaign's."""
+def _newer(campaign: Campaign, *, at_all: bool = False) -> list[Campaign]:
+    """Return the rollouts, of the same class or a higher one, whose release overtakes this campaign's.
+
+    Those that still stand, or were completed since; with `at_all` those too that have been stopped.
+    """
     if campaign.kind == CampaignKind.ROLLBACK or campaign.started_at is None:
         return []
     over = Q(state=CampaignState.COMPLETED, started_at__gt=campaign.started_at)
+    stopped = Q(state__in=[CampaignState.HALTED, CampaignState.CANCELLED] if at_all else [])
     rivals = Campaign.objects.filter(
-        Q(state__in=_STILL_STANDS) | over,
+        Q(state__in=_STILL_STANDS) | over | stopped,
         tenant=campaign.tenant_id,
         kind=CampaignKind.ROLLOUT,
         priority__lte=campaign.priority,

@@ -16,7 +16,7 @@ from otaserver.campaigns.operations.standings import Standing
 from otaserver.campaigns.operations.told import Told, VehicleReport, clean
 from otaserver.campaigns.rules import deadlines
 from otaserver.campaigns.rules.reports import Claim, Move, after_claim
-from otaserver.campaigns.states import STOPPABLE_STATES, AssignmentState, ReportOutcome, ReportPhase
+from otaserver.campaigns.states import STOPPABLE_STATES, AssignmentState, CampaignState, ReportOutcome, ReportPhase
 from otaserver.errors import OtaError
 from otaserver.fleet.models import Vehicle
 
@@ -182,6 +182,11 @@ def is_latest(assignment: Assignment, attempt: Attempt) -> bool:
     return attempt.number == assignment.vehicle.last_attempt_number
 
 
+def _lets_go_on(assignment: Assignment) -> bool:
+    campaign = assignment.campaign
+    return campaign.keeps_orders or campaign.state in (CampaignState.RUNNING, CampaignState.PAUSED)
+
+
 def _carry_out(
     assignment: Assignment,
     attempt: Attempt,
@@ -195,6 +200,9 @@ def _carry_out(
     next_attempt_at: datetime | None = None
     if decided.may_retry:
         state, next_attempt_at = retries.after(assignment, attempt, decided.outcome, at=at)
+    if state == AssignmentState.HELD and not _lets_go_on(assignment):
+        # It had begun when the campaign stopped, and has switched nothing.
+        state = AssignmentState.WITHDRAWING
     if state == AssignmentState.WITHDRAWN:
         # Why it was withdrawn is known already; the vehicle says only that it has heard of it.
         code, message = assignment.code, assignment.message

@@ -15,7 +15,14 @@ from otaserver.campaigns.operations.decisions import ENGINE
 from otaserver.campaigns.queries import block_lists
 from otaserver.campaigns.queries import rollbacks as queries
 from otaserver.campaigns.rules import deadlines, plans
-from otaserver.campaigns.states import STOPPABLE_STATES, AssignmentState, CampaignKind, CampaignState, Verdict
+from otaserver.campaigns.states import (
+    ACTIVE_STATES,
+    STOPPABLE_STATES,
+    AssignmentState,
+    CampaignKind,
+    CampaignState,
+    Verdict,
+)
 from otaserver.fleet import queries as fleet
 from otaserver.fleet.models import Vehicle
 
@@ -152,6 +159,14 @@ def clear_the_way(rollback: Campaign, *, at: datetime) -> list[Decision]:
     names = sorted(campaign.name for campaign in by_campaign)
     sentence = f"Orders of {', '.join(names)} were withdrawn from {decisions.vehicles(count)} to be brought back first."
     return [decisions.draft(rollback, "campaign.overrode", sentence, by=ENGINE, at=at, campaigns=names, vehicles=count)]
+
+
+def may_come_late(rollback: Campaign) -> bool:
+    """Return whether vehicles may yet prove to run what a roll-back takes back: installing it, or silent since."""
+    if rollback.rolls_back_id is None:
+        return False
+    installing = Assignment.objects.filter(campaign=rollback.rolls_back_id, state__in=ACTIVE_STATES)
+    return installing.exists() or queries.unknown(rollback).exists()
 
 
 def reason_to_stay_open(rollback: Campaign, *, at: datetime) -> str | None:

@@ -39,7 +39,7 @@ def start_campaign(campaign: Campaign, *, by: str, at: datetime) -> None:
     with staging.staged(campaign, release, targets(campaign), at=at):
         staging.write_list(campaign)
     frozen = staging.frozen(campaign)
-    if not frozen.fitting:
+    if not frozen.fitting and not rollbacks.may_come_late(campaign):
         raise NoVehicleFitsError(f"No vehicle fits {release.label}.", verdicts=dict(frozen.verdicts))
     _plan_waves(campaign, frozen)
     _plan_gate(campaign, frozen.strata)

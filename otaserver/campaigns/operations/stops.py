@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Q
 
 from otaserver.audit import operations as audit
 from otaserver.campaigns.errors import RollbackUnfinishedError, TenantNotStoppedError, TenantStoppedError
@@ -12,7 +13,8 @@ from otaserver.campaigns.operations import assignments, checks, decisions, gates
 from otaserver.campaigns.states import AssignmentState, CampaignState, WaveState
 from otaserver.tenants.models import Tenant
 
-_STOPPABLE = (CampaignState.SCHEDULED, CampaignState.RUNNING, CampaignState.PAUSED)
+# A halted one too: its plan may let orders go on that stood at vehicles.
+_STOPPABLE = (CampaignState.SCHEDULED, CampaignState.RUNNING, CampaignState.PAUSED, CampaignState.HALTED)
 
 
 def halt(campaign: Campaign, *, reason: str, at: datetime) -> int:
@@ -62,7 +64,7 @@ def resume_campaign(campaign: Campaign, *, by: str, at: datetime, reason: str = 
     if campaign.state == CampaignState.HALTED:
         reason = decisions.require_reason(reason)
         _refuse_beside_rollback(campaign)
-        campaign.move_to(CampaignState.RUNNING, reason="", judged_from=at)
+        campaign.move_to(CampaignState.RUNNING, reason="", judged_from=at, keeps_orders=False)
         anew = {**gates.begin_anew(campaign), "after_reading": readings.last_number(campaign)}
         failed = campaign.waves.filter(state=WaveState.FAILED).first()
         if failed is not None:
@@ -87,7 +89,7 @@ def _refuse_beside_rollback(campaign: Campaign) -> None:
 @transaction.atomic
 def cancel_campaign(campaign: Campaign, *, by: str, at: datetime, reason: str = "") -> None:
     """End a campaign for good, in whatever state it is; what is being installed ends by itself and counts."""
-    campaign.move_to(CampaignState.CANCELLED, reason=reason, finished_at=at)
+    campaign.move_to(CampaignState.CANCELLED, reason=reason, finished_at=at, keeps_orders=False)
     withdrawn = assignments.withdraw(campaign, at=at)
     waiting = campaign.assignments.filter(state=AssignmentState.WAITING)
     released = waiting.update(state=AssignmentState.WITHDRAWN, settled_at=at, next_attempt_at=None)
@@ -107,10 +109,11 @@ def cancel_campaign(campaign: Campaign, *, by: str, at: datetime, reason: str = 
 def stop_campaign(campaign: Campaign, *, by: str, at: datetime, reason: str) -> None:
     """Stop a campaign at once (emergency stop): every order that is not being installed is withdrawn.
 
-    One that is scheduled is only approved again: it does not start by itself.
+    One that is scheduled is only approved again: it does not start by itself. One that is halted stays so, and what its
+    halt let go on is withdrawn.
 
     Raises:
-        InvalidTransitionError: it is neither scheduled nor under way.
+        InvalidTransitionError: it is neither scheduled, nor under way, nor halted.
         ReasonMissingError: no reason is given.
     """
     checks.require_state(campaign, *_STOPPABLE)
@@ -118,11 +121,21 @@ def stop_campaign(campaign: Campaign, *, by: str, at: datetime, reason: str) -> 
     decisions.record(campaign, [decided])
 
 
+def withdraw_kept(campaign: Campaign, *, at: datetime) -> int:
+    """Withdraw what stands at vehicles in a campaign that has stopped; return how many orders that were."""
+    Campaign.objects.filter(pk=campaign.pk).update(keeps_orders=False)
+    campaign.keeps_orders = False
+    return assignments.withdraw(campaign, at=at)
+
+
 def _stop(campaign: Campaign, reason: str, *, by: str, at: datetime) -> Decision:
     if campaign.state == CampaignState.SCHEDULED:
         campaign.move_to(CampaignState.APPROVED, reason=reason, starts_at=None)
         return decisions.draft(campaign, "campaign.unscheduled", reason, by=by, at=at)
-    withdrawn = halt(campaign, reason=reason, at=at)
+    if campaign.state == CampaignState.HALTED:
+        withdrawn = withdraw_kept(campaign, at=at)
+    else:
+        withdrawn = halt(campaign, reason=reason, at=at)
     return decisions.draft(campaign, "campaign.stopped", reason, by=by, at=at, withdrawn=withdrawn)
 
 
@@ -130,7 +143,8 @@ def _stop(campaign: Campaign, reason: str, *, by: str, at: datetime) -> Decision
 def stop_tenant(tenant: Tenant, *, by: str, at: datetime, reason: str) -> list[Campaign]:
     """Stop everything that a tenant runs, and let nothing start until it is resumed. Returns the campaigns halted.
 
-    What is scheduled is only approved again, so that nothing starts by itself afterwards either.
+    What is scheduled is only approved again, so that nothing starts by itself afterwards either; orders that earlier
+    halts let go on are withdrawn.
 
     Raises:
         ReasonMissingError: no reason is given.
@@ -139,7 +153,8 @@ def stop_tenant(tenant: Tenant, *, by: str, at: datetime, reason: str) -> list[C
     reason = decisions.require_reason(reason)
     if not Tenant.objects.filter(pk=tenant.pk, stopped_at=None).update(stopped_at=at, stopped_reason=reason):
         raise TenantStoppedError(f"Tenant {tenant} is stopped already.")
-    to_stop = Campaign.objects.filter(tenant=tenant, state__in=_STOPPABLE).select_related("tenant").order_by("pk")
+    runs = Q(state__in=_STOPPABLE) & ~Q(state=CampaignState.HALTED, keeps_orders=False)
+    to_stop = Campaign.objects.filter(runs, tenant=tenant).select_related("tenant").order_by("pk")
     # Held until the end, so that no tick moves them meanwhile.
     held = list(to_stop.select_for_update(of=("self",), no_key=True))
     drafts = [_stop(campaign, reason, by=by, at=at) for campaign in held]

@@ -9,7 +9,7 @@ from django.db import transaction
 from django.db.models import Count, Q
 
 from otaserver.campaigns.models import Assignment, Campaign, Decision, Wave
-from otaserver.campaigns.operations import checks, decisions, joining, rollbacks, stops, turns
+from otaserver.campaigns.operations import checks, decisions, halts, joining, precedence, rollbacks, turns
 from otaserver.campaigns.operations.decisions import ENGINE, draft
 from otaserver.campaigns.queries import counts, gates
 from otaserver.campaigns.queries.rollbacks import unknown as unknown_in
@@ -73,7 +73,7 @@ def _advance_wave(campaign: Campaign, wave: Wave, *, at: datetime) -> list[Decis
         return [draft(campaign, "wave.refilled", sentence, by=ENGINE, at=at, wave=wave, **asdict(refill))]
     has_passed = campaign.gate_states.filter(stratum="", has_passed=True).exists()
     evidence = _own_evidence(campaign, wave) if has_passed and turns.has_any(turns.without_turn(campaign)) else None
-    is_enough = evidence is not None and evidence["judged"] >= evidence["needed"]
+    is_enough = evidence is not None and evidence["judged"] >= evidence["needed"] and _is_within_budget(campaign)
     if evidence is not None and is_enough and why_not_judged(campaign, wave) is None:
         basis = {"basis": "evidence", "has_passed": True, "left": True, **evidence}
         return [_pass(campaign, wave, "The test has passed, on results of this wave too.", at=at, **basis)]
@@ -93,6 +93,12 @@ def _own_evidence(campaign: Campaign, wave: Wave) -> dict[str, int]:
     pool = campaign.gate_states.get(stratum="")
     needed = gates.gate_tests(campaign, [pool])[""].clean_results_to_pass
     return {"judged": wave.assignments.filter(state__in=_RESULTS, is_judged=True)[:needed].count(), "needed": needed}
+
+
+def _is_within_budget(campaign: Campaign) -> bool:
+    if campaign.failure_budget is None:
+        return True
+    return campaign.assignments.filter(state=AssignmentState.FAILED).count() <= campaign.failure_budget
 
 
 def _follow_members(wave: Wave) -> bool:
@@ -173,7 +179,7 @@ def _complete(campaign: Campaign, *, at: datetime) -> list[Decision]:
     if joining.is_open(campaign):
         return []
     unsettled = campaign.assignments.filter(state__in=_PENDING | {AssignmentState.SOAKING})
-    if unsettled.exists() or _may_grow(campaign):
+    if unsettled.exists() or _may_grow(campaign) or precedence.awaits_newer(campaign):
         return []
     unknown = 0
     if campaign.kind == CampaignKind.ROLLBACK:
@@ -191,7 +197,9 @@ def _complete(campaign: Campaign, *, at: datetime) -> list[Decision]:
 
 @transaction.atomic
 def decide_wave(wave: Wave, *, passed: bool, reason: str, by: str, at: datetime) -> None:
-    """Decide, as a person, a wave that the test and the plan left undecided; one that failed halts the campaign.
+    """Decide, as a person, a wave that the test and the plan left undecided.
+
+    One that failed halts the campaign, as its plan says.
 
     Raises:
         ReasonMissingError: no reason is given.
@@ -203,9 +211,11 @@ def decide_wave(wave: Wave, *, passed: bool, reason: str, by: str, at: datetime)
     if wave.state != WaveState.UNDECIDED:
         # An open wave passes or fails too, but not by a person's word.
         raise InvalidTransitionError(f"{wave} is {wave.state}; there is nothing to decide.", state=str(wave.state))
-    wave.move_to(WaveState.PASSED if passed else WaveState.FAILED, finished_at=at)
-    kind = "wave.passed" if passed else "wave.failed"
-    decided = draft(campaign, kind, reason, by=by, at=at, wave=wave)
-    if not passed:
-        decided.inputs["withdrawn"] = stops.halt(campaign, reason=reason, at=at)
-    decisions.record(campaign, [decided])
+    if passed:
+        wave.move_to(WaveState.PASSED, finished_at=at)
+        decisions.record(campaign, [draft(campaign, "wave.passed", reason, by=by, at=at, wave=wave)])
+        return
+    # As any halt: in the way that the plan asks for.
+    wave.move_to(WaveState.FAILED, finished_at=at)
+    decided = draft(campaign, "wave.failed", reason, by=by, at=at, wave=wave)
+    decisions.record(campaign, halts.carry_out(campaign, decided, at=at))

@@ -159,6 +159,53 @@ def fold(
     return Folding(standing, len(outcomes))
 
 
+def readable(
+    tests: Mapping[str, GateTest], standings: Mapping[str, Standing], outcomes: Sequence[tuple[str, Outcome]]
+) -> Sequence[int]:
+    """Return the places of the outcomes to read now: all before the first that is unsettled.
+
+    Beyond it those alone that make a halt certain, whatever the unsettled come to: it would follow anyway, so that it
+    errs no more often for coming now. Without this one slow vehicle would hide the failures of all others.
+    """
+    blocked = next((place for place, (_, outcome) in enumerate(outcomes) if outcome is Outcome.UNSETTLED), None)
+    if blocked is None:
+        return range(len(outcomes))
+    before = fold(tests, standings, outcomes[:blocked])
+    certain = None if before.halted is not None else _certain_halt(tests, before.standings, outcomes[blocked:])
+    if certain is None:
+        return range(blocked)
+    return [place for place in range(blocked + certain) if outcomes[place][1] is not Outcome.UNSETTLED]
+
+
+def _certain_halt(
+    tests: Mapping[str, GateTest], standings: Mapping[str, Standing], outcomes: Sequence[tuple[str, Outcome]]
+) -> int | None:
+    """Return how many of these outcomes halt even if all that are unsettled become successes, or None.
+
+    A failure or a neutral end in their place would leave the evidence no lower. A test that they would let pass proves
+    nothing more here.
+    """
+    lowest = {
+        name: standing.guard_statistic if standing.has_passed else standing.statistic
+        for name, standing in standings.items()
+    }
+    for index, (stratum, outcome) in enumerate(outcomes):
+        if outcome is Outcome.NEUTRAL:
+            continue
+        for name in {"", stratum} & lowest.keys():
+            test, is_guard = tests[name], standings[name].has_passed
+            lowest[name] += test.failure_step if outcome is Outcome.FAILURE else test.success_step
+            if is_guard:
+                lowest[name] = max(0.0, lowest[name])
+            elif lowest[name] <= test.pass_limit:
+                del lowest[name]
+                continue
+            limit = test.guard_limit if is_guard else test.halt_limit
+            if outcome is Outcome.FAILURE and lowest[name] >= limit:
+                return index + 1
+    return None
+
+
 def begin_anew(standing: Standing) -> Standing:
     """Return where a test stands after a person overruled its halt: counts stay, evidence starts from nothing."""
     return standing._replace(statistic=standing.statistic if standing.has_passed else 0.0, guard_statistic=0.0)

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 
 from otaserver.campaigns.rules.failures import VERIFICATION_FAILED
 
+# What breaks one of these speaks against every order, those too that a halt lets go on.
+GRAVE_LIMITS = frozenset({"halt_codes", "max_verification_failed"})
 _NOBODY: Mapping[str, int] = {}
 
 

@@ -189,8 +189,11 @@ def unreachable(new: Collection[Item], fallback: Collection[Item]) -> str | None
     """Return why a fallback release could not be installed after `new` was, as a sentence, or None if it could.
 
     Each hardware id that the new release changes needs a fallback package whose release counter is not lower than what
-    the new one commits: equal is allowed, lower is refused by every client.
+    the new one commits: equal is allowed, lower is refused by every client. One that has the very same packages leads
+    nowhere.
     """
+    if {item.sha256 for item in new} <= {item.sha256 for item in fallback}:
+        return "The fallback release has every package of the release: it brings nothing back."
     for item in sorted(new, key=lambda item: item.target_name):
         for hardware_id in sorted(item.hardware_ids):
             ways = [other for other in fallback if hardware_id in other.hardware_ids]

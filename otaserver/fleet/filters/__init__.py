@@ -18,6 +18,6 @@ A negative operator is exactly the complement of its positive one: a vehicle wit
 `attribute.x != "a"`.
 """
 
-from otaserver.fleet.filters.compiler import compile_filter, filters_met
+from otaserver.fleet.filters.compiler import compile_filter, filters_met, groups_named
 
-__all__ = ["compile_filter", "filters_met"]
+__all__ = ["compile_filter", "filters_met", "groups_named"]

@@ -32,6 +32,15 @@ def compile_filter(tenant: Tenant, text: str) -> Q:
     return _walk(expression, vehicles, either=vehicles.either)
 
 
+def groups_named(text: str) -> set[str]:
+    """Return the groups that a filter names; none where it cannot be read."""
+    try:
+        found = [each for each in conditions(grammar.parse(text)) if each.field == "group"]
+    except FilterRefusedError:
+        return set()
+    return {str(name) for each in found for name in (each.value if isinstance(each.value, tuple) else (each.value,))}
+
+
 def filters_met(vehicle: Vehicle, texts: Mapping[int, str]) -> dict[int, bool | None]:
     """Return which of these filters one vehicle meets, by their keys; None: the filter cannot be answered.
 

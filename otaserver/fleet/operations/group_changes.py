@@ -24,6 +24,7 @@ def change_group(group: Group, *, by: str, at: datetime, name: str | None = None
         GroupNameRefusedError, GroupExistsError: about its name.
         GroupDynamicError: a static group has no filter, and a dynamic one is nothing without.
         FilterRefusedError: the filter cannot be answered; its subclasses say why.
+        GroupInUseError: filters of other groups name it.
     """
     changes = {
         field: value
@@ -33,6 +34,8 @@ def change_group(group: Group, *, by: str, at: datetime, name: str | None = None
     if not changes:
         return
     _refuse(group, changes)
+    if "name" in changes:
+        _refuse_named(group, "bear another name")
     before = {field: getattr(group, field) for field in changes}
     try:
         with transaction.atomic():
@@ -50,12 +53,14 @@ def delete_group(group: Group, *, reason: str, by: str, at: datetime) -> None:
 
     Raises:
         ReasonMissingError: no reason given.
-        GroupInUseError: a campaign, a wave or a blackout is for it, or it is a block list.
+        GroupInUseError: a campaign, a wave or a blackout is for it, filters of other groups name it, or it is a block
+            list.
     """
     if not reason.strip():
         raise ReasonMissingError("Deleting a group needs a reason, in a sentence.")
     if group.blocks_updates_reason:
         raise GroupInUseError(f"Group {group} is a block list; lift it first.", name=group.name)
+    _refuse_named(group, "go")
     audit.record("group.deleted", group, tenant=group.tenant, by=by, at=at, reason=reason.strip(), filter=group.filter)
     try:
         Group.objects.get(pk=group.pk).delete()
@@ -63,6 +68,17 @@ def delete_group(group: Group, *, reason: str, by: str, at: datetime) -> None:
         raise GroupInUseError(
             f"Group {group} is what a campaign, a wave or a blackout is for.", name=group.name
         ) from error
+
+
+def _refuse_named(group: Group, what: str) -> None:
+    """Refuse what would leave other groups with a filter that nobody can answer: block lists and blackouts too."""
+    dynamic = Group.objects.filter(tenant=group.tenant_id, kind=GroupKind.DYNAMIC, filter__contains="group")
+    named_by = [each.name for each in dynamic.order_by("name") if group.name in filters.groups_named(each.filter)]
+    if named_by:
+        listed = ", ".join(named_by)
+        raise GroupInUseError(
+            f"Group {group} cannot {what}: filters name it, those of {listed}. Change these first.", name=group.name
+        )
 
 
 def _refuse(group: Group, changes: dict[str, str]) -> None:

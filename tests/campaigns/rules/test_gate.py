@@ -1,6 +1,8 @@
 import math
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from otaserver.campaigns.rules import gate
 from otaserver.campaigns.rules.gate import GatePlan, Outcome, Standing
@@ -129,3 +131,68 @@ def test_a_test_that_begins_anew_keeps_its_counts_and_a_passed_one_its_pass():
 
     assert gate.begin_anew(halted) == Standing(successes=3, failures=4)
     assert gate.begin_anew(guarded) == Standing(successes=300, failures=12, statistic=-3.0, has_passed=True)
+
+
+S, F, N, U = GOOD, BAD, NEUTRAL, OPEN
+
+
+def read_on(outcomes, standings=None):
+    """What is read of the pool's outcomes, and whether that halts."""
+    tests, before = {"": TEST}, standings or {"": Standing()}
+    pool = [("", outcome) for outcome in outcomes]
+    places = list(gate.readable(tests, before, pool))
+    return places, gate.fold(tests, before, [pool[place] for place in places]).halted
+
+
+TEST = gate.make_test(PLAN, share=1.0, planned_results=1000)
+
+
+def test_all_is_read_where_all_is_settled():
+    assert read_on([S, F, N, S]) == ([0, 1, 2, 3], None)
+
+
+def test_nothing_is_read_beyond_a_vehicle_that_is_unsettled():
+    assert read_on([S, U, F, F, F]) == ([0], None)
+
+
+def test_a_slow_vehicle_does_not_hide_a_halt_that_is_certain():
+    assert read_on([U, F, F, F, F]) == ([1, 2, 3, 4], "")
+    assert read_on([S, U, N, F, F, S, F, F, F]) == ([0, 2, 3, 4, 5, 6, 7], "")
+
+
+def test_a_halt_that_so_many_slow_ones_could_still_avert_is_awaited():
+    averting = next(count for count in range(1000) if read_on([U] * count + [F] * 4)[1] is None)
+
+    assert averting > 5
+    assert read_on([U] * averting + [F] * 5)[1] == ""
+
+
+def test_the_guard_sees_past_a_slow_vehicle_too():
+    passed = {"": Standing(300, 0, TEST.pass_limit, True, 0.0)}
+    halts = next(count for count in range(1, 100) if read_on([U] + [F] * count, passed)[1] == "")
+
+    assert read_on([U] + [F] * (halts - 1), passed) == ([], None)
+    assert read_on([F] * halts, passed)[1] == ""
+
+
+@settings(deadline=None, database=None, max_examples=300)
+@given(
+    st.lists(st.tuples(st.sampled_from(["", "a", "b"]), st.sampled_from([S, F, F, N, U])), max_size=14),
+    st.booleans(),
+    st.data(),
+)
+def test_a_halt_that_is_taken_early_would_have_come_whatever_the_slow_ones_came_to(outcomes, has_passed, data):
+    tests = dict.fromkeys(("", "a", "b"), TEST)
+    before = dict.fromkeys(tests, Standing(statistic=TEST.pass_limit if has_passed else 0.0, has_passed=has_passed))
+    places = gate.readable(tests, before, outcomes)
+    blocked = next((place for place, (_, outcome) in enumerate(outcomes) if outcome is U), len(outcomes))
+
+    found = gate.fold(tests, before, [outcomes[place] for place in places])
+    settled = [
+        (stratum, data.draw(st.sampled_from([S, F, N])) if outcome is U else outcome) for stratum, outcome in outcomes
+    ]
+
+    assert list(places)[:blocked] == list(range(min(blocked, len(places))))
+    if len(places) > blocked or any(place > blocked for place in places):
+        assert found.halted is not None
+        assert gate.fold(tests, before, settled).halted is not None
