@@ -50,3 +50,20 @@ def polling(
     """Set how often vehicles call; each hears of it at its next call."""
     changed = open_api(context, url, token).patch("/tenant", {"polling_seconds": seconds})
     Answer(as_json).say(f"Vehicles of {changed['name']} call every {changed['polling_seconds']} seconds.", changed)
+
+
+Why = Annotated[str, typer.Option("--reason", help="Why, in a sentence")]
+
+
+@app.command()
+def stop(context: typer.Context, *, url: Url, token: Token, reason: Why, as_json: AsJson = False) -> None:
+    """Emergency stop: halt every campaign, take back what is not being installed, and let nothing start or resume."""
+    said = open_api(context, url, token).post("/tenant/stop", {"reason": reason})
+    Answer(as_json).say(f"Everything of {said['name']} is stopped.", said)
+
+
+@app.command()
+def resume(context: typer.Context, *, url: Url, token: Token, reason: Why, as_json: AsJson = False) -> None:
+    """End the emergency stop; each campaign waits for its own `campaign resume`."""
+    said = open_api(context, url, token).post("/tenant/resume", {"reason": reason})
+    Answer(as_json).say(f"Campaigns of {said['name']} may start and resume again.", said)

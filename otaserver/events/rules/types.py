@@ -53,6 +53,7 @@ _CAMPAIGN = (
     EventType("campaign.resumed", "Campaign {name} goes on."),
     EventType("campaign.halted", "Campaign {name} was halted.", ("about",), MailKind.HALTS),
     EventType("campaign.rolling_back", "Campaign {name} is rolled back.", ("rollback",), MailKind.HALTS),
+    EventType("campaign.not_rolled_back", "Campaign {name} could not be rolled back.", ("error",), MailKind.HALTS),
     EventType("campaign.completed", "Campaign {name} is completed.", ("counts",)),
     EventType("campaign.cancelled", "Campaign {name} was cancelled."),
 )

@@ -6,6 +6,7 @@ from firmware_store.models import Release
 from otaserver.campaigns import operations
 from otaserver.campaigns.models import Campaign, Wave
 from otaserver.campaigns.states import CampaignState
+from tests.campaigns.campaign_factories import make_running
 from tests.clients.publisher.conftest import spec
 from tests.factories import NOON, make_group, make_vehicle
 
@@ -266,3 +267,16 @@ def test_what_was_forecast_before_the_start_is_kept_and_shown(published, command
     assert (kept["places"], kept["refusal"], [each["rate"] for each in kept["outlooks"]]) == ([2, 2], "", [0.005, 0.02])
     assert (shown[0], "4 vehicles in waves of 2, 2." in "".join(shown[1:])) == (0, True)
     assert (refused[0], "give none with --kept" in refused[2]) == (2, True)
+
+
+def test_everything_of_a_tenant_is_stopped_and_let_go_on_by_command(bench, command):
+    campaign = make_running(vehicles=2, tenant=bench.tenant)
+
+    stopped = command("tenant", "stop", "--reason", "A theft of keys is suspected.")
+    again = command("tenant", "stop", "--reason", "Once more.")
+    campaign.refresh_from_db()
+    resumed = command("tenant", "resume", "--reason", "False alarm.")
+
+    assert stopped[:2] == (0, f"Everything of {bench.tenant} is stopped.\n")
+    assert (again[0], campaign.state) == (3, "halted")
+    assert resumed[:2] == (0, f"Campaigns of {bench.tenant} may start and resume again.\n")
