@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from otaserver.campaigns.rules import gate, limits, waves
-from otaserver.campaigns.rules.gate import GateTest, Standing
+from otaserver.campaigns.rules.gate import GateTest, Outcome, Standing
 from otaserver.campaigns.states import GateVerdict, WaveRule, WaveState
 
 BUCKET_SECONDS = 3600
@@ -179,6 +179,8 @@ class _Stage:
             self._in_flight -= part.member.weight
             self._moments.append((now, "succeeded", part.member.weight - part.failures))
             self._read_outcomes(now)
+            if part.failures and self._halted is None:
+                self._look_past_the_slow(now)
             self._go_on(now)
 
     def _push(self, at: float, kind: int, part: _Part | None = None) -> None:
@@ -272,6 +274,22 @@ class _Stage:
             if halted is not None:
                 self._halted = now, halted
                 return
+
+    def _look_past_the_slow(self, now: float) -> None:
+        """Halt where that is certain whatever those come to that still install (`gate.readable`)."""
+        outcomes: list[tuple[str, Outcome]] = []
+        for part in self._started[self._read :]:
+            if part.started_at is None or part.started_at + self._script.soak_seconds > now:
+                break
+            failed = part.failures if part.is_settled else 0
+            others = Outcome.SUCCESS if part.is_settled else Outcome.UNSETTLED
+            # Failures last: in no other order is the evidence of one member lower at its highest.
+            outcomes += [(part.member.stratum, others)] * (part.member.weight - failed)
+            outcomes += [(part.member.stratum, Outcome.FAILURE)] * failed
+        places = gate.readable(self._tests, self._standings, outcomes)
+        halted = gate.fold(self._tests, self._standings, [outcomes[place] for place in places]).halted
+        if halted is not None:
+            self._halted = now, halted
 
     def _feed(self, part: _Part) -> str | None:
         """Read a member's outcomes into the pool and its stratum, failures where chance puts them among them."""

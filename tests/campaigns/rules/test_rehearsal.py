@@ -50,6 +50,14 @@ def test_a_release_that_always_fails_is_halted_by_the_pool_when_its_failures_are
     assert (played.halted_by, played.halted_at, played.broken) == ("", SOAK, 6)
 
 
+def test_silent_vehicles_do_not_hide_the_failures_of_the_others():
+    given = script(members(20), soak_seconds=600.0)
+
+    played = rehearse(given, Truth(rate=1, silent_share=0.3), seed=1)
+
+    assert (played.halted_by, played.halted_at) == ("", 600.0)
+
+
 def test_a_hard_limit_halts_before_anything_is_mature():
     given = Script(PLAN, [RehearsedWave(members(20))], SOAK, max_failed=3)
 
