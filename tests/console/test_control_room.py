@@ -183,6 +183,19 @@ def test_an_emergency_stop_is_done_whatever_has_moved(manager, campaign):
     assert (answer.status_code, campaign.state, campaign.reason) == (302, CampaignState.HALTED, "Smoke.")
 
 
+@pytest.mark.parametrize("keeps_orders", [True, False])
+def test_what_a_halt_lets_go_on_can_be_stopped_too(manager, campaign, keeps_orders):
+    Campaign.objects.filter(pk=campaign.pk).update(state="halted", keeps_orders=keeps_orders)
+
+    page = manager.get(room(campaign))
+    confirm(manager, campaign, "stop", reason="Smoke.")
+
+    assert (page.context["stop"] is not None) == keeps_orders
+    campaign.refresh_from_db()
+    assert (campaign.state, campaign.keeps_orders) == ("halted", False)
+    assert Entry.objects.get(action="campaign.stopped")
+
+
 @pytest.mark.parametrize("name", ["stop", "close", "reject"])
 def test_what_needs_a_reason_is_not_done_without_one(tenant, campaign, name):
     client = signed_in(make_member(tenant, Role.ADMINISTRATOR))
@@ -216,7 +229,7 @@ def test_whoever_may_sees_the_button_where_the_state_allows_it(tenant, campaign,
     client = signed_in(make_member(tenant, Role.ADMINISTRATOR))
     campaign.is_dynamic = True
     for state in CampaignState.values:
-        Campaign.objects.filter(pk=campaign.pk).update(state=state, is_dynamic=True)
+        Campaign.objects.filter(pk=campaign.pk).update(state=state, is_dynamic=True, keeps_orders=state == "halted")
         found = f'id="do-{name}"' in client.get(room(campaign), headers=LIVE).content.decode()
         assert (name, state, found) == (name, state, state in actions.BY_NAME[name].states)
 

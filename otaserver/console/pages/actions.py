@@ -155,7 +155,7 @@ _ACTIONS = (
         _("Stop this campaign"),
         _("Stop this campaign at once?"),
         Permission.STOP,
-        {CampaignState.SCHEDULED, CampaignState.RUNNING, CampaignState.PAUSED},
+        {CampaignState.SCHEDULED, CampaignState.RUNNING, CampaignState.PAUSED, CampaignState.HALTED},
         operations.stop_campaign,
         Reason.NEEDED,
         tone="stop",
@@ -177,6 +177,9 @@ def is_possible(action: Action, campaign: Campaign) -> bool:
     """Return whether the campaign stands where the action makes sense."""
     if campaign.state not in action.states:
         return False
+    if action.name == "stop" and campaign.state == CampaignState.HALTED:
+        # What stood at vehicles goes on, as the plan says.
+        return campaign.keeps_orders
     if action.name == "rollback":
         return campaign.kind != CampaignKind.ROLLBACK
     if action.name == "close":

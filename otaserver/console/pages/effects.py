@@ -31,10 +31,12 @@ def stop_effects(tenant: Tenant) -> Sequence[Effect]:
     under_way = Campaign.objects.filter(tenant=tenant, state__in=[CampaignState.RUNNING, CampaignState.PAUSED])
     scheduled = Campaign.objects.filter(tenant=tenant, state=CampaignState.SCHEDULED).count()
     by_state = [queries.progress(campaign).by_state for campaign in under_way]
+    # Halted, and what stood at vehicles goes on.
+    kept = [queries.progress(each).by_state for each in Campaign.objects.filter(tenant=tenant, keeps_orders=True)]
     return [
         Effect(len(by_state), _("campaigns are halted; each goes on only by a person's word")),
         Effect(scheduled, _("scheduled campaigns are only approved again")),
-        Effect(sum(_sum(each, STOPPABLE_STATES) for each in by_state), _("orders are withdrawn")),
+        Effect(sum(_sum(each, STOPPABLE_STATES) for each in [*by_state, *kept]), _("orders are withdrawn")),
         Effect(
             sum(_sum(each, _INSTALLING) for each in by_state), _("vehicles are installing; they are not interrupted")
         ),
