@@ -147,19 +147,20 @@ is_primary = true
 
 
 class Traffic:
-    """Cars with an order, each on one kept connection: they poll and report, and repeat nothing by themselves."""
+    """Cars, each on one kept connection: they poll, with an order they report, and repeat nothing by themselves."""
 
-    def __init__(self, cars):
+    def __init__(self, with_order, idle):
         self.answers, self.accepted = Counter(), set()
-        self._cars, self._is_over = cars, threading.Event()
+        self._drives = [(car, True) for car in with_order] + [(car, False) for car in idle]
+        self._is_over = threading.Event()
 
     @contextmanager
     def flowing(self):
-        threads = [threading.Thread(target=self._drive, args=(car,)) for car in self._cars]
+        threads = [threading.Thread(target=self._drive, args=drive) for drive in self._drives]
         for thread in threads:
             thread.start()
         try:
-            wait_for(lambda: self.requests > 20 * len(self._cars), what="traffic")
+            wait_for(lambda: self.requests > 20 * len(threads), what="traffic")
             yield self
         finally:
             self._is_over.set()
@@ -170,18 +171,25 @@ class Traffic:
     def requests(self):
         return sum(self.answers.values())
 
-    def _drive(self, car):
+    def _drive(self, car, has_order):
         with car.client() as client:
-            attempt = client.get(TARGETS).json()["signed"]["custom"]["order"]["attempt"]
+            order = client.get(TARGETS).json()["signed"]["custom"].get("order")
+            assert (order is not None) == has_order
+            etag = ""
             while not self._is_over.is_set():
-                self._ask(client, "GET", TIMESTAMP)
-                report = a_report(attempt)
-                answer = self._ask(client, "POST", "/uptane/north/events", json=[report])
-                if answer is not None and answer.status_code == 200:
-                    assert answer.json() == {"accepted": 1, "rejected": []}
-                    self.accepted.add(report["id"])
+                answer = self._ask(client, "GET", TIMESTAMP, headers={"If-None-Match": etag})
+                etag = answer.headers.get("ETag", "") if answer is not None else ""
+                if order is not None:
+                    self._report(client, order["attempt"])
                 # The rest of the machine has to start processes meanwhile.
                 time.sleep(0.05)
+
+    def _report(self, client, attempt):
+        report = a_report(attempt)
+        answer = self._ask(client, "POST", "/uptane/north/events", json=[report])
+        if answer is not None and answer.status_code == 200:
+            assert answer.json() == {"accepted": 1, "rejected": []}
+            self.accepted.add(report["id"])
 
     def _ask(self, client, method, path, **more):
         try:
