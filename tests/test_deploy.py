@@ -141,6 +141,8 @@ def test_the_container_that_migrates_does_what_its_unit_does():
 
     done = [arguments(shlex.split(line)) for line in script]
     assert done[:2] == [arguments(shlex.split(line)) for line in unit_of("migrate").all("ExecStart")]
+    # For a new version nothing less is done.
+    assert unit_of("migrate").all("ExecReload") == unit_of("migrate").all("ExecStart")
     # The page has it done by hand, before nginx first starts.
     assert done[2:] == [["manage.py", "fleet_authorities", "/srv/ota/nginx/authorities.pem"]]
 

@@ -44,7 +44,7 @@ NEEDED = {
     "redis-server": "redis-server",
     "curl": "curl",
     "openssl": "openssl",
-    "pg_dump": "postgresql",
+    "pg_ctlcluster": "postgresql",
 }
 
 

@@ -175,15 +175,10 @@ class Systemd:
         self._service(name).stop()
 
     def restart(self, name):
-        """Restart it, and what needs it, as systemd does."""
-        full = _full(name)
-        dependent = [each for each in self.services.values() if full in each.unit.names("Requires") and each.is_active]
-        for each in dependent:
-            each.stop()
+        if any(_full(name) in each.unit.names("Requires") for each in self.services.values()):
+            raise UnitError(f"with {name} everything would be restarted that needs it")
         self.stop(name)
         self.start(name)
-        for each in dependent:
-            each.start()
 
     def reload(self, name):
         self._service(name).reload()
