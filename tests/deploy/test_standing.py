@@ -170,19 +170,25 @@ def versions_seen(car):
 
 
 def test_everything_keeps_to_what_its_unit_lets_it_write(road):
-    allowed = {str(road.host.place(path)) for path in ("/srv/ota",)} | {str(road.host.folder / "log")}
-    for service in road.host.systemd.services.values():
-        assert [service.unit.one("ReadWritePaths")] == [str(road.host.place("/srv/ota"))]
-        for pid in service.pids:
-            assert [path for path in open_for_writing(pid) if not path.startswith(tuple(allowed))] == [], (
-                service.unit.name
-            )
+    folder, allowed = str(road.host.folder), str(road.host.place("/srv/ota"))
+    found = {service.unit.name: service for service in road.host.systemd.services.values() if service.pids}
+
+    assert len(found) == 5
+    for name, service in found.items():
+        assert service.unit.all("ReadWritePaths") == [allowed]
+        written = {path for pid in service.pids for path in open_for_writing(pid)}
+        # Its own /tmp is open to each, and the journal. But not what this host has below its own folder.
+        elsewhere = {path for path in written if path.startswith(folder) or not path.startswith(("/dev/", "/tmp/"))}
+        assert {path for path in elsewhere if not path.startswith((allowed, f"{folder}/log/"))} == set(), name
+    # What is written and closed again at once.
+    units = {path.name for path in (ROOT / "deploy" / "systemd").iterdir()}
+    assert {path.name for path in Path(folder, "etc").rglob("*") if path.is_file()} == {"ota.env", *units}
 
 
 def open_for_writing(pid):
     for descriptor in Path(f"/proc/{pid}/fd").iterdir():
         path = str(descriptor.readlink())
         flags = int(re.search(r"flags:\s+(\d+)", Path(f"/proc/{pid}/fdinfo/{descriptor.name}").read_text())[1], 8)
-        # Of no folder: sockets, pipes, memory; and the private /tmp.
-        if flags & 3 and path.startswith("/") and not path.startswith(("/dev/", "/memfd:", "/tmp/")):
+        # Others than files have no folder: sockets, pipes, memory.
+        if flags & 3 and path.startswith("/") and not path.startswith("/memfd:"):
             yield path
