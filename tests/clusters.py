@@ -46,7 +46,7 @@ class Cluster:
     """It lives in a shell of its own, and with `megabytes` on a disk that only this shell has."""
 
     def __init__(self, megabytes=None):
-        self._programs = programs()
+        self.programs = programs()
         # Not below pytest's own, which is closed to others; and the path of a socket has at most 107 bytes.
         self.folder = Path(tempfile.mkdtemp(prefix="ota-pg-", dir=os.environ.get("PYTEST_DEBUG_TEMPROOT")))
         self._disk = self.folder / "disk"
@@ -99,7 +99,7 @@ class Cluster:
     def _open(self, megabytes):
         own_disk = [sys.executable, "-I", "-S", str(ROOT / "tests" / "small_disk.py"), str(self._disk), str(megabytes)]
         command, who = (["sh"], user()) if megabytes is None else ([*own_disk, str(user())], None)
-        environment = {"PATH": f"{self._programs}:/usr/bin:/bin", "LC_ALL": "C"}
+        environment = {"PATH": f"{self.programs}:/usr/bin:/bin", "LC_ALL": "C"}
         return subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment, cwd="/", user=who
         )

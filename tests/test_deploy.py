@@ -12,6 +12,7 @@ from celery.bin.worker import worker
 from django.core.management import get_commands
 from granian.cli import cli as granian
 
+from tests.deploy.units import read_unit
 from tests.processes import ROOT
 from tests.test_docs import VARIABLE
 
@@ -93,22 +94,91 @@ def test_the_example_has_everything_without_which_production_does_not_start():
     assert NEEDED | {"OTA_ALLOWED_HOSTS"} <= given
 
 
-def test_every_part_of_the_server_runs_once_and_after_the_migration():
+# What runs in a container as it runs by a unit.
+AS_UNITS = {
+    "migrate": "ota-migrate.service",
+    "web-8000": "ota-web@8000.service",
+    "web-8001": "ota-web@8001.service",
+    "worker": "ota-worker.service",
+    "beat": "ota-beat.service",
+    "nginx": "ota-nginx.service",
+}
+
+
+def unit_of(name):
+    file = re.sub(r"@\d+", "@", AS_UNITS[name])
+    return read_unit(AS_UNITS[name], (DEPLOY / "systemd" / file).read_text())
+
+
+def arguments(words):
+    """What a program is told, wherever the program itself lies."""
+    return [word for word in words if not word.endswith(("/python", "/nginx")) and word not in ("python", "nginx")]
+
+
+def test_every_part_of_the_server_runs_after_the_migration():
     services = compose()["services"]
 
-    assert set(services) == {"database", "redis", "migrate", "web", "worker", "beat", "nginx"}
-    for name in ("web", "worker", "beat"):
-        assert services[name]["depends_on"] == {"migrate": {"condition": "service_completed_successfully"}}
-        (path,) = (DEPLOY / "systemd").glob(f"ota-{name}*.service")
-        unit = path.read_text()
-        assert "Requires=ota-migrate.service" in unit
+    assert set(services) == {"host", "database", "redis", *AS_UNITS}
+    for name in set(AS_UNITS) - {"migrate"}:
+        assert services[name]["depends_on"]["migrate"] == {"condition": "service_completed_successfully"}
+        assert name == "nginx" or "ota-migrate.service" in unit_of(name).names("Requires")
+
+
+@pytest.mark.parametrize("name", sorted(set(AS_UNITS) - {"migrate"}))
+def test_a_container_is_told_what_its_unit_tells(name):
+    service, unit = compose()["services"][name], unit_of(name)
+
+    (line,) = unit.all("ExecStart")
+    assert arguments(service["command"]) == arguments(shlex.split(line))
+    assert service.get("stop_grace_period") == (
+        f"{unit.one('TimeoutStopSec')}s" if unit.one("TimeoutStopSec") else None
+    )
+    assert service.get("stop_signal") == (unit.one("KillSignal") or None)
+
+
+def test_the_container_that_migrates_does_what_its_unit_does():
+    script = compose()["services"]["migrate"]["command"][-1].splitlines()
+
+    done = [arguments(shlex.split(line)) for line in script]
+    assert done[:2] == [arguments(shlex.split(line)) for line in unit_of("migrate").all("ExecStart")]
+    # For a new version nothing less is done.
+    assert unit_of("migrate").all("ExecReload") == unit_of("migrate").all("ExecStart")
+    # The page has it done by hand, before nginx first starts.
+    assert done[2:] == [["manage.py", "fleet_authorities", "/srv/ota/nginx/authorities.pem"]]
+
+
+def test_nginx_finds_both_groups_where_it_looks_for_them_by_units_and_in_containers():
+    text, services = (DEPLOY / "nginx.conf").read_text(), compose()["services"]
+
+    looked_for = {f"{host}:{port}" for host, port in re.findall(r"^\s+server ([\d.]+):(\d+) ", text, re.M)}
+    given = [services[name]["command"] for name in AS_UNITS if name.startswith("web-")]
+    assert looked_for == {f"{words[words.index('--host') + 1]}:{words[words.index('--port') + 1]}" for words in given}
+    assert {(services[name]["network_mode"], services[name]["pid"]) for name in AS_UNITS} == {("service:host",) * 2}
+    assert services["host"]["ports"] == ["443:443"]
+    assert "listen 443 ssl;" in text
+    (trusted,) = re.findall(r"^OTA_TRUSTED_PROXIES=(.*)$", (DEPLOY / "ota.env.example").read_text(), re.M)
+    assert f"proxy_bind {trusted};" in text
+    for name in set(AS_UNITS) - {"nginx"}:
+        assert {"OTA_TRUSTED_PROXIES", "OTA_ACCEL_PREFIX"} & set(services[name]["environment"]) == set()
+
+
+def test_containers_are_asked_whether_they_are_ready_at_their_own_port():
+    for name in ("web-8000", "web-8001"):
+        service = compose()["services"][name]
+        assert service["environment"]["OTA_PORT"] == int(name.removeprefix("web-"))
+        assert 'os.environ["OTA_PORT"]' in service["healthcheck"]["test"][-1]
+        compile(service["healthcheck"]["test"][-1], name, "exec")
 
 
 def test_what_the_compose_file_refers_to_exists():
     read = compose()
     mounted = {volume.partition(":")[0] for each in read["services"].values() for volume in each.get("volumes", [])}
 
-    assert mounted == set(read["volumes"])
+    files = {name for name in mounted if name.startswith("./")}
+    assert mounted - files == set(read["volumes"])
+    # The certificate is the host's own, and the page says where it comes from.
+    assert files == {"./nginx.conf", "./server.pem", "./server.key"}
+    assert (DEPLOY / "nginx.conf").exists()
     assert (DEPLOY / read["x-ota"]["build"]["dockerfile"].removeprefix("deploy/")).exists()
     for source in re.findall(r"^COPY (\S+) ", dockerfile(), re.M):
         assert (ROOT / source).exists()

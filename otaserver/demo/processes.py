@@ -8,13 +8,30 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 
 import httpx
 from django.conf import settings
 from django.core.management.base import CommandError
 
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 START_SECONDS = 120
 STOP_SECONDS = 15
+
+
+def stop_on_signals() -> None:
+    """Have what asks this process to end end its helpers too: they are sessions of their own, and would stay."""
+    for number in _ENDING:
+        # `nohup` and the like.
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, _stop)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    # Whoever asks twice gets no half of an end: it takes some seconds, and leaves nothing.
+    for each in _ENDING:
+        signal.signal(each, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 @contextmanager
@@ -38,8 +55,8 @@ def running_fleet(plan: Path, folder: Path, url: str, log: Path) -> Iterator[Non
 
 @contextmanager
 def _running(command: list[str], log: Path) -> Iterator["subprocess.Popen[bytes]"]:
-    # A session of its own: Ctrl-C reaches the demo alone, which then ends its helpers in order.
     with log.open("ab") as output:
+        # A session of its own: Ctrl-C reaches the demo alone, which then ends its helpers in order.
         process = subprocess.Popen(
             command,
             stdout=output,
@@ -49,15 +66,19 @@ def _running(command: list[str], log: Path) -> Iterator["subprocess.Popen[bytes]
             env=os.environ.copy(),
             start_new_session=True,
         )
-    try:
-        yield process
-    finally:
-        process.send_signal(signal.SIGTERM)
         try:
-            process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            yield process
+        finally:
+            _end(process)
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _wait_until_ready(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:

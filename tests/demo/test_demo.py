@@ -1,12 +1,15 @@
 """`make demo ONCE=1` and the simulation, as a stranger runs them, and that their figures can be wrong."""
 
+import os
 import re
+import signal
 import subprocess
 import sys
 
 import pytest
 
-from tests.processes import ROOT, environment, free_port
+from otaserver.demo.firmware import SOURCES, VERSIONS
+from tests.processes import ROOT, command_of, descendants, environment, free_port, is_running, wait_for
 
 pytestmark = [pytest.mark.long, pytest.mark.e2e, pytest.mark.xdist_group("heavy")]
 
@@ -89,3 +92,30 @@ def test_the_server_knows_why_each_vehicle_of_a_troubled_fleet_was_not_updated(t
     assert f"Disks: {succeeded} on city-car 2.0" in troubled.stdout
     told = {line.split("│")[1].strip() for line in troubled.stdout.splitlines() if line.startswith("│")}
     assert {"updated", "the owner refused", "the owner never answered", "the battery is low"} <= told
+
+
+def test_a_demo_that_is_told_to_end_leaves_no_process_behind(tmp_path):
+    for version in VERSIONS:
+        (tmp_path / "firmware" / version).mkdir(parents=True)
+        for ecu in SOURCES:
+            (tmp_path / "firmware" / version / f"{ecu}.bin").write_bytes(b"found")
+    demo = subprocess.Popen(
+        [sys.executable, "manage.py", "demo"],
+        cwd=ROOT,
+        env=environment(tmp_path, OTA_PORT=free_port()),
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    # The server of the demo, and what that has started already.
+    wait_for(lambda: len(descendants(demo.pid)) > 3, seconds=60, what="the server and its own processes")
+    processes = descendants(demo.pid)
+
+    demo.send_signal(signal.SIGTERM)
+    said, _ = demo.communicate(timeout=30)
+
+    left = {pid: command_of(pid) for pid in processes if is_running(pid)}
+    for pid in left:
+        os.kill(pid, signal.SIGTERM)
+    assert left == {}
+    assert (demo.returncode, said.splitlines()[-1]) == (0, "Stopped.")

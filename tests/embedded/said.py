@@ -1,11 +1,18 @@
-"""What a granian serves behind nginx in tests: it answers with what reached it, headers and body."""
+"""What a granian serves behind nginx in tests: it answers with what reached it; `/slow` after a second."""
 
 import json
+import os
+import time
+from pathlib import Path
 
 from otaserver.bodies import Bodies
 
 
 def said(environ, start_response):
+    if environ["PATH_INFO"] == "/slow":
+        with (Path(os.environ["OTA_VAR"]) / "begun").open("a") as file:
+            file.write("begun\n")
+        time.sleep(1)
     headers = {name.removeprefix("HTTP_"): value for name, value in environ.items() if name.startswith("HTTP_")}
     # A stream's first bytes are answered when they come.
     size = 5 if environ["PATH_INFO"].endswith("/content") else 30_000_000

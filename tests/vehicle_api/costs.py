@@ -1,15 +1,24 @@
 """What requests cost: how many there are, and which statements each sends to the database.
 
+`python -m tests.vehicle_api.costs` prints it of one whole update by each protocol, as the tests count it.
+
 Counted is what is a round trip in production: a request's statements, and the savepoints that it opens inside a
 transaction. What opens and ends a transaction is not: a test has one open already, and production has it where it is
 the outermost.
 """
 
+import json
+import os
 import re
-from collections.abc import Iterator
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 from django.core.signals import request_started
 from django.db import connection
@@ -17,6 +26,12 @@ from django.db import connection
 from tests.processes import ROOT
 
 DOCUMENTED = ROOT / "docs" / "vehicle-api.md"
+PROTOCOLS = ("reference client, two ECUs", "DDI as SWUpdate speaks it", "aktualizr", "Mender")
+FOLDER = Path(__file__).parent.relative_to(ROOT)
+# Each counts one whole update, and says what it found as a property of its own.
+COUNTING = tuple(f"{FOLDER}/{place}test_costs.py" for place in ("", "aktualizr/", "mender/"))
+
+Requests = list[tuple[str, int]]
 
 _SAVEPOINT = re.compile(r'(SAVEPOINT|RELEASE SAVEPOINT|ROLLBACK TO SAVEPOINT) "?(\w+)"?')
 _NUMBER = re.compile(r"\d+(?=\.)|[0-9a-f]{64}|[0-9a-f-]{36}|(?<=/)\d+(?=[/?]|\Z)")
@@ -50,9 +65,9 @@ class Costs:
 
     def row(self, protocol: str) -> str:
         """Return the row of the table in which the documentation says it."""
-        return f"| {protocol} | {len(self.requests)} | {self.statements} |"
+        return row(protocol, self.by_request())
 
-    def by_request(self) -> list[tuple[str, int]]:
+    def by_request(self) -> Requests:
         return [(cost.request, cost.count) for cost in self.requests]
 
     @contextmanager
@@ -100,3 +115,44 @@ def _note(cost: Cost, statement: str, open_savepoints: list[str]) -> None:
         open_savepoints.append(savepoint[2])
     elif savepoint[1] == "RELEASE SAVEPOINT" and savepoint[2] in open_savepoints:
         open_savepoints.remove(savepoint[2])
+
+
+def row(protocol: str, requests: Requests) -> str:
+    return f"| {protocol} | {len(requests)} | {sum(count for _, count in requests)} |"
+
+
+def noted(report: Path) -> dict[str, Requests]:
+    """Return what the tests of a run have said of each protocol."""
+    properties = ElementTree.parse(report).iter("property")
+    found = {each.get("name"): each.get("value") for each in properties}
+    return {
+        name: [(path, count) for path, count in json.loads(found[name] or "")] for name in PROTOCOLS if name in found
+    }
+
+
+def lines(found: Mapping[str, Requests]) -> Iterable[str]:
+    """Yield the table of the documentation, and then the requests of each protocol."""
+    yield from ("| protocol | requests | statements |", "|---|---|---|")
+    yield from (row(protocol, requests) for protocol, requests in found.items())
+    for protocol, requests in found.items():
+        yield f"\n{protocol}"
+        yield from (f"{count:>5}  {request}" for request, count in requests)
+
+
+def main() -> None:
+    """Have the tests count, and print what they found."""
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.xml"
+        # Only the old form of report has properties of single tests.
+        told = ["-o", "junit_family=legacy", f"--junitxml={report}"]
+        command = [sys.executable, "-m", "pytest", "-q", "-k", "whole_update", *told, *COUNTING]
+        environment = os.environ | {"OTA_TEST_DATABASE": "sqlite"}
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+        found = noted(report) if report.exists() else {}
+        print("\n".join(lines(found)))  # noqa: T201
+        if done.returncode:
+            sys.exit(f"{done.stdout[-3000:]}\nNot all of this is as the tests and the documentation have it.")
+
+
+if __name__ == "__main__":
+    main()

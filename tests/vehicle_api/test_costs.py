@@ -3,6 +3,8 @@
 Who adds a statement to what vehicles ask all day finds it here; fewer are as welcome, and are written down here too.
 """
 
+import json
+
 import pytest
 
 from otaserver.campaigns.models import Assignment
@@ -13,7 +15,7 @@ from tests.vehicle_api.ddi.conftest import SWUPDATE, make_world
 pytestmark = pytest.mark.any_database
 
 
-def test_a_whole_update_by_the_reference_client(road: Road):  # noqa: F811
+def test_a_whole_update_by_the_reference_client(road: Road, record_property):  # noqa: F811
     for _ in range(2):
         assert road.agent.run_once().status == "idle"
     road.start_campaign()
@@ -24,12 +26,13 @@ def test_a_whole_update_by_the_reference_client(road: Road):  # noqa: F811
         road.clock.advance(minutes=5)
         assert road.agent.run_once().status == "idle"
 
+    record_property("reference client, two ECUs", json.dumps(costs.by_request()))
     assert costs.by_request() == UPTANE
     assert costs.row("reference client, two ECUs") in DOCUMENTED.read_text()
     assert Assignment.objects.get().state == "soaking"
 
 
-def test_a_whole_update_by_ddi_as_swupdate_asks(db, server_clock):
+def test_a_whole_update_by_ddi_as_swupdate_asks(db, server_clock, record_property):
     world = make_world(SWUPDATE)
     device = world.device
     data = {"mode": "merge", "data": {"version": "1.0"}}
@@ -47,6 +50,7 @@ def test_a_whole_update_by_ddi_as_swupdate_asks(db, server_clock):
         server_clock.advance(minutes=5)
         assert "deploymentBase" not in device.links()
 
+    record_property("DDI as SWUpdate speaks it", json.dumps(costs.by_request()))
     assert costs.by_request() == DDI
     assert costs.row("DDI as SWUpdate speaks it") in DOCUMENTED.read_text()
     assert world.state == "soaking"

@@ -1,5 +1,7 @@
 """What one whole update costs by aktualizr: requests, and statements of each, exactly."""
 
+import json
+
 import pytest
 
 from otaserver.campaigns.models import Assignment
@@ -8,7 +10,7 @@ from tests.vehicle_api.costs import DOCUMENTED, counted
 pytestmark = pytest.mark.any_database
 
 
-def test_a_whole_update_by_aktualizr(yard, software):
+def test_a_whole_update_by_aktualizr(yard, software, record_property):
     client = software.vehicle()
     assert client.cycle(yard.now) == []
     yard.campaign("VIN1", old=software.before, new=software.after)
@@ -20,6 +22,7 @@ def test_a_whole_update_by_aktualizr(yard, software):
             yard.advance(minutes=5)
         assert client.cycle(yard.now) == []
 
+    record_property("aktualizr", json.dumps(costs.by_request()))
     assert costs.by_request() == AKTUALIZR
     assert costs.row("aktualizr") in DOCUMENTED.read_text()
     assert Assignment.objects.get().state == "soaking"

@@ -1,5 +1,7 @@
 """What one whole update costs by Mender's client: requests, and statements of each, exactly."""
 
+import json
+
 import pytest
 
 from otaserver.fleet.models import Vehicle
@@ -11,7 +13,7 @@ from tests.vehicle_api.mender.test_deployments import gate, say
 pytestmark = pytest.mark.any_database
 
 
-def test_a_whole_update_by_mender_client(server_clock, tenant):
+def test_a_whole_update_by_mender_client(server_clock, tenant, record_property):
     device = let_in(tenant)
     stage = order_app(Vehicle.objects.get(), server_clock)
     server_clock.advance(minutes=5)
@@ -25,6 +27,7 @@ def test_a_whole_update_by_mender_client(server_clock, tenant):
         server_clock.advance(minutes=5)
         assert ask(device, "app-1.1").status_code == 204
 
+    record_property("Mender", json.dumps(costs.by_request()))
     assert costs.by_request() == MENDER
     assert costs.row("Mender") in DOCUMENTED.read_text()
     assert stage.outcome() == ("soaking", "")

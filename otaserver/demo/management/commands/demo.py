@@ -17,7 +17,7 @@ from otaserver.demo.display import CampaignDisplay, Counting
 from otaserver.demo.firmware import VERSIONS, Firmware, fetch_firmware
 from otaserver.demo.fleet_plan import BAD_REVISION, plan_fleet, release_label
 from otaserver.demo.own_folder import restart_in_own_folder
-from otaserver.demo.processes import running_fleet, running_server
+from otaserver.demo.processes import running_fleet, running_server, stop_on_signals
 from otaserver.demo.scenario import Operator, notes_for
 from otaserver.demo.summary import Summary, summarize
 from otaserver.tenants.models import Tenant
@@ -39,6 +39,7 @@ class Command(BaseCommand):
             # Of fewer, too few have the bad revision for the gate to be sure.
             raise CommandError(f"--vehicles {vehicles}: 50 to 1000.")
         restart_in_own_folder("demo")
+        stop_on_signals()
         self.console = Console(highlight=False)
         self.plan_file = settings.VAR_DIR / "fleet.json"
         self.fleet_folder = settings.VAR_DIR / "fleet"
@@ -48,6 +49,8 @@ class Command(BaseCommand):
             raise CommandError(f"{error.code}: {error}") from error
         except KeyboardInterrupt:
             self.console.print("Stopped.")
+            if once:
+                raise CommandError("It was stopped before its end.") from None
 
     def _run(self, *, once: bool, count: int) -> None:
         began = time.monotonic()

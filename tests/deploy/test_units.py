@@ -1,0 +1,110 @@
+"""The reader of units by which the standing host is made: what systemd would not take, it does not take either."""
+
+import re
+
+import pytest
+
+from tests.deploy.host import steps
+from tests.deploy.systemd import Systemd
+from tests.deploy.units import UnitError, read_environment, read_unit, words
+from tests.processes import ROOT, is_running, wait_for
+
+FOLDER = ROOT / "deploy" / "systemd"
+INSTANCES = {"ota-web@.service": ("ota-web@8000.service", "ota-web@8001.service")}
+NAMES = [name for path in sorted(FOLDER.iterdir()) for name in INSTANCES.get(path.name, (path.name,))]
+
+
+def unit(name):
+    return read_unit(name, (FOLDER / re.sub(r"@\d+", "@", name)).read_text())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_unit_is_read(name):
+    assert unit(name).one("Description", section="Unit").startswith("OTA server: ")
+
+
+def test_no_two_units_listen_on_one_port():
+    """Two graniens would both be let in, and each get some of the connections."""
+    ports = [
+        port for name in NAMES for line in unit(name).all("ExecStart") for port in re.findall(r"--port (\d+)", line)
+    ]
+
+    assert sorted(ports) == ["8000", "8001", "8002"]
+
+
+def test_the_page_starts_every_unit_but_the_one_that_it_leaves_off():
+    started = set(re.findall(r"ota-[\w@.]+", " ".join(re.findall(r"enable --now (.*)", "\n".join(steps("debian.md"))))))
+    full = {name if "." in name else f"{name}.service" for name in started}
+
+    assert set(NAMES) - full == {"ota-downloads.service", "ota-backup.service"}
+    assert full - set(NAMES) == set()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[Service]\nExecStrat=/bin/true\n",
+        "[Srevice]\nExecStart=/bin/true\n",
+        "[Service]\nExecStart=/bin/date +%F\n",
+        "[Service]\nExecStart=/bin/echo %i\n",
+    ],
+)
+def test_what_is_not_known_is_refused(text):
+    with pytest.raises(UnitError):
+        read_unit("ota-x.service", text)
+
+
+def test_lines_are_joined_specifiers_and_variables_replaced():
+    text = "[Service]\nExecStart=/bin/echo %i \\\n  100%% $MAINPID ${A}b '$(date)'\n"
+
+    found = read_unit("ota-x@7.service", text).one("ExecStart")
+
+    assert words(found, {"MAINPID": "5", "A": "x y"}) == ["/bin/echo", "7", "100%", "5", "x yb", "$(date)"]
+    with pytest.raises(UnitError):
+        words(found, {})
+
+
+def test_variables_are_read_as_they_stand():
+    assert read_environment("# A comment\n\nA=b=c\nB='d e'\n") == {"A": "b=c", "B": "d e"}
+    with pytest.raises(UnitError):
+        read_environment("no variable\n")
+
+
+STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(1, flush=True); time.sleep(600)"
+
+
+@pytest.fixture
+def systemd(tmp_path):
+    found = Systemd(tmp_path, tmp_path)
+    yield found
+    found.end()
+
+
+def write(systemd, folder, name, *lines, needs=""):
+    (folder / f"{name}.service").write_text("\n".join([f"[Unit]\n{needs}", "[Service]", *lines]))
+
+
+def test_what_a_service_needs_is_started_first_and_what_fails_is_said(systemd, tmp_path):
+    needs = "Requires=first.service\nAfter=first.service"
+    write(systemd, tmp_path, "first", "Type=oneshot", "ExecStart=/bin/false")
+    write(systemd, tmp_path, "second", "ExecStart=/bin/sleep 600", needs=needs)
+    write(systemd, tmp_path, "third", "ExecStart=/bin/sleep 600", needs="Requires=first.service")
+
+    for name in ("second", "third"):
+        with pytest.raises(UnitError):
+            systemd.call(["start", name])
+
+    assert [service.is_active for service in systemd.services.values()] == [False] * 3
+
+
+def test_a_service_that_does_not_end_in_time_is_an_error_and_gone(systemd, tmp_path, monkeypatch):
+    write(systemd, tmp_path, "stubborn", f'ExecStart=/usr/bin/python3 -c "{STUBBORN}"', "TimeoutStopSec=0.2")
+    systemd.call(["enable", "--now", "stubborn"])
+    service = systemd.services["stubborn.service"]
+    wait_for(service.said)
+    (pid,) = service.pids
+
+    with pytest.raises(UnitError, match="had to be killed"):
+        systemd.call(["stop", "stubborn"])
+
+    assert not is_running(pid)
