@@ -190,13 +190,13 @@ def test_a_roll_back_needs_one_person_unless_the_tenant_says_otherwise(needs_app
 
     refused = None
     try:
-        # Who takes part is another matter: nobody has confirmed the release yet.
+        # Nobody runs the release yet, and one vehicle may install it before it hears of the stop.
         operations.approve_campaign(campaign, by="alice", at=at(hours=1))
     except OtaError as error:
         refused = error.code
 
     assert view.required == int(needs_approval)
-    assert refused == ("campaign.own_approval" if is_refused else "campaign.no_vehicle_fits")
+    assert refused == ("campaign.own_approval" if is_refused else None)
 
 
 @pytest.mark.django_db
