@@ -132,16 +132,10 @@ ASSIGNMENT_TRANSITIONS: Mapping[str, frozenset[str]] = {
     AssignmentState.DOWNLOADED: _BEFORE_INSTALL - {AssignmentState.DOWNLOADED},
     AssignmentState.HELD: _BEFORE_INSTALL - {AssignmentState.HELD},
     # `installing` is never interrupted: it ends by evidence, by a report, or in silence, which is a failure. Held: the
-    # vehicle says itself that its window shut before it had switched to the new software; withdrawing, where the
-    # campaign has stopped meanwhile. Back to waiting: a stepping stone was proved to run, and the next hop follows.
+    # vehicle says itself that its window shut before it had switched to the new software. Back to waiting: a stepping
+    # stone was proved to run, and the next hop has its turn.
     AssignmentState.INSTALLING: frozenset(
-        {
-            AssignmentState.SOAKING,
-            AssignmentState.FAILED,
-            AssignmentState.HELD,
-            AssignmentState.WITHDRAWING,
-            AssignmentState.WAITING,
-        }
+        {AssignmentState.SOAKING, AssignmentState.FAILED, AssignmentState.HELD, AssignmentState.WAITING}
     ),
     AssignmentState.SOAKING: frozenset({AssignmentState.SUCCEEDED, AssignmentState.FAILED, AssignmentState.SUPERSEDED}),
     AssignmentState.WITHDRAWING: _LATE | {AssignmentState.WITHDRAWN, AssignmentState.REFUSED},

@@ -105,6 +105,7 @@ def test_packages_that_both_releases_share_are_no_reason_to_roll_back():
 def test_nobody_to_roll_back_is_said_at_submission():
     campaign = make_running(vehicles=1)
     operations.stop_campaign(campaign, by="eve", at=NOON, reason="Bad.")
+    operations.confirm_withdrawal(in_turn(campaign)[0].vehicle, at=NOON)
     rollback = operations.create_rollback(campaign, release=campaign.fallback_release, name="back", by="eve", at=NOON)
 
     with pytest.raises(errors.NoVehicleFitsError):

@@ -86,7 +86,7 @@ def move(
     if state in (AssignmentState.INSTALLING, AssignmentState.SOAKING, AssignmentState.FAILED):
         installing_at = installing_at or at
     anew: dict[str, Any] = {}
-    if state in (AssignmentState.HELD, AssignmentState.WITHDRAWING):
+    if state == AssignmentState.HELD:
         # It begins anew when its window opens; the gate reads outcomes by when they began. What was decided of windows
         # while it installed did not reach its order.
         installing_at = None
@@ -114,7 +114,7 @@ def move(
     if attempt is not None:
         closed_at = None if state in ACTIVE_STATES else at
         Attempt.objects.filter(pk=attempt.pk).update(closed_at=closed_at, outcome=outcome, code=code)
-    if had_order and (state not in ACTIVE_STATES or state == AssignmentState.WITHDRAWING):
+    if had_order and state not in ACTIVE_STATES:
         director.direct({assignment.vehicle_id: None}, at=at)
 
 

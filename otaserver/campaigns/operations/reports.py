@@ -200,9 +200,6 @@ def _carry_out(
     next_attempt_at: datetime | None = None
     if decided.may_retry:
         state, next_attempt_at = retries.after(assignment, attempt, decided.outcome, at=at)
-    if state == AssignmentState.HELD and not _lets_go_on(assignment):
-        # It had begun when the campaign stopped, and has switched nothing.
-        state = AssignmentState.WITHDRAWING
     if state == AssignmentState.WITHDRAWN:
         # Why it was withdrawn is known already; the vehicle says only that it has heard of it.
         code, message = assignment.code, assignment.message
@@ -218,6 +215,10 @@ def _carry_out(
         message=clean(message)[:MAX_MESSAGE_LENGTH],
         next_attempt_at=next_attempt_at,
     )
+    if state == AssignmentState.HELD and not _lets_go_on(assignment):
+        # It had begun when the campaign stopped, and has switched nothing: now the stop reaches it.
+        assignments.withdraw_some(assignment.campaign, [assignment], code="", message="", at=at)
+        assignment.refresh_from_db(fields=["state", "due_at", "code", "message"])
 
 
 def _prolong(standing: Standing, report: VehicleReport, later: dict[int, dict[str, Any]], *, at: datetime) -> None:
