@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from django.db import OperationalError
 
 from firmware_store.models import Package
 from otaserver.campaigns import operations
@@ -13,6 +14,7 @@ from otaserver.director.models import Direction
 from otaserver.fleet import operations as fleet
 from otaserver.fleet.errors import GroupInUseError
 from otaserver.fleet.models import Group
+from otaserver.statemachine import StaleStateError
 from tests.campaigns.campaign_factories import (
     at,
     fail,
@@ -291,6 +293,21 @@ def test_a_fault_of_the_engine_itself_halts_too(monkeypatch, error):
     tick(campaign, at(minutes=1))
 
     assert (campaign.state, states(campaign)) == ("halted", ["withdrawing"] * 2)
+
+
+@pytest.mark.parametrize("error", [OperationalError("gone"), ConnectionResetError(), StaleStateError("It moved.")])
+def test_what_passes_by_itself_is_left_to_the_next_tick(monkeypatch, error):
+    campaign = make_running(vehicles=2)
+
+    def break_down(*_args, **_kwargs):
+        raise error
+
+    monkeypatch.setattr("otaserver.campaigns.operations.engine.gates.reason_to_halt", break_down)
+    with pytest.raises(type(error)):
+        operations.advance_campaign(campaign.pk, at=at(minutes=1))
+
+    campaign.refresh_from_db()
+    assert (campaign.state, states(campaign)) == ("running", ["offered"] * 2)
 
 
 def test_the_failed_wave_of_a_person_halts_as_the_plan_says():

@@ -3,7 +3,7 @@
 import logging
 from datetime import datetime, timedelta
 
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db import InterfaceError, InternalError, OperationalError, connection, transaction
 
 from otaserver.campaigns.models import Campaign, Decision
 from otaserver.campaigns.operations import (
@@ -32,7 +32,8 @@ from otaserver.statemachine import StaleStateError
 
 logger = logging.getLogger(__name__)
 
-_PASSING = (OperationalError, InterfaceError, StaleStateError)
+# What goes away by itself: the database, a disk or a connection is away, or somebody else was first.
+_PASSING = (OperationalError, InterfaceError, InternalError, OSError, StaleStateError)
 _TICKED = [
     CampaignState.SCHEDULED,
     CampaignState.RUNNING,
@@ -51,7 +52,7 @@ def advance_campaign(campaign_id: int, *, at: datetime) -> bool:
     try:
         return _advance(campaign_id, at=at)
     except _PASSING:
-        # The database was away, or somebody else was first: the next tick does it.
+        # The next tick does it.
         raise
     except Exception as error:
         logger.exception("a tick of campaign %s", campaign_id)
