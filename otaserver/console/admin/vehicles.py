@@ -13,6 +13,7 @@ from otaserver import clock
 from otaserver.campaigns.models import Attempt, LogTail
 from otaserver.campaigns.queries import explain_vehicle
 from otaserver.console import queries, refusals
+from otaserver.console.access import tenants_visible_to
 from otaserver.console.admin.base import ReadOnlyAdmin
 from otaserver.console.failure_words import with_meaning
 from otaserver.console.site import site
@@ -34,6 +35,7 @@ class VehicleAdmin(ReadOnlyAdmin):
     list_display = ["vehicle_id", "tenant", "condition", "last_contact_at", "confirmed_at", "enrolled_at"]
     list_select_related = ["tenant"]
     list_filter = [("blocked_at", admin.EmptyFieldListFilter), ("enrolled_at", admin.EmptyFieldListFilter)]
+    # With it there is a box to search in; what is found, `get_search_results` says.
     search_fields = ["vehicle_id"]
     ordering = ["vehicle_id"]
     fields = [
@@ -58,6 +60,14 @@ class VehicleAdmin(ReadOnlyAdmin):
         row = self.get_object(request, object_id)
         shown = {} if row is None else _shown(row)
         return super().change_view(request, object_id, form_url, {**shown, **(extra_context or {})})
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Vehicle], search_term: str
+    ) -> tuple[QuerySet[Vehicle], bool]:
+        if not search_term.strip():
+            return queryset, False
+        tenants = list(tenants_visible_to(request.user, self.permission))
+        return queryset.filter(pk__in=fleet.vehicles_called(tenants, search_term).values("pk")), False
 
     def tables(self, row: Vehicle) -> Sequence[Table]:
         found = [
