@@ -313,6 +313,7 @@ CELERY_BEAT_SCHEDULE = {
     "campaigns": _every(TICK_SECONDS, "otaserver.campaigns.tasks.advance_campaigns"),
     "lapse": _every(5 * TICK_SECONDS, "otaserver.campaigns.tasks.lapse"),
     "fits": _every(2, "otaserver.campaigns.tasks.count_fits"),
+    "group-sizes": _every(5, "otaserver.fleet.tasks.count_groups"),
     "forecasts": _every(10, "otaserver.campaigns.tasks.keep_forecasts"),
     "reconciliation": _every(600, "otaserver.campaigns.tasks.reconcile"),
     "metadata": _every(60, "firmware_store.tasks.refresh_metadata"),

@@ -6,6 +6,7 @@ from django.db.models import Q
 from otaserver.fleet import (  # noqa: F401 - their models belong to this app too
     arrival_models,
     authentication_models,
+    counting_models,
     lifecycle_models,
     naming,
     naming_models,

@@ -7,6 +7,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils.text import capfirst
 from unfold.admin import ModelAdmin
 from unfold.views import ChangeList
 
@@ -81,7 +82,8 @@ class ReadOnlyAdmin(ModelAdmin):
         links = [
             (label, address) for label, address, permission in self.list_links if may_somewhere(request, permission)
         ]
-        context: dict[str, Any] = {"list_links": links, **(extra_context or {})}
+        title = capfirst(str(self.opts.verbose_name_plural))
+        context: dict[str, Any] = {"list_links": links, "title": title, **(extra_context or {})}
         return super().changelist_view(request, context)
 
     def change_view(
@@ -106,7 +108,7 @@ class ReadOnlyAdmin(ModelAdmin):
     def shown_fields(self, request: HttpRequest) -> frozenset[str]:
         """Return the names of what the list and a row's page show, or the list is filtered by."""
         given: Iterable[Any] = self.list_filter
-        filters = (each if isinstance(each, str) else each[0] for each in given)
+        filters = (_name_of(each) for each in given)
         return frozenset([*self.list_display, *flatten_fieldsets(self.get_fieldsets(request)), *filters])
 
     def has_module_permission(self, request: HttpRequest) -> bool:
@@ -123,3 +125,10 @@ class ReadOnlyAdmin(ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
+
+
+def _name_of(filter: Any) -> str:
+    if isinstance(filter, str):
+        return filter
+    # A filter of our own asks for rows by itself, under the name that it has in addresses.
+    return str(filter.parameter_name if isinstance(filter, type) else filter[0])

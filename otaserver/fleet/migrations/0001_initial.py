@@ -14,6 +14,36 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
+            name="Group",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="groups", to="tenants.tenant"
+                    ),
+                ),
+                ("name", models.CharField(max_length=100)),
+                ("kind", models.CharField(choices=[("static", "Static"), ("dynamic", "Dynamic")], max_length=10)),
+                ("filter", models.TextField(blank=True)),
+                ("blocks_updates_reason", models.TextField(blank=True)),
+                ("created_at", models.DateTimeField()),
+            ],
+            options={
+                "constraints": [
+                    models.UniqueConstraint(models.F("tenant"), models.F("name"), name="group_name_once_per_tenant"),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("filter", ""), ("kind", "static")),
+                            models.Q(("kind", "dynamic"), models.Q(("filter", ""), _negated=True)),
+                            _connector="OR",
+                        ),
+                        name="group_filter_only_if_dynamic",
+                    ),
+                ],
+            },
+        ),
+        migrations.CreateModel(
             name="Attribute",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
@@ -367,34 +397,24 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
-            name="Group",
+            name="GroupSize",
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 (
-                    "tenant",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="groups", to="tenants.tenant"
+                    "group",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        primary_key=True,
+                        related_name="size",
+                        serialize=False,
+                        to="fleet.group",
                     ),
                 ),
-                ("name", models.CharField(max_length=100)),
-                ("kind", models.CharField(choices=[("static", "Static"), ("dynamic", "Dynamic")], max_length=10)),
                 ("filter", models.TextField(blank=True)),
-                ("blocks_updates_reason", models.TextField(blank=True)),
-                ("created_at", models.DateTimeField()),
+                ("vehicles", models.PositiveIntegerField(blank=True, null=True)),
+                ("asked_at", models.DateTimeField()),
+                ("begun_at", models.DateTimeField(blank=True, null=True)),
+                ("counted_at", models.DateTimeField(blank=True, null=True)),
             ],
-            options={
-                "constraints": [
-                    models.UniqueConstraint(models.F("tenant"), models.F("name"), name="group_name_once_per_tenant"),
-                    models.CheckConstraint(
-                        condition=models.Q(
-                            models.Q(("filter", ""), ("kind", "static")),
-                            models.Q(("kind", "dynamic"), models.Q(("filter", ""), _negated=True)),
-                            _connector="OR",
-                        ),
-                        name="group_filter_only_if_dynamic",
-                    ),
-                ],
-            },
         ),
         migrations.CreateModel(
             name="ProvisioningCredential",
