@@ -46,6 +46,7 @@ FOR_ALL = {
     # Their own methods and rows are tested where they are made.
     "console:logout": 405,
     "people:sign-out": 405,
+    "people:back-channel-logout": 405,
     # Where nobody has set up single sign-on.
     "people:sign-on": 404,
     "people:sign-on-callback": 404,
@@ -328,6 +329,7 @@ def test_pages_for_all_answer_to_all(tenant):
         "console:jsi18n": "jsi18n/",
         "console:logout": "logout/",
         "people:sign-out": "logout/",
+        "people:back-channel-logout": "login/sign-on/logout/",
         "people:sign-on": "login/sign-on/",
         "people:sign-on-callback": "login/sign-on/callback/",
     }

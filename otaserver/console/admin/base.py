@@ -131,4 +131,4 @@ def _name_of(filter: Any) -> str:
     if isinstance(filter, str):
         return filter
     # A filter of our own asks for rows by itself, under the name that it has in addresses.
-    return str(filter.parameter_name if isinstance(filter, type) else filter[0])
+    return str(getattr(filter, "parameter_name", None) or filter[0])
