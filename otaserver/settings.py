@@ -122,6 +122,8 @@ OIDC_SCOPES = env.str("OTA_OIDC_SCOPES", default="openid email profile")
 OIDC_GROUPS_CLAIM = env.str("OTA_OIDC_GROUPS_CLAIM", default="groups")
 # For so long after their last single sign-on a person's tokens act for them: who has left the issuer is not told of.
 OIDC_TOKEN_HOURS = env.int("OTA_OIDC_TOKEN_HOURS", default=168)
+# Whether they stop as soon as the issuer says that the person has signed out there, until the next single sign-on.
+OIDC_LOGOUT_ENDS_TOKENS = env.bool("OTA_OIDC_LOGOUT_ENDS_TOKENS", default=False)
 try:
     OIDC_GRANTS = grants_in(env.str("OTA_OIDC_ROLES", default=""))
 except ValueError as error:
@@ -312,6 +314,8 @@ def _every(seconds: float, task: str) -> dict[str, Any]:
 CELERY_BEAT_SCHEDULE = {
     "campaigns": _every(TICK_SECONDS, "otaserver.campaigns.tasks.advance_campaigns"),
     "lapse": _every(5 * TICK_SECONDS, "otaserver.campaigns.tasks.lapse"),
+    "fits": _every(2, "otaserver.campaigns.tasks.count_fits"),
+    "group-sizes": _every(5, "otaserver.fleet.tasks.count_groups"),
     "forecasts": _every(10, "otaserver.campaigns.tasks.keep_forecasts"),
     "reconciliation": _every(600, "otaserver.campaigns.tasks.reconcile"),
     "metadata": _every(60, "firmware_store.tasks.refresh_metadata"),

@@ -13,6 +13,7 @@ from typing import Any
 from django.apps import apps
 from django.db import connection, transaction
 
+from otaserver.fleet.naming_models import Spelling
 from otaserver.tenants.models import Tenant
 
 
@@ -79,7 +80,12 @@ def _statements() -> list[tuple[str, str]]:
     quote = connection.ops.quote_name
     # As text, of which PostgreSQL makes what each column is.
     read = "{}::text" if connection.vendor == "postgresql" else "{}"
-    models = [model for model in apps.get_models(include_auto_created=True) if model.__module__.startswith(OWN)]
+    # Spellings the database writes itself, with the vehicles.
+    models = [
+        model
+        for model in apps.get_models(include_auto_created=True)
+        if model.__module__.startswith(OWN) and model is not Spelling
+    ]
     statements = []
     for model in models:
         columns = [quote(column.column) for column in model._meta.concrete_fields if not column.generated]

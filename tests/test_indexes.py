@@ -17,6 +17,7 @@ from otaserver.campaigns.models import (
 from otaserver.director.models import InstalledImage, Manifest, VehicleMetadata
 from otaserver.events.models import Delivery, Event
 from otaserver.fleet.models import AttributeValue, Credential, Ecu, Membership, Vehicle
+from otaserver.fleet.naming import Spells
 from otaserver.fleet.watch_models import SeenRequest
 from otaserver.tenants.telling import Tells
 
@@ -47,7 +48,7 @@ GROWING: list[type[Model]] = [
 def first_columns(model):
     """Return the first field of every index and unique constraint that holds for all rows."""
     for each in [*model._meta.indexes, *model._meta.constraints]:
-        if isinstance(each, CheckConstraint | Tells) or each.condition is not None:
+        if isinstance(each, CheckConstraint | Spells | Tells) or each.condition is not None:
             continue
         first = [*each.fields, *each.expressions][0]
         first = first.expression if isinstance(first, OrderBy) else first

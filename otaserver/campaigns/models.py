@@ -9,7 +9,12 @@ from django.db import models
 from django.db.models import Exists, F, OuterRef, Q
 
 from firmware_store.models import Release, ReleaseSignal
-from otaserver.campaigns import draft_models, forecast_models, records  # noqa: F401 - their models belong to this app too
+from otaserver.campaigns import (  # noqa: F401 - their models belong to this app too
+    draft_models,
+    fit_models,
+    forecast_models,
+    records,
+)
 from otaserver.campaigns.record_models import CampaignRequirement, SoftwareChange, WorkshopCase
 from otaserver.campaigns.states import (
     ACTIVE_STATES,

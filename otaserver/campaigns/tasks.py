@@ -35,6 +35,7 @@ def reconcile() -> None:
     at = clock.now()
     operations.sweep(at)
     operations.open_exhausted_cases(at)
+    operations.forget_fits(at)
 
 
 @shared_task(ignore_result=True)
@@ -47,3 +48,15 @@ def keep_forecasts() -> None:
 @shared_task(ignore_result=True, acks_late=True)
 def keep_forecast(*, campaign_id: int) -> None:
     operations.keep_forecast(campaign_id, at=clock.now())
+
+
+@shared_task(ignore_result=True)
+def count_fits() -> None:
+    """Tick, from beat. Somebody waits for each of these on a page."""
+    for pk in operations.fits_due(clock.now()).values_list("pk", flat=True):
+        count_fit.apply_async(kwargs={"fit_id": pk}, expires=60)
+
+
+@shared_task(ignore_result=True, acks_late=True)
+def count_fit(*, fit_id: int) -> None:
+    operations.count_fit(fit_id, at=clock.now())

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from django.apps import apps
 from django.db.models import Field, Model
 from django.db.models.enums import ChoicesType
-from django.utils.translation import gettext_lazy
+from django.utils.functional import lazy
+from django.utils.translation import gettext, pgettext
 
 # What Django would make of these is no word: it writes the first letter of a name large, and no other.
 _EXACT = {"url": "URL", "sha256": "SHA-256", "sha512": "SHA-512", "ecu serial": "ECU serial"}
@@ -39,5 +40,14 @@ def _translate_field(field: "Field[object, object]") -> None:
 
 def _lazy(name: object) -> str:
     # Lazily: which language is asked for is known only when it is shown. A second time changes nothing.
-    found: str = gettext_lazy(_EXACT.get(name, name)) if isinstance(name, str) else name  # type: ignore[assignment]
+    found: str = _named(_EXACT.get(name, name)) if isinstance(name, str) else name  # type: ignore[assignment]
     return found
+
+
+def _of_catalogue(name: str) -> str:
+    # A word that counts ("3 vehicles") may be another one there than the name of what is counted.
+    found = pgettext("name", name)
+    return gettext(name) if found == name else found
+
+
+_named = lazy(_of_catalogue, str)

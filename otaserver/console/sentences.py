@@ -5,6 +5,7 @@ reason that a person gave, a message of a vehicle - is shown as it is. The store
 """
 
 import re
+from collections.abc import Mapping
 from functools import cache
 
 from django.utils.translation import get_language, gettext
@@ -13,6 +14,14 @@ from otaserver.console import words
 from otaserver.console.refusal_texts import EXPECTED, REFUSALS
 from otaserver.console.sentence_texts import SENTENCES
 
+# Places for names: one that happens to be a word ("bad", "passed") is a name all the same.
+_NAMES = frozenset(
+    [
+        *("address", "campaign", "ecu", "email", "group", "hardware", "issuer", "name", "package", "person", "release"),
+        *("rollback", "signal", "subject", "target", "tenant", "url", "vehicle", "version", "zone"),
+    ]
+)
+_TOUCHING = re.compile("[\u4e00-\u9fff][A-Za-z0-9]|[A-Za-z0-9][\u4e00-\u9fff]")
 _PLACE = re.compile(r"%\((\w+)\)s|%%")
 
 
@@ -25,8 +34,24 @@ def _translated(sentence: str) -> str:
     for pattern, template in _patterns():
         found = pattern.fullmatch(sentence)
         if found:
-            return gettext(template) % {name: _translated_value(value) for name, value in found.groupdict().items()}
+            values = {
+                name: value if name in _NAMES else _translated_value(value) for name, value in found.groupdict().items()
+            }
+            return _filled(gettext(template), values)
     return sentence
+
+
+def _filled(template: str, values: Mapping[str, str]) -> str:
+    found, end = "", 0
+    for place in _PLACE.finditer(template):
+        before, value = template[end : place.start()], values[place[1]] if place[1] else "%"
+        found, end = _joined(_joined(found, before), value), place.end()
+    return _joined(found, template[end:])
+
+
+def _joined(left: str, right: str) -> str:
+    # Between a Chinese character and a Latin letter or a digit stands a blank.
+    return f"{left} {right}" if _TOUCHING.fullmatch(left[-1:] + right[:1]) else left + right
 
 
 def _translated_value(value: str) -> str:

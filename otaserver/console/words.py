@@ -133,5 +133,10 @@ def of_decision(kind: str) -> str:
     return str(known) if known is not None else kind.replace(".", " ").replace("_", " ")
 
 
+def of_record(action: str) -> str:
+    """Return an action of the records for people; one that is not in the list as it is stored."""
+    return str(_DECISIONS.get(action, action))
+
+
 def of_weekday(day: str) -> str:
     return str(WEEKDAYS.get(day, day))

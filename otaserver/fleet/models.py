@@ -6,7 +6,10 @@ from django.db.models import Q
 from otaserver.fleet import (  # noqa: F401 - their models belong to this app too
     arrival_models,
     authentication_models,
+    counting_models,
     lifecycle_models,
+    naming,
+    naming_models,
     protocol_models,
     provisioning_models,
     watch_models,
@@ -101,6 +104,7 @@ class Vehicle(models.Model):
                 deletes=True,
                 where="OLD.last_contact_at IS NOT NULL",
             ),
+            naming.Spells(name="vehicle_spelling"),
         ]
         indexes = [
             models.Index("tenant", "last_contact_hour", name="vehicle_last_contact"),
@@ -122,7 +126,7 @@ class Ecu(models.Model):
 
     # The constraints below begin with it, so that it needs no index of its own.
     vehicle = models.ForeignKey(Vehicle, models.CASCADE, related_name="ecus", db_index=False)
-    serial = models.CharField(max_length=64)
+    serial = naming.ByteOrderedField(max_length=64)
     hardware_id = models.CharField(max_length=64)
     is_primary = models.BooleanField(default=False)
     # The TUF key id (SHA-256 over the canonical key object) and the key object itself; empty: it has none.

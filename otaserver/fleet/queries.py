@@ -4,11 +4,12 @@ from datetime import datetime, timedelta
 
 from django.db.models import Count, Exists, Max, Min, OuterRef, Q, QuerySet
 
-from otaserver.fleet import filters, rules
+from otaserver.fleet import filters, naming, rules
 from otaserver.fleet.authentication_models import AuthenticationSet
 from otaserver.fleet.errors import VehicleNotFoundError
 from otaserver.fleet.lifecycle_models import RetiredAuthority
 from otaserver.fleet.models import Credential, Ecu, FleetAuthority, Group, Vehicle, VehicleQuerySet
+from otaserver.fleet.naming_models import Spelling
 from otaserver.fleet.protocol_models import DdiSettings
 from otaserver.fleet.states import AuthenticationState, CredentialKind, GroupKind, Protocol
 from otaserver.fleet.watch_models import AddressWatch
@@ -17,6 +18,8 @@ from otaserver.tenants.models import Tenant
 PREVIEW_SIZE = 20
 # Beyond this a preview stops counting: whoever tries a filter waits for it.
 PREVIEW_CAP = 10_000
+# In larger fleets than this ids are found by how they begin or end alone.
+SEARCHED_THROUGH = 20_000
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,53 @@ def vehicle_by_id(tenant: Tenant, vehicle_id: str) -> Vehicle:
     if vehicle is None:
         raise VehicleNotFoundError(f"There is no vehicle {vehicle_id[:100]!r}.", vehicle_id=vehicle_id[:100])
     return vehicle
+
+
+def spellings_called(tenants: Collection[Tenant], text: str) -> list[QuerySet[Spelling]]:
+    """Return the spellings of the tenants' vehicles whose ids begin, and those whose ids end, with a text, if any do.
+
+    Of several words the first is meant so, and the others stand anywhere. Where neither finds one and the fleet is
+    small (`SEARCHED_THROUGH`), one of all words anywhere is returned.
+    """
+    rows = Spelling.objects.filter(tenant__in=tenants)
+    first, *others = text.split() or [""]
+    for word in others:
+        rows = rows.filter(forwards__contains=word.upper())
+    either = (
+        rows.filter(naming.id_begins(first)).order_by("forwards"),
+        rows.filter(naming.id_ends(first)).order_by("backwards"),
+    )
+    found = [each for each in either if each.exists()]
+    if found or not is_searched_through(tenants):
+        return found or [rows.none()]
+    return [rows.filter(forwards__contains=first.upper()).order_by("forwards")]
+
+
+def is_searched_through(tenants: Collection[Tenant]) -> bool:
+    """Return whether a word is looked for anywhere in these tenants' ids."""
+    rows = Vehicle.objects.filter(tenant__in=tenants).order_by().values("pk")
+    return rows[: SEARCHED_THROUGH + 1].count() <= SEARCHED_THROUGH
+
+
+def vehicles_called(tenants: Collection[Tenant], text: str) -> VehicleQuerySet:
+    """Return the vehicles of all `spellings_called`."""
+    first, *others = (rows.order_by().values("pk") for rows in spellings_called(tenants, text))
+    return Vehicle.objects.filter(pk__in=first.union(*others) if others else first)
+
+
+def ecus_called(tenants: Collection[Tenant], text: str) -> QuerySet[Ecu]:
+    """Return the ECUs of the tenants' vehicles whose serials begin with a text: as it is, in capital or small letters.
+
+    In a small fleet (`SEARCHED_THROUGH`) those that have each word of it anywhere.
+    """
+    # Asked of each that is found: joined, the vehicles would be gone through first.
+    rows = Ecu.objects.filter(Exists(Vehicle.objects.filter(pk=OuterRef("vehicle_id"), tenant__in=tenants)))
+    if not is_searched_through(tenants):
+        # A union: joined by OR, or beside the vehicles', the condition would not be looked for in its index.
+        cases = sorted({text, text.upper(), text.lower()})
+        first, *others = (Ecu.objects.filter(naming.begins("serial", each)).values("pk") for each in cases)
+        return rows.filter(pk__in=first.union(*others))
+    return rows.filter(*(Q(serial__icontains=word) for word in text.split()))
 
 
 def vehicle_of_protocol(tenant: Tenant, vehicle_id: str, protocol: Protocol) -> Vehicle:

@@ -44,3 +44,15 @@ def run_import(*, import_id: int) -> None:
 def expire_watches() -> None:
     """Tick, from beat. Delete what was kept of watched devices and is old; repeating finds nothing."""
     operations.expire_watches(at=clock.now())
+
+
+@shared_task(ignore_result=True)
+def count_groups() -> None:
+    """Tick, from beat. Somebody looks at the list of these groups."""
+    for pk in operations.sizes_due(clock.now()).values_list("pk", flat=True):
+        count_group.apply_async(kwargs={"group_id": pk}, expires=60)
+
+
+@shared_task(ignore_result=True, acks_late=True)
+def count_group(*, group_id: int) -> None:
+    operations.count_group(group_id, at=clock.now())

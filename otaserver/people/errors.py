@@ -104,3 +104,14 @@ class IssuerUnavailableError(OtaError):
 
     status = 502
     code = "sign_on.issuer_unavailable"
+
+
+class LogoutRefusedError(RefusedError):
+    """What says that somebody has signed out at the issuer is not signed by it, not for us, not for now, or unsound."""
+
+    status = 400
+    code = "sign_on.logout_refused"
+
+
+class LogoutRepeatedError(LogoutRefusedError):
+    code = "sign_on.logout_repeated"

@@ -120,3 +120,24 @@ class SignOnIdentity(models.Model):
 
     def __str__(self) -> str:
         return f"{self.subject} of {self.issuer}"
+
+
+class SignOut(models.Model):
+    """An issuer's notice that sessions have ended, taken once; a session of the name in it is over."""
+
+    issuer = models.CharField(max_length=200)
+    # What the issuer calls the notice (jti) and the session (sid); no session: all of a person's.
+    notice = models.CharField(max_length=255)
+    session_id = models.CharField(max_length=255, blank=True)
+    at = models.DateTimeField()
+    forget_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint("issuer", "notice", name="sign_out_notice_once_per_issuer")]
+        indexes = [
+            models.Index("issuer", "session_id", name="sign_out_by_session"),
+            models.Index("forget_at", name="sign_out_by_end"),
+        ]
+
+    def __str__(self) -> str:
+        return f"sign-out {self.notice}"

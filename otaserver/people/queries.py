@@ -1,6 +1,7 @@
 from collections.abc import Iterable, Mapping
 
 from otaserver.people import rules
+from otaserver.people.models import SignOut
 from otaserver.tenants.models import ServiceToken, Tenant, User
 
 
@@ -16,3 +17,8 @@ def persons_behind(tenant: Tenant, actors: Iterable[str]) -> Mapping[str, str]:
     makers = {f"token:{name}": created_by for name, created_by in tokens}
     users = frozenset(User.objects.filter(username__in=set(makers.values())).values_list("username", flat=True))
     return {actor: rules.person_of(actor, makers=makers, users=users) for actor in wanted}
+
+
+def is_signed_out(issuer: str, session_id: str) -> bool:
+    """Return whether the issuer has ended the session that it calls so."""
+    return SignOut.objects.filter(issuer=issuer, session_id=session_id).exists()

@@ -21,12 +21,14 @@ from otaserver.events.models import ToldOutcome
 from otaserver.fleet.authentication_models import AuthenticationSet
 from otaserver.fleet.lifecycle_models import EcuSwap
 from otaserver.fleet.models import AttributeValue, Credential, Ecu, Membership
+from otaserver.fleet.naming_models import Spelling
 from otaserver.fleet.protocol_models import ReportedAttribute
 from otaserver.fleet.provisioning_models import ProvisioningPermit
 from otaserver.fleet.watch_models import SeenRequest
 
 HOLDINGS: Mapping[type[Model], str] = {
     Ecu: "vehicle",
+    Spelling: "vehicle",
     Credential: "vehicle",
     AuthenticationSet: "vehicle",
     ProvisioningPermit: "vehicle",

@@ -56,7 +56,7 @@ def _rows(rows: QuerySet[Any]) -> Iterator[dict[str, Any]]:
     while page := list((ordered if last is None else ordered.filter(pk__gt=last))[:_PAGE]):
         for row in page:
             yield {"kind": kind} | {name: _plain(value) for name, value in row.items() if name not in hidden}
-        last = page[-1][rows.model._meta.pk.name]
+        last = page[-1][rows.model._meta.pk.attname]
 
 
 def _plain(value: Any) -> Any:

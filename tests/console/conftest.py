@@ -35,7 +35,7 @@ from otaserver.campaigns.states import (
     WaveState,
 )
 from otaserver.director.models import Direction, Manifest
-from otaserver.events.models import Delivery, Endpoint, Event, Mail
+from otaserver.events.models import Delivery, Endpoint, Event, Feed, Mail
 from otaserver.fleet.arrival_models import FleetImport
 from otaserver.fleet.authentication_models import AuthenticationSet
 from otaserver.fleet.protocol_models import DdiSettings, GatewayToken
@@ -73,6 +73,7 @@ def tell(tenant, campaign):
         at=NOON,
         data={},
     )
+    Feed.objects.update_or_create(tenant=tenant, defaults={"sequence": event.sequence})
     endpoint = Endpoint.objects.create(
         tenant=tenant, url="https://example.com/", salt="0", created_by="mia", created_at=NOON
     )

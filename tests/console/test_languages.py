@@ -138,8 +138,10 @@ def test_each_reason_of_the_table_of_explanations_is_translated():
         ("every 300 s", "每 300 秒"),
         (
             "The vehicle waits, and the campaign was halted: the evidence says that hardware a+b fails too often.",
-            "车辆在等待，活动已被停止：证据表明硬件 a+b失败过于频繁。",  # noqa: RUF001
+            "车辆在等待，活动已被停止：证据表明硬件 a+b 失败过于频繁。",  # noqa: RUF001
         ),
+        # A name that is a word as well is a name.
+        ("bad was halted: Smoke in two cars.", "bad 已被停止：Smoke in two cars."),  # noqa: RUF001
         ("Smoke in two cars.", "Smoke in two cars."),
         ("", ""),
     ],

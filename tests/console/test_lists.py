@@ -145,8 +145,8 @@ def test_records_are_for_those_who_may_audit(tenant, campaign):
 
     assert viewer.get(address(Entry)).status_code == 403
     assert auditor.get(address(Entry)).status_code == 200
-    assert b"campaign.started" not in viewer.get("/console/").content
-    assert b"campaign.started" in auditor.get("/console/").content
+    assert b"campaign started" not in viewer.get("/console/").content
+    assert b"campaign started" in auditor.get("/console/").content
     assert b"/console/audit/entry/" not in viewer.get("/console/").content
 
 

@@ -19,6 +19,7 @@ from otaserver.campaigns.models import Campaign
 from otaserver.campaigns.states import CampaignState, WaveState
 from otaserver.console.pages import actions
 from otaserver.console.site import site
+from otaserver.events.models import Delivery, Endpoint
 from otaserver.fleet.arrival_models import FleetImport
 from otaserver.fleet.protocol_models import GatewayToken
 from otaserver.fleet.provisioning_models import ProvisioningCredential
@@ -45,6 +46,7 @@ FOR_ALL = {
     # Their own methods and rows are tested where they are made.
     "console:logout": 405,
     "people:sign-out": 405,
+    "people:back-channel-logout": 405,
     # Where nobody has set up single sign-on.
     "people:sign-on": 404,
     "people:sign-on-callback": 404,
@@ -77,6 +79,8 @@ class Things:
     provisioning: ProvisioningCredential
     verification: VerificationKey
     arrival: FleetImport
+    endpoint: Endpoint
+    delivery: Delivery
 
     def path_of(self, page):
         return "/console/" + page.path.format(**vars(self))
@@ -116,6 +120,17 @@ OWN_PAGES = {
     ),
     "console:new_import": OwnPage("imports/new/?tenant={tenant.name}", Permission.MANAGE_FLEET, sent=422),
     "console:take_import_in": OwnPage("imports/{arrival.pk}/take-in/", Permission.MANAGE_FLEET, sent=422),
+    "console:new_webhook": OwnPage("webhooks/new/?tenant={tenant.name}", Permission.ADMINISTER, sent=422),
+    "console:change_webhook": OwnPage("webhooks/{endpoint.pk}/", Permission.ADMINISTER, sent=422),
+    "console:pause_webhook": OwnPage("webhooks/{endpoint.pk}/pause/", Permission.ADMINISTER, sent=422),
+    # It is not paused.
+    "console:resume_webhook": OwnPage("webhooks/{endpoint.pk}/resume/", Permission.ADMINISTER, sent=409),
+    "console:rotate_webhook_secret": OwnPage("webhooks/{endpoint.pk}/secret/", Permission.ADMINISTER, sent=200),
+    "console:try_webhook": OwnPage("webhooks/{endpoint.pk}/test/", Permission.ADMINISTER, sent=302),
+    "console:replay_webhook": OwnPage("webhooks/{endpoint.pk}/replay/", Permission.ADMINISTER, sent=422),
+    "console:replay_delivery": OwnPage("deliveries/{delivery.pk}/replay/", Permission.ADMINISTER, sent=302),
+    # The last of them: nothing more can be done to it.
+    "console:remove_webhook": OwnPage("webhooks/{endpoint.pk}/remove/", Permission.ADMINISTER, sent=302),
 }
 # One page asks for every action, each with a permission of its own. The campaign runs: what makes
 # no sense then leads back to its control room.
@@ -180,8 +195,8 @@ def test_every_page_is_in_the_matrix():
 
 
 def test_our_own_pages_are_where_the_matrix_looks_for_them():
-    protocols = (GatewayToken, ProvisioningCredential, VerificationKey, FleetImport)
-    some = Things(Tenant(pk=1, name="north"), Campaign(pk=1), Package(pk=1), *(model(pk=1) for model in protocols))
+    others = (GatewayToken, ProvisioningCredential, VerificationKey, FleetImport, Endpoint, Delivery)
+    some = Things(Tenant(pk=1, name="north"), Campaign(pk=1), Package(pk=1), *(model(pk=1) for model in others))
 
     found = {name: resolve(some.path_of(page).partition("?")[0]).view_name for name, page in OWN_PAGES.items()}
 
@@ -244,7 +259,9 @@ def things_of(tenant):
     campaign.waves.filter(number=1).update(state=WaveState.UNDECIDED)
     package = make_package(tenant, "brake", state=PackageState.UPLOADING, published_at=None)
     protocols = (GatewayToken, ProvisioningCredential, VerificationKey, FleetImport)
-    return Things(tenant, campaign, package, *(model.objects.get(tenant=tenant) for model in protocols))
+    endpoint = Endpoint.objects.get(tenant=tenant)
+    rows = [model.objects.get(tenant=tenant) for model in protocols]
+    return Things(tenant, campaign, package, *rows, endpoint, Delivery.objects.get(endpoint=endpoint))
 
 
 def answers(user, page, things):
@@ -312,6 +329,7 @@ def test_pages_for_all_answer_to_all(tenant):
         "console:jsi18n": "jsi18n/",
         "console:logout": "logout/",
         "people:sign-out": "logout/",
+        "people:back-channel-logout": "login/sign-on/logout/",
         "people:sign-on": "login/sign-on/",
         "people:sign-on-callback": "login/sign-on/callback/",
     }

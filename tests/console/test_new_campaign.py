@@ -9,6 +9,7 @@ from otaserver.campaigns import operations, tasks
 from otaserver.campaigns.draft_models import PlanDraft
 from otaserver.campaigns.forecast_models import CampaignForecast
 from otaserver.campaigns.models import Campaign
+from otaserver.campaigns.operations import fits
 from otaserver.console.pages.when_forms import WhenForm
 from otaserver.tenants.models import Member, Tenant
 from otaserver.tenants.states import Role
@@ -270,3 +271,27 @@ def test_a_plan_that_is_changed_after_its_forecast_waits_for_another(tenant, per
 
     assert "The forecast is being made" in client.get(step("review")).content.decode()
     assert list(operations.forecasts_due(clock.now())) == [made]
+
+
+def test_who_fits_of_a_large_group_is_asked_for_until_a_worker_has_counted(tenant, person, earlier, monkeypatch):
+    monkeypatch.setattr(fits, "AT_ONCE", 3)
+    client = signed_in(person)
+    steps = plan(earlier, earlier.group)
+    client.post(step("what"), steps["what"])
+    client.post(step("whom"), steps["whom"])
+    address = f"{step('whom')}&group={earlier.group_id}"
+
+    waiting = client.get(address, headers=LIVE).content.decode()
+    early = client.post(step("waves"), {**rows("form", {}), "suggest": "1", "failure_budget": "5"})
+    (due,) = operations.fits_due(clock.now())
+    tasks.count_fit(fit_id=due.pk)
+    counted = client.get(address, headers=LIVE).content.decode()
+    suggested = client.post(step("waves"), {**rows("form", {}), "suggest": "1", "failure_budget": "5"})
+
+    assert ("data-again" in waiting, "data-again" in counted) == (True, False)
+    assert "4 of 4 vehicles" in counted
+    assert (early.context["error"][:38], "suggestion" in early.context) == (
+        "The vehicles of the group are being co",
+        False,
+    )
+    assert suggested.context["suggestion"].fitting == 4

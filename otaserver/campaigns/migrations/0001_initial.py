@@ -466,6 +466,37 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="GroupFit",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "release",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="group_fits",
+                        to="firmware_store.release",
+                    ),
+                ),
+                (
+                    "group",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="fits", to="fleet.group"
+                    ),
+                ),
+                ("filter", models.TextField(blank=True)),
+                ("verdicts", models.JSONField(default=dict)),
+                ("asked_at", models.DateTimeField()),
+                ("begun_at", models.DateTimeField(blank=True, null=True)),
+                ("counted_at", models.DateTimeField(blank=True, null=True)),
+            ],
+            options={
+                "constraints": [
+                    models.UniqueConstraint(models.F("release"), models.F("group"), name="group_fit_once_per_release")
+                ],
+            },
+        ),
+        migrations.CreateModel(
             name="PlanDraft",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),

@@ -25,7 +25,16 @@ from otaserver.campaigns.operations.direct import order_now
 from otaserver.campaigns.operations.early_consents import record_early_consent
 from otaserver.campaigns.operations.engine import advance_campaign
 from otaserver.campaigns.operations.evidence import EvidenceReport, record_evidence
-from otaserver.campaigns.operations.fits import Fit, count_fitting, judge_group
+from otaserver.campaigns.operations.fits import (
+    CountedFit,
+    Fit,
+    ask_fit,
+    count_fit,
+    count_fitting,
+    fits_due,
+    forget_fits,
+    judge_group,
+)
 from otaserver.campaigns.operations.forecasts import Forecast, forecast_campaign
 from otaserver.campaigns.operations.gated_reports import report_failure, report_progress
 from otaserver.campaigns.operations.health import record_health, wanted_of
@@ -57,6 +66,7 @@ from otaserver.campaigns.operations.zones import set_time_zone
 __all__ = [
     "CampaignPlan",
     "ConsentAnswer",
+    "CountedFit",
     "Decommission",
     "EvidenceReport",
     "Fit",
@@ -68,12 +78,14 @@ __all__ = [
     "WavePlan",
     "advance_campaign",
     "approve_campaign",
+    "ask_fit",
     "cancel_campaign",
     "change_campaign",
     "close_campaign",
     "close_case",
     "confirm_order",
     "confirm_withdrawal",
+    "count_fit",
     "count_fitting",
     "create_campaign",
     "create_rollback",
@@ -81,8 +93,10 @@ __all__ = [
     "declare_blackout",
     "decommission_vehicle",
     "drop_plan",
+    "fits_due",
     "forecast_campaign",
     "forecasts_due",
+    "forget_fits",
     "give_standing_consent",
     "is_fresh",
     "judge_group",

@@ -7,27 +7,23 @@ Two temporary tables hold the moment: the vehicles as they are in one snapshot, 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from functools import reduce
+from datetime import datetime
 from itertools import islice
-from operator import or_
 from typing import Any
 
 from django.db import connection
-from django.db.models import BigIntegerField, Case, CharField, F, Func, IntegerField, Q, QuerySet, Value, When
-from django.db.models.functions import Coalesce
+from django.db.models import QuerySet
 
 from otaserver.campaigns.models import Assignment, Campaign, Wave
-from otaserver.campaigns.queries import block_lists, bundles
-from otaserver.campaigns.rules import matching, ranking
-from otaserver.campaigns.rules.capabilities import ONE_PACKAGE_CLIENTS
-from otaserver.campaigns.rules.matching import Candidate, Computer
+from otaserver.campaigns.operations import kinds
+from otaserver.campaigns.operations.kinds import Kind
+from otaserver.campaigns.queries import bundles
+from otaserver.campaigns.rules import ranking
 from otaserver.campaigns.states import AssignmentState, Verdict
-from otaserver.fleet.models import Configuration, Group, Vehicle
+from otaserver.fleet.models import Vehicle
 
 _CHUNK = 500
 _COLUMNS = ("vehicle", "configuration", "protocol", "flags", "block_list", "band", "hash")
-_ENROLLED, _BLOCKED, _STALE, _TAKES_ONE = 1, 2, 4, 8
 # Whoever does not fit stands in no stratum.
 _NO_SLOT = 0
 _STAGED = """
@@ -67,27 +63,6 @@ _RANK = (
 )
 
 
-class VehicleHash(Func):
-    """`ranking.vehicle_hash` of a campaign's name with a newline, and a vehicle id, in the database."""
-
-    function = "campaigns_vehicle_hash"
-    arity = 2
-    output_field = BigIntegerField()
-
-    def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> Any:
-        template = "('x' || substr(encode(sha256(convert_to(%(expressions)s, 'UTF8')), 'hex'), 1, 15))::bit(60)::bigint"
-        return self.as_sql(compiler, connection, template=template, arg_joiner=" || ", **context)
-
-    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
-        connection.ensure_connection()
-        connection.connection.create_function(self.function, 2, _sqlite_hash, deterministic=True)
-        return self.as_sql(compiler, connection, **context)
-
-
-def _sqlite_hash(prefix: str, vehicle_id: str) -> int:
-    return ranking.vehicle_hash(prefix.removesuffix("\n"), vehicle_id)
-
-
 @dataclass(frozen=True)
 class Frozen:
     """How many vehicles of each verdict a campaign's list has, and of those that fit, of each stratum and band."""
@@ -116,13 +91,13 @@ def staged(
             cursor.execute(_SORTED_IN_MEMORY)
         cursor.execute(_STAGED)
         cursor.execute(_KINDS)
-        rows = _snapshot(campaign, vehicles, at=at, is_late=is_late)
+        rows = kinds.of_each(campaign, vehicles, at=at, is_late=is_late)
         statement, values = rows.query.sql_with_params()
         cursor.execute(f"INSERT INTO staged_vehicle ({', '.join(_COLUMNS)}) {statement}", values)
         cursor.execute(
             "SELECT DISTINCT configuration, protocol, flags, block_list FROM staged_vehicle ORDER BY 1, 2, 3, 4"
         )
-        _judge(campaign, release, cursor.fetchall())
+        _stage_kinds(campaign, release, [Kind(*row) for row in cursor.fetchall()])
     yield
     # After an error there is nothing to drop: the transaction takes both with it.
     with connection.cursor() as cursor:
@@ -130,87 +105,26 @@ def staged(
         cursor.execute("DROP TABLE staged_kind")
 
 
-def _snapshot(campaign: Campaign, vehicles: QuerySet[Vehicle], *, at: datetime, is_late: bool) -> QuerySet[Any, Any]:
-    lists = [
-        When(block_lists.in_group(group), then=Value(group.pk)) for group in block_lists.block_lists(campaign.tenant)
-    ]
-    bands = [] if is_late else [When(block_lists.in_group(group), then=Value(n)) for n, group in group_waves(campaign)]
-    band = ranking.LATE_BAND if is_late else ranking.BULK_BAND
-    return (
-        vehicles.order_by()
-        .annotate(
-            _configuration=Coalesce("configuration_id", Value(0), output_field=BigIntegerField()),
-            _flags=_flags(campaign, at),
-            _list=Case(*lists, default=Value(0), output_field=BigIntegerField()),
-            _band=Case(*bands, default=Value(band), output_field=IntegerField()),
-            _hash=VehicleHash(Value(f"{campaign.name}\n", output_field=CharField()), F("vehicle_id")),
-        )
-        .values_list("pk", "_configuration", "protocol", "_flags", "_list", "_band", "_hash")
-    )
-
-
-def _flags(campaign: Campaign, at: datetime) -> Any:
-    def flag(condition: Q, value: int) -> Case:
-        return Case(When(condition, then=Value(value)), default=Value(0), output_field=IntegerField())
-
-    flags = flag(Q(enrolled_at__isnull=False), _ENROLLED) + flag(Q(blocked_at__isnull=False), _BLOCKED)
-    for protocol, beginnings in ONE_PACKAGE_CLIENTS.items():
-        named = [Q(client__startswith=beginning) for beginning in beginnings]
-        flags += flag(reduce(or_, named, Q()) & Q(protocol=protocol), _TAKES_ONE)
-    if campaign.max_inventory_age_seconds is None:
-        return flags
-    oldest = at - timedelta(seconds=campaign.max_inventory_age_seconds)
-    return flags + flag(Q(confirmed_at=None) | Q(confirmed_at__lt=oldest), _STALE)
-
-
-def group_waves(campaign: Campaign) -> list[tuple[int, Group]]:
-    """Return the waves of a campaign that are for a group, by number, each with its group."""
-    waves = Wave.objects.filter(campaign_id=campaign.pk, group__isnull=False).select_related("group__tenant")
-    return [(wave.number, wave.group) for wave in waves.order_by("number") if wave.group is not None]
-
-
-def _judge(campaign: Campaign, release: bundles.ReleaseView, kinds: Sequence[tuple[int, str, int, int]]) -> None:
-    software = bundles.KnownSoftware(campaign.tenant)
-    lists = {group.pk: block_lists.label(group) for group in block_lists.block_lists(campaign.tenant)}
+def _stage_kinds(campaign: Campaign, release: bundles.ReleaseView, found: Sequence[Kind]) -> None:
     slots: dict[str, int] = {}
-    pending = iter(kinds)
-    while chunk := list(islice(pending, _CHUNK)):
-        ecus = dict(Configuration.objects.filter(pk__in={kind[0] for kind in chunk}).values_list("pk", "ecus"))
-        judged = []
-        for configuration, protocol, flags, block_list in chunk:
-            computers = [
-                # Serials are a vehicle's own; within a kind the place in the list tells its ECUs apart.
-                Computer(str(place), hardware_id, sha256, software.of(target, sha256))
-                for place, (hardware_id, target, sha256) in enumerate(ecus.get(configuration, []))
-            ]
-            candidate = Candidate(
-                computers,
-                is_enrolled=bool(flags & _ENROLLED),
-                is_blocked=bool(flags & _BLOCKED),
-                block_list=lists.get(block_list, ""),
-                is_stale=bool(flags & _STALE),
-                protocol=protocol,
-                takes_one=bool(flags & _TAKES_ONE),
+    judged = kinds.judge(campaign, release, found)
+    while chunk := list(islice(judged, _CHUNK)):
+        rows = [
+            (
+                *(each.kind.configuration, each.kind.protocol, each.kind.flags, each.kind.block_list),
+                slots.setdefault(each.stratum, len(slots) + 1) if each.match.verdict == Verdict.FITS else _NO_SLOT,
+                *(str(each.match.verdict), each.match.detail, each.stratum),
             )
-            match = release.route(candidate).match
-            stratum = matching.stratum(computers, release.bundle.items)
-            slot = slots.setdefault(stratum, len(slots) + 1) if match.verdict == Verdict.FITS else _NO_SLOT
-            judged.append((configuration, protocol, flags, block_list, slot, str(match.verdict), match.detail, stratum))
+            for each in chunk
+        ]
         with connection.cursor() as cursor:
-            cursor.executemany("INSERT INTO staged_kind VALUES (%s, %s, %s, %s, %s, %s, %s, %s)", judged)
+            cursor.executemany("INSERT INTO staged_kind VALUES (%s, %s, %s, %s, %s, %s, %s, %s)", rows)
 
 
 def fitting_by_band() -> dict[int, int]:
     """Return how many of the staged vehicles fit, by band."""
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT s.band, count(*) FROM {_JOINED} WHERE k.slot <> {_NO_SLOT} GROUP BY 1")
-        return dict(cursor.fetchall())
-
-
-def verdicts() -> dict[str, int]:
-    """Return how many of the staged vehicles have each verdict."""
-    with connection.cursor() as cursor:
-        cursor.execute(f"SELECT k.verdict, count(*) FROM {_JOINED} GROUP BY 1")
         return dict(cursor.fetchall())
 
 

@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 
 from otaserver.campaigns.errors import FirstCampaignRunsError, NoVehicleFitsError
 from otaserver.campaigns.models import Campaign, GateState, Wave
-from otaserver.campaigns.operations import checks, decisions, rollbacks, signals, staging, stops
+from otaserver.campaigns.operations import checks, decisions, kinds, rollbacks, signals, staging, stops
 from otaserver.campaigns.queries import bundles
 from otaserver.campaigns.rules import ranking
 from otaserver.campaigns.rules import waves as rules
@@ -75,8 +75,8 @@ def targets(campaign: Campaign) -> QuerySet[Vehicle]:
 
 def fitting_now(campaign: Campaign, release: bundles.ReleaseView, *, at: datetime) -> dict[int, int]:
     """Return how many vehicles could take part if the campaign started now, by band (`rules.ranking`)."""
-    with staging.staged(campaign, release, targets(campaign), at=at):
-        return staging.fitting_by_band()
+    counted = kinds.tally(campaign, release, targets(campaign), at=at)
+    return {band: count for (verdict, band), count in counted.items() if verdict == Verdict.FITS}
 
 
 def wave_sizes(waves: Iterable[Wave]) -> list[rules.Size]:

@@ -3,12 +3,9 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db import transaction
-
 from firmware_store.models import Release
 from otaserver.campaigns.errors import PlanRefusedError
-from otaserver.campaigns.models import Campaign
-from otaserver.campaigns.operations import checks, starts
+from otaserver.campaigns.operations import checks, fits
 from otaserver.campaigns.rules import gate, plans, suggestions
 from otaserver.fleet.models import Group
 
@@ -22,13 +19,13 @@ class SuggestedPlan:
     suggestion: suggestions.Suggestion
 
 
-@transaction.atomic
 def suggest_waves(
     release: Release,
     group: Group,
     *,
     failure_budget: int,
     at: datetime,
+    counted: fits.Fit | None = None,
     growth: int = 4,
     acceptable_rate: float = 0.005,
     unacceptable_rate: float = 0.02,
@@ -36,6 +33,8 @@ def suggest_waves(
     beta: float = 0.05,
 ) -> SuggestedPlan:
     """Return waves that bring a release to a group within a failure budget, with the reasons. Nothing is stored.
+
+    `counted`: who of the group fits, where that is known already.
 
     Raises:
         PlanRefusedError: the sentence says what of it cannot be.
@@ -46,8 +45,8 @@ def suggest_waves(
     )
     if problem is not None:
         raise PlanRefusedError(problem)
-    view = checks.require_published(release)
-    fitting = sum(starts.fitting_now(Campaign(tenant=group.tenant, release=release, group=group), view, at=at).values())
+    checks.require_published(release)
+    fitting = (counted or fits.judge_group(release, group, at=at)).fitting
     problem = suggestions.inputs_problem(fleet=fitting, failure_budget=failure_budget, growth=growth)
     if problem is not None:
         raise PlanRefusedError(problem)

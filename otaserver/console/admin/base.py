@@ -7,12 +7,14 @@ from django.http import HttpRequest
 from django.http.response import HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils.text import capfirst
 from unfold.admin import ModelAdmin
 from unfold.views import ChangeList
 
 from otaserver.console import sentences
 from otaserver.console.access import may_somewhere, permissions_in, tenants_visible_to
 from otaserver.console.tables import Table
+from otaserver.tenants.models import Tenant
 from otaserver.tenants.states import Permission
 
 
@@ -56,11 +58,21 @@ class ReadOnlyAdmin(ModelAdmin):
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[List]:  # type: ignore[override]
         return List
 
+    def links(self, row: Any) -> Sequence[tuple[Any, str, Permission]]:
+        """Return what of `row_links` makes sense for the row."""
+        return self.row_links if self.is_open(row) else ()
+
+    def tenant_of(self, row: Any) -> Tenant:
+        """Return whose row it is."""
+        found: Tenant = row.tenant
+        return found
+
     def _links_of(self, request: HttpRequest, row: Any) -> list[tuple[Any, str]]:
-        if not self.row_links or row is None or not self.is_open(row):
+        links = () if row is None else self.links(row)
+        if not links:
             return []
-        allowed = permissions_in(request.user, row.tenant)
-        return [(label, reverse(name, args=[row.pk])) for label, name, needed in self.row_links if needed in allowed]
+        allowed = permissions_in(request.user, self.tenant_of(row))
+        return [(label, reverse(name, args=[row.pk])) for label, name, needed in links if needed in allowed]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         tenants = tenants_visible_to(request.user, self.permission)
@@ -70,7 +82,8 @@ class ReadOnlyAdmin(ModelAdmin):
         links = [
             (label, address) for label, address, permission in self.list_links if may_somewhere(request, permission)
         ]
-        context: dict[str, Any] = {"list_links": links, **(extra_context or {})}
+        title = capfirst(str(self.opts.verbose_name_plural))
+        context: dict[str, Any] = {"list_links": links, "title": title, **(extra_context or {})}
         return super().changelist_view(request, context)
 
     def change_view(
@@ -95,7 +108,7 @@ class ReadOnlyAdmin(ModelAdmin):
     def shown_fields(self, request: HttpRequest) -> frozenset[str]:
         """Return the names of what the list and a row's page show, or the list is filtered by."""
         given: Iterable[Any] = self.list_filter
-        filters = (each if isinstance(each, str) else each[0] for each in given)
+        filters = (_name_of(each) for each in given)
         return frozenset([*self.list_display, *flatten_fieldsets(self.get_fieldsets(request)), *filters])
 
     def has_module_permission(self, request: HttpRequest) -> bool:
@@ -112,3 +125,10 @@ class ReadOnlyAdmin(ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
+
+
+def _name_of(filter: Any) -> str:
+    if isinstance(filter, str):
+        return filter
+    # A filter of our own asks for rows by itself, under the name that it has in addresses.
+    return str(getattr(filter, "parameter_name", None) or filter[0])

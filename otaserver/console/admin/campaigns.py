@@ -124,7 +124,7 @@ class CampaignAdmin(ReadOnlyAdmin):
     def wave(self, campaign: Any) -> str:
         return str(campaign.shown_progress.wave or NOTHING)
 
-    @admin.display(description=_("vehicles"))
+    @admin.display(description=_("Vehicles"))
     def progress(self, campaign: Any) -> str:
         return str(campaign.shown_progress.sentence)
 
@@ -156,7 +156,7 @@ class AssignmentAdmin(ReadOnlyAdmin):
     search_fields = ["vehicle__vehicle_id", "code"]
     ordering = ["campaign", "rank"]
     fields = [
-        ("vehicle", "campaign", "wave"),
+        ("vehicle", "campaign", "wave_number"),
         "explanation",
         ("shown_state", "verdict", "stratum"),
         ("told_code", "message", "told_detail"),
@@ -165,6 +165,10 @@ class AssignmentAdmin(ReadOnlyAdmin):
         "next_attempt_at",
         "configuration",
     ]
+
+    def shown_fields(self, request: HttpRequest) -> frozenset[str]:
+        # Shown by its number alone; numbers of a campaign lead to the vehicles of one wave.
+        return super().shown_fields(request) | {"wave"}
 
     @admin.display(description=_("state"), ordering="state")
     def shown_state(self, assignment: Assignment) -> SafeString:

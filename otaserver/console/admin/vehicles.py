@@ -13,14 +13,17 @@ from otaserver import clock
 from otaserver.campaigns.models import Attempt, LogTail
 from otaserver.campaigns.queries import explain_vehicle
 from otaserver.console import queries, refusals
+from otaserver.console.access import tenants_visible_to
 from otaserver.console.admin.base import ReadOnlyAdmin
 from otaserver.console.failure_words import with_meaning
 from otaserver.console.site import site
 from otaserver.console.tables import NOTHING, Table, badge, lines, moment
 from otaserver.director.models import Manifest
 from otaserver.fleet import queries as fleet
-from otaserver.fleet.models import Vehicle
+from otaserver.fleet.errors import FilterRefusedError
+from otaserver.fleet.models import Group, Vehicle
 from otaserver.fleet.watch_models import SeenRequest
+from otaserver.tenants.states import Permission
 
 ATTEMPTS_SHOWN = 20
 MANIFESTS_SHOWN = 10
@@ -28,12 +31,43 @@ LOGS_SHOWN = 10
 REQUESTS_SHOWN = 50
 
 
+class InGroup(admin.SimpleListFilter):
+    """The vehicles of the group that the address names; the list of groups leads there."""
+
+    title = _("Group")
+    parameter_name = "group"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[tuple[str, str]]:
+        group = _group(request, self.value())
+        return [] if group is None else [(str(group.pk), group.name)]
+
+    # One of nobody's hides none: it finds nothing.
+    def has_output(self) -> bool:
+        return self.value() is not None
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Vehicle]) -> QuerySet[Vehicle]:
+        group = _group(request, self.value())
+        try:
+            found = None if group is None else fleet.vehicles_in(group)
+        except FilterRefusedError:
+            found = None
+        return queryset.none() if found is None else queryset.filter(pk__in=found.order_by().values("pk"))
+
+
+def _group(request: HttpRequest, asked: str | None) -> Group | None:
+    if asked is None or not asked.isdecimal():
+        return None
+    tenants = tenants_visible_to(request.user, Permission.VIEW)
+    return Group.objects.filter(tenant__in=tenants, pk=int(asked[:18])).select_related("tenant").first()
+
+
 @admin.register(Vehicle, site=site)
 class VehicleAdmin(ReadOnlyAdmin):
     change_form_template = "console/vehicle.html"
     list_display = ["vehicle_id", "tenant", "condition", "last_contact_at", "confirmed_at", "enrolled_at"]
     list_select_related = ["tenant"]
-    list_filter = [("blocked_at", admin.EmptyFieldListFilter), ("enrolled_at", admin.EmptyFieldListFilter)]
+    list_filter = [InGroup, ("blocked_at", admin.EmptyFieldListFilter), ("enrolled_at", admin.EmptyFieldListFilter)]
+    # With it there is a box to search in; what is found, `get_search_results` says.
     search_fields = ["vehicle_id"]
     ordering = ["vehicle_id"]
     fields = [
@@ -58,6 +92,14 @@ class VehicleAdmin(ReadOnlyAdmin):
         row = self.get_object(request, object_id)
         shown = {} if row is None else _shown(row)
         return super().change_view(request, object_id, form_url, {**shown, **(extra_context or {})})
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Vehicle], search_term: str
+    ) -> tuple[QuerySet[Vehicle], bool]:
+        if not search_term.strip():
+            return queryset, False
+        tenants = list(tenants_visible_to(request.user, self.permission))
+        return queryset.filter(pk__in=fleet.vehicles_called(tenants, search_term).values("pk")), False
 
     def tables(self, row: Vehicle) -> Sequence[Table]:
         found = [

@@ -1,17 +1,19 @@
 """Groups: by a filter that is checked while it is typed, or by hand."""
 
+import zlib
 from typing import Any
 
 from django import forms
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
+from django.template.response import TemplateResponse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from otaserver import clock
 from otaserver.console import refusals
-from otaserver.console.pages.base import Page, is_fragment
+from otaserver.console.pages.base import Page, is_fragment, versioned
 from otaserver.errors import OtaError
 from otaserver.fleet import operations, queries
 from otaserver.fleet.filters.fields import ECU_FIELDS, VEHICLE_FIELDS
@@ -20,6 +22,7 @@ from otaserver.tenants.models import Tenant
 from otaserver.tenants.states import Permission
 
 MAX_BY_HAND = 2000
+MAX_SHOWN = 500
 
 
 class GroupForm(forms.Form):
@@ -53,13 +56,24 @@ class GroupList(Page):
 
     def get(self, request: HttpRequest) -> HttpResponseBase:
         tenant = self.tenant()
-        return self.render(
-            _("Groups"),
-            tenant=tenant,
-            tenants=list(self.tenants()),
-            groups=Group.objects.filter(tenant=tenant).order_by("name")[:500],
-            may_manage=self.may(tenant, Permission.MANAGE_FLEET),
-        )
+        groups = list(Group.objects.filter(tenant=tenant).order_by("name")[:MAX_SHOWN])
+        sizes = operations.ask_sizes(groups, at=clock.now())
+        rows = [(group, sizes.get(group.pk)) for group in groups]
+        version = f'"{zlib.crc32(repr([(group.pk, size) for group, size in rows]).encode()):x}"'
+
+        def make() -> TemplateResponse:
+            return self.render(
+                _("Groups"),
+                template="console/groups_rows.html" if is_fragment(request) else "",
+                tenant=tenant,
+                tenants=list(self.tenants()),
+                groups=rows,
+                is_complete=len(sizes) == len(groups),
+                version=version,
+                may_manage=self.may(tenant, Permission.MANAGE_FLEET),
+            )
+
+        return versioned(request, version, make)
 
 
 class NewGroup(Page):

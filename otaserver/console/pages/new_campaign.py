@@ -155,10 +155,10 @@ class NewCampaign(Page):
         group, found, error = form.cleaned_data.get("group"), None, ""
         if release is not None and group is not None:
             try:
-                found = operations.judge_group(release, group, at=clock.now())
+                found = operations.ask_fit(release, group, at=clock.now())
             except OtaError as refusal:
                 error = refusals.of(refusal)
-        context = {"release": release, "group": group, "fit": found, "error": error}
+        context = {"release": release, "group": group, "counted": found, "error": error}
         return self.render("", template="console/new_fit.html", **context)
 
     def _suggest(self, tenant: Tenant) -> HttpResponseBase:
@@ -167,9 +167,14 @@ class NewCampaign(Page):
             error = _("Choose the release and the group first.")
             return self._show(tenant, "waves", self._form(tenant, "waves"), status=422, error=error)
         budget = self.request.POST.get("failure_budget", "")
+        at = clock.now()
         try:
+            counted = operations.ask_fit(release, group, at=at)
+            if counted is None:
+                error = _("The vehicles of the group are being counted. Ask again in a few seconds.")
+                return self._show(tenant, "waves", self._form(tenant, "waves"), error=error)
             found = operations.suggest_waves(
-                release, group, failure_budget=int(budget) if budget.isdigit() else 0, at=clock.now()
+                release, group, failure_budget=int(budget) if budget.isdigit() else 0, at=at, counted=counted.fit
             )
         except OtaError as refusal:
             return self._show(tenant, "waves", self._form(tenant, "waves"), status=422, error=refusals.of(refusal))

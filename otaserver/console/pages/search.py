@@ -18,6 +18,7 @@ from otaserver.campaigns.models import Campaign
 from otaserver.console.menu import navigation
 from otaserver.console.pages.base import Page
 from otaserver.console.tables import badge
+from otaserver.fleet import queries as fleet
 from otaserver.fleet.models import Ecu, Group, Vehicle
 from otaserver.tenants.models import Tenant
 
@@ -56,11 +57,13 @@ class _Kind:
     title: Any
     rows: Callable[[], QuerySet[Any]]
     hit: Callable[[Any], Hit]
-    fields: Sequence[str]
     order: Sequence[str]
+    fields: Sequence[str] = ()
     whole: Sequence[str] = ()
     tenant_field: str = "tenant"
     is_listed: bool = True
+    # Where there may be millions: the few that are shown, by their ids, instead of `fields`.
+    pick: Callable[[Sequence[Tenant], str], Sequence[int]] | None = None
 
 
 class Search(Page):
@@ -94,7 +97,8 @@ class Search(Page):
 
 def _hits(kind: _Kind, text: str, tenants: Sequence[Tenant]) -> Hits:
     # The tenants as they are: a join would hide the index that gives the rows in their order.
-    rows = kind.rows().filter(_condition(kind, text), **{f"{kind.tenant_field}__in": tenants}).order_by(*kind.order)
+    rows = kind.rows().filter(**{f"{kind.tenant_field}__in": tenants}).order_by(*kind.order)
+    rows = rows.filter(_condition(kind, text)) if kind.pick is None else rows.filter(pk__in=kind.pick(tenants, text))
     found = list(rows[: SHOWN + 1])
     more = _list_of(rows.model, text) if len(found) > SHOWN and kind.is_listed else ""
     return Hits(kind.title, [kind.hit(row) for row in found[:SHOWN]], len(found) > SHOWN, more)
@@ -105,6 +109,17 @@ def _condition(kind: _Kind, text: str) -> Q:
     for word in text.split():
         by_words &= Q.create([(f"{field}__icontains", word) for field in kind.fields], Q.OR)
     return Q.create([by_words, *((field, text.lower()) for field in kind.whole)], Q.OR)
+
+
+def _vehicles_called(tenants: Sequence[Tenant], text: str) -> Sequence[int]:
+    return [
+        pk for rows in fleet.spellings_called(tenants, text) for pk in rows.values_list("pk", flat=True)[: SHOWN + 1]
+    ]
+
+
+def _ecus_called(tenants: Sequence[Tenant], text: str) -> Sequence[int]:
+    rows = fleet.ecus_called(tenants, text).order_by("serial", "vehicle")
+    return list(rows.values_list("pk", flat=True)[: SHOWN + 1])
 
 
 def _list_of(model: type[Model], text: str) -> str:
@@ -145,15 +160,15 @@ _KINDS = (
         gettext_lazy("Vehicles"),
         lambda: Vehicle.objects.select_related("tenant"),
         _vehicle,
-        fields=["vehicle_id"],
         order=["vehicle_id"],
+        pick=_vehicles_called,
     ),
     _Kind(
         gettext_lazy("ECUs"),
         lambda: Ecu.objects.select_related("vehicle__tenant"),
         _ecu,
-        fields=["serial"],
         order=["serial", "vehicle"],
+        pick=_ecus_called,
         tenant_field="vehicle__tenant",
         is_listed=False,
     ),

@@ -21,6 +21,17 @@ from otaserver.console.pages.records import VerifyRecords
 from otaserver.console.pages.releases import CompareReleases, NewRelease
 from otaserver.console.pages.search import Search
 from otaserver.console.pages.settings import DdiSettingsPage, TenantSettings
+from otaserver.console.pages.webhooks import (
+    ChangeWebhook,
+    NewWebhook,
+    PauseWebhook,
+    RemoveWebhook,
+    ReplayDelivery,
+    ReplayWebhook,
+    ResumeWebhook,
+    RotateWebhookSecret,
+    TryWebhook,
+)
 from otaserver.console.site import site
 
 site.add_page("search/", Search, "search")
@@ -51,3 +62,12 @@ site.add_page("verification-keys/new/", NewVerificationKey, "new_verification_ke
 site.add_page("verification-keys/<int:pk>/retire/", RetireVerificationKey, "retire_verification_key")
 site.add_page("imports/new/", NewImport, "new_import")
 site.add_page("imports/<int:pk>/take-in/", TakeIn, "take_import_in")
+site.add_page("webhooks/new/", NewWebhook, "new_webhook")
+site.add_page("webhooks/<int:pk>/", ChangeWebhook, "change_webhook")
+site.add_page("webhooks/<int:pk>/pause/", PauseWebhook, "pause_webhook")
+site.add_page("webhooks/<int:pk>/resume/", ResumeWebhook, "resume_webhook")
+site.add_page("webhooks/<int:pk>/secret/", RotateWebhookSecret, "rotate_webhook_secret")
+site.add_page("webhooks/<int:pk>/test/", TryWebhook, "try_webhook")
+site.add_page("webhooks/<int:pk>/replay/", ReplayWebhook, "replay_webhook")
+site.add_page("webhooks/<int:pk>/remove/", RemoveWebhook, "remove_webhook")
+site.add_page("deliveries/<int:pk>/replay/", ReplayDelivery, "replay_delivery")

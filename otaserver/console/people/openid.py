@@ -19,13 +19,21 @@ import jwt
 from django.conf import settings
 from django.core.cache import cache
 
-from otaserver.people.errors import IssuerRefusedError, IssuerUnavailableError, StatementInvalidError
+from otaserver.people.errors import (
+    IssuerRefusedError,
+    IssuerUnavailableError,
+    LogoutRefusedError,
+    StatementInvalidError,
+)
 from otaserver.people.sign_on_rules import (
+    LogoutNotice,
     Statement,
     claims_problem,
     completed,
     is_safe_address,
     lacks_claims,
+    logout_of,
+    logout_problem,
     statement_of,
 )
 
@@ -134,25 +142,8 @@ def verified(redeemed: Redeemed, *, of: Issuer, nonce: str, at: datetime) -> Sta
         StatementInvalidError: the sentence says what is wrong.
         IssuerUnavailableError: its keys or its userinfo cannot be read; without them nobody's roles are touched.
     """
-    token = redeemed.id_token
     try:
-        header = jwt.get_unverified_header(token)
-        key = _key_for(header, of)
-        # Times are checked beside the other claims, on the server's own clock.
-        claims = jwt.decode(
-            token,
-            key,
-            algorithms=[header["alg"]],
-            issuer=settings.OIDC_ISSUER,
-            audience=settings.OIDC_CLIENT_ID,
-            options={
-                "require": ["iss", "sub", "aud", "exp", "iat"],
-                "verify_exp": False,
-                "verify_nbf": False,
-                "verify_iat": False,
-                "enforce_minimum_key_length": True,
-            },
-        )
+        claims = _signed(redeemed.id_token, of, require=["iss", "sub", "aud", "exp", "iat"])
     except jwt.PyJWTError as error:
         raise StatementInvalidError(f"What the issuer states is not valid: {error}.") from error
     problem = claims_problem(claims, client_id=settings.OIDC_CLIENT_ID, nonce=nonce, at=at)
@@ -160,6 +151,47 @@ def verified(redeemed: Redeemed, *, of: Issuer, nonce: str, at: datetime) -> Sta
         raise StatementInvalidError(f"What the issuer states is not valid: {problem}.")
     told = _with_userinfo(claims, redeemed.access_token, of)
     return statement_of(told, issuer=settings.OIDC_ISSUER, groups_claim=settings.OIDC_GROUPS_CLAIM)
+
+
+def logout_notice(token: str, *, of: Issuer, at: datetime) -> LogoutNotice:
+    """Return what a logout token says, after its signature and everything that it has to say were checked.
+
+    Raises:
+        LogoutRefusedError: the sentence says what is wrong.
+        IssuerUnavailableError: its keys cannot be read.
+    """
+    try:
+        # What a token is may stand in its header, and then it must be this; many issuers do not say.
+        kind = str(jwt.get_unverified_header(token).get("typ") or "JWT").lower().removeprefix("application/")
+        if kind not in ("jwt", "logout+jwt"):
+            raise jwt.InvalidTokenError(f"it is a token of the type {kind!r}")
+        claims = _signed(token, of, require=["iss", "aud", "exp", "iat", "jti", "events"])
+    except jwt.PyJWTError as error:
+        raise LogoutRefusedError(f"The logout is not valid: {error}.") from error
+    problem = logout_problem(claims, client_id=settings.OIDC_CLIENT_ID, at=at)
+    if problem:
+        raise LogoutRefusedError(f"The logout is not valid: {problem}.")
+    return logout_of(claims, issuer=settings.OIDC_ISSUER)
+
+
+def _signed(token: str, of: Issuer, *, require: Sequence[str]) -> Mapping[str, Any]:
+    header = jwt.get_unverified_header(token)
+    claims: Mapping[str, Any] = jwt.decode(
+        token,
+        _key_for(header, of),
+        algorithms=[header["alg"]],
+        issuer=settings.OIDC_ISSUER,
+        audience=settings.OIDC_CLIENT_ID,
+        # Times are checked beside the other claims, on the server's own clock.
+        options={
+            "require": list(require),
+            "verify_exp": False,
+            "verify_nbf": False,
+            "verify_iat": False,
+            "enforce_minimum_key_length": True,
+        },
+    )
+    return claims
 
 
 def _with_userinfo(claims: Mapping[str, Any], access_token: str, of: Issuer) -> Mapping[str, Any]:

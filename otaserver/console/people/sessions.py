@@ -1,7 +1,8 @@
 """A person's session in the console: how it begins, what it shows, and when it ends.
 
 It ends after so long without a page opened (what a page's own script fetches is not a person), so long after it began,
-with a new password, or when the person's sessions are ended (`User.session_epoch`).
+with a new password, when the person's sessions are ended (`User.session_epoch`), or when the issuer that let the person
+in says that its own has ended.
 """
 
 from collections.abc import Callable
@@ -15,13 +16,15 @@ from django.http.response import HttpResponseBase
 from django.urls import reverse
 
 from otaserver import clock
-from otaserver.people import operations
+from otaserver.people import operations, queries
 from otaserver.people.rules import SECOND_STEP
 from otaserver.tenants.models import User
 
 BEGUN_AT, SEEN_AT, SECOND_FACTOR, CHOSEN = "begun_at", "seen_at", "has_second_factor", "chosen_tenant"
 # The ID token by which the issuer of single sign-on let the person in, with whom it has a session of its own; or "".
 SIGN_ON = "id_token"
+# What the issuer calls that session, by which it may end it; or "".
+ISSUERS_SESSION = "issuers_session"
 _PENDING = "pending_sign_in"
 # Every request would write its session otherwise.
 _RESOLUTION = timedelta(minutes=1)
@@ -40,10 +43,10 @@ def limit_sessions(get_response: GetResponse) -> GetResponse:
 
 
 def first_factor_passed(
-    request: HttpRequest, user: User, *, next_url: str, has_second: bool = False, id_token: str = ""
+    request: HttpRequest, user: User, *, next_url: str, has_second: bool = False, id_token: str = "", issuers: str = ""
 ) -> HttpResponse:
     """Let a person in who has no second factor or has shown it elsewhere; ask any other for it first."""
-    request.session[SIGN_ON] = id_token
+    request.session[SIGN_ON], request.session[ISSUERS_SESSION] = id_token, issuers
     if has_second or not operations.has_second_factor(user):
         return begin(request, user, next_url=next_url, has_second_factor=has_second)
     request.session.cycle_key()
@@ -68,13 +71,13 @@ def pending(request: HttpRequest) -> tuple[User, str] | None:
 
 def begin(request: HttpRequest, user: User, *, next_url: str, has_second_factor: bool) -> HttpResponse:
     """Sign a person in: a new session under a new key."""
-    id_token = request.session.get(SIGN_ON, "")
+    of_issuer = {name: request.session.get(name, "") for name in (SIGN_ON, ISSUERS_SESSION)}
     request.session.flush()
     auth.login(request, user, backend="django.contrib.auth.backends.ModelBackend")
     now = clock.now().timestamp()
     request.session[BEGUN_AT] = request.session[SEEN_AT] = now
     request.session[SECOND_FACTOR] = has_second_factor
-    request.session[SIGN_ON] = id_token
+    request.session.update(of_issuer)
     return HttpResponseRedirect(next_url)
 
 
@@ -82,7 +85,8 @@ def _look_at(request: HttpRequest, *, at: datetime) -> None:
     session = request.session
     begun, seen = _moment(session.get(BEGUN_AT, at.timestamp())), _moment(session.get(SEEN_AT, at.timestamp()))
     is_idle = at - seen >= timedelta(seconds=settings.SESSION_IDLE_SECONDS)
-    if is_idle or at - begun >= timedelta(seconds=settings.SESSION_COOKIE_AGE):
+    is_over = is_idle or at - begun >= timedelta(seconds=settings.SESSION_COOKIE_AGE)
+    if is_over or _has_ended_at_issuer(session.get(ISSUERS_SESSION, "")):
         auth.logout(request)
         return
     session.setdefault(BEGUN_AT, begun.timestamp())
@@ -92,6 +96,10 @@ def _look_at(request: HttpRequest, *, at: datetime) -> None:
     if isinstance(user, User):
         user.has_second_factor = session.get(SECOND_FACTOR, False)
         user.chosen_tenant_id = session.get(CHOSEN)
+
+
+def _has_ended_at_issuer(session_id: str) -> bool:
+    return bool(session_id) and queries.is_signed_out(settings.OIDC_ISSUER, session_id)
 
 
 def _is_by_hand(request: HttpRequest) -> bool:

@@ -7,10 +7,11 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.conf import settings
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.urls import reverse
 from django.utils.crypto import constant_time_compare
 from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
 from otaserver import clock
@@ -28,6 +29,8 @@ logger = logging.getLogger(__name__)
 _BEGUN = "sign_on"
 # How long the issuer may take with a person.
 _LIFE = timedelta(minutes=10)
+# Longer than any notice that names a person and a session.
+_MAX_LOGOUT = 16_384
 
 
 class SignOnStep(SignInView):
@@ -94,6 +97,7 @@ class SignOnCallback(SignOnStep):
             next_url=self.get_success_url(),
             has_second=stated.has_second_factor,
             id_token=id_token,
+            issuers=stated.session_id,
         )
 
     def _statement(self) -> tuple[Statement, str]:
@@ -122,6 +126,29 @@ class SignOnCallback(SignOnStep):
         stated = openid.verified(redeemed, of=of, nonce=begun["nonce"], at=clock.now())
         operations.note_success(own)
         return stated, redeemed.id_token
+
+
+@csrf_exempt
+@require_POST
+@never_cache
+def back_channel(request: HttpRequest) -> HttpResponse:
+    """Where the issuer itself says that sessions have ended; what it says is signed, and needs no cookie."""
+    if not settings.OIDC_ISSUER:
+        raise Http404("There is no single sign-on here.")
+    token, at = request.POST.get("logout_token", ""), clock.now()
+    try:
+        # Whoever sends what is not the issuer's may not have its keys asked for again and again.
+        own = operations.begin_sign_in(token, address=client_address(request), step=SignInStep.SINGLE_SIGN_ON, at=at)
+        notice = openid.logout_notice(token[:_MAX_LOGOUT], of=openid.issuer(), at=at)
+        operations.note_success(own)
+        operations.sign_out(notice, at=at)
+    except OtaError as error:
+        logger.warning("logout refused code=%s reason=%s", error.code, error.message)
+        # OpenID Connect Back-Channel Logout 1.0, 2.8.
+        told = {"error": "invalid_request", "error_description": error.message}
+        return JsonResponse(told, status=error.status)
+    logger.info("logout taken scope=%s", "session" if notice.session_id else "person")
+    return HttpResponse(status=200)
 
 
 @require_POST

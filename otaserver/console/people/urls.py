@@ -6,7 +6,7 @@ from otaserver.console.people.joining import JoinPage
 from otaserver.console.people.members import MembersPage, TokensPage
 from otaserver.console.people.profile import EnrolmentPage, ProfilePage
 from otaserver.console.people.sign_in import SecondFactorView, SignInView
-from otaserver.console.people.sign_on import SignOnCallback, SignOnView, sign_out
+from otaserver.console.people.sign_on import SignOnCallback, SignOnView, back_channel, sign_out
 
 app_name = "people"
 
@@ -15,6 +15,7 @@ urlpatterns = [
     path("login/second-factor/", SecondFactorView.as_view(), name="second-factor"),
     path("login/sign-on/", SignOnView.as_view(), name="sign-on"),
     path("login/sign-on/callback/", SignOnCallback.as_view(), name="sign-on-callback"),
+    path("login/sign-on/logout/", back_channel, name="back-channel-logout"),
     # Before the site's own, which knows of no issuer.
     path("logout/", sign_out, name="sign-out"),
     path("invitations/<str:secret>", JoinPage.as_view(), name="invitation"),

@@ -39,6 +39,12 @@ def sentence(text: str) -> str:
 
 
 @register.filter
+def record_word(action: str) -> str:
+    """Return an action of the records for people."""
+    return words.of_record(action)
+
+
+@register.filter
 def moment(value: datetime | None) -> SafeString | str:
     """Return a time by the viewer's clock."""
     if value is None:

@@ -8,14 +8,18 @@ from typing import Any
 
 from django.db.models import BooleanField, Exists, ExpressionWrapper, OuterRef, Q, QuerySet
 
+from otaserver.fleet import naming
 from otaserver.fleet.errors import FilterRefusedError, FilterUnknownGroupError
 from otaserver.fleet.filters import grammar
 from otaserver.fleet.filters.fields import ECU_FIELDS, VEHICLE_FIELDS, Field, is_negative, positive, refuse_unknown
 from otaserver.fleet.filters.syntax import Block, Combination, Condition, Expression, Not, conditions
 from otaserver.fleet.models import Attribute, AttributeValue, Ecu, Group, Membership, Vehicle
+from otaserver.fleet.naming_models import Spelling
 from otaserver.fleet.states import AttributeType, GroupKind
 from otaserver.tenants.models import Tenant
 
+# Answered from an index.
+_SPELLED: Mapping[str, Callable[[str], Q]] = {"startswith": naming.id_begins, "endswith": naming.id_ends}
 _GROUP = Field(AttributeType.TEXT, "name")
 
 
@@ -101,7 +105,9 @@ class _Vehicles:
                 refuse_unknown(leaf.name, ["ecu"], leaf.place)
             return _exists(Ecu.objects.filter(_walk(leaf.part, _one_ecu)))
         if leaf.field in VEHICLE_FIELDS:
-            return positive(leaf, VEHICLE_FIELDS[leaf.field])
+            found = positive(leaf, VEHICLE_FIELDS[leaf.field])
+            spelled = _SPELLED.get(leaf.operator.removeprefix("not ")) if leaf.field == "vehicle_id" else None
+            return found if spelled is None else self._spelled(spelled(str(leaf.value)))
         if leaf.field in self.attributes:
             return self._with_attribute(leaf, self.attributes[leaf.field])
         if leaf.field == "group":
@@ -110,6 +116,9 @@ class _Vehicles:
         if leaf.field not in ecu_fields:
             refuse_unknown(leaf.field, [*VEHICLE_FIELDS, *self.attributes, *ecu_fields, "group"], leaf.place)
         return _exists(Ecu.objects.filter(positive(leaf, ecu_fields[leaf.field])))
+
+    def _spelled(self, spelling: Q) -> Q:
+        return Q(pk__in=Spelling.objects.filter(spelling, tenant=self.tenant).values("pk"))
 
     def either(self, found: Sequence[Q]) -> Q:
         """Return the vehicles of any of these as a union.

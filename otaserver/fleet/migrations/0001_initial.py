@@ -2,6 +2,7 @@ import django.db.models.deletion
 from django.db import migrations, models
 
 import otaserver.fleet.contact_hours
+import otaserver.fleet.naming
 import otaserver.tenants.telling
 
 
@@ -13,6 +14,36 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
+        migrations.CreateModel(
+            name="Group",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="groups", to="tenants.tenant"
+                    ),
+                ),
+                ("name", models.CharField(max_length=100)),
+                ("kind", models.CharField(choices=[("static", "Static"), ("dynamic", "Dynamic")], max_length=10)),
+                ("filter", models.TextField(blank=True)),
+                ("blocks_updates_reason", models.TextField(blank=True)),
+                ("created_at", models.DateTimeField()),
+            ],
+            options={
+                "constraints": [
+                    models.UniqueConstraint(models.F("tenant"), models.F("name"), name="group_name_once_per_tenant"),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("filter", ""), ("kind", "static")),
+                            models.Q(("kind", "dynamic"), models.Q(("filter", ""), _negated=True)),
+                            _connector="OR",
+                        ),
+                        name="group_filter_only_if_dynamic",
+                    ),
+                ],
+            },
+        ),
         migrations.CreateModel(
             name="Attribute",
             fields=[
@@ -97,6 +128,113 @@ class Migration(migrations.Migration):
                     models.UniqueConstraint(
                         models.F("tenant"), models.F("sha256"), name="configuration_once_per_tenant"
                     )
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="Vehicle",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="vehicles",
+                        to="tenants.tenant",
+                    ),
+                ),
+                ("vehicle_id", models.CharField(max_length=64)),
+                ("created_at", models.DateTimeField()),
+                ("enrolled_at", models.DateTimeField(blank=True, null=True)),
+                ("last_contact_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "last_contact_hour",
+                    models.GeneratedField(
+                        db_persist=True,
+                        expression=otaserver.fleet.contact_hours.HourOf("last_contact_at"),
+                        output_field=models.DateTimeField(null=True),
+                    ),
+                ),
+                ("confirmed_at", models.DateTimeField(blank=True, null=True)),
+                ("blocked_at", models.DateTimeField(blank=True, null=True)),
+                ("blocked_reason", models.TextField(blank=True)),
+                ("decommissioned_at", models.DateTimeField(blank=True, null=True)),
+                ("time_zone", models.CharField(default="UTC", max_length=64)),
+                (
+                    "protocol",
+                    models.CharField(
+                        choices=[
+                            ("uptane", "Uptane"),
+                            ("aktualizr", "Aktualizr"),
+                            ("ddi", "DDI"),
+                            ("mender", "Mender"),
+                        ],
+                        default="uptane",
+                        max_length=10,
+                    ),
+                ),
+                ("client", models.CharField(blank=True, max_length=100)),
+                (
+                    "configuration",
+                    models.ForeignKey(
+                        blank=True,
+                        editable=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="vehicles",
+                        to="fleet.configuration",
+                    ),
+                ),
+                ("is_test_bench", models.BooleanField(default=False)),
+                ("watched_until", models.DateTimeField(blank=True, null=True)),
+                ("is_manifest_wanted", models.BooleanField(default=False)),
+                ("is_health_wanted", models.BooleanField(default=False)),
+                ("last_attempt_number", models.PositiveIntegerField(default=0)),
+            ],
+            options={
+                "indexes": [
+                    models.Index(models.F("tenant"), models.F("last_contact_hour"), name="vehicle_last_contact"),
+                    models.Index(models.F("tenant"), models.F("enrolled_at"), name="vehicle_enrolled"),
+                    models.Index(models.F("tenant"), models.F("confirmed_at"), name="vehicle_confirmed"),
+                    models.Index(models.F("tenant"), models.F("time_zone"), name="vehicle_time_zone"),
+                    models.Index(
+                        models.F("tenant"), condition=models.Q(("blocked_at__isnull", False)), name="vehicle_blocked"
+                    ),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(
+                        models.F("tenant"), models.F("vehicle_id"), name="vehicle_id_once_per_tenant"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("vehicle_id", ""), _negated=True), name="vehicle_id_not_empty"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("decommissioned_at", None), ("enrolled_at", None), _connector="OR"),
+                        name="vehicle_decommissioned_not_enrolled",
+                    ),
+                    otaserver.tenants.telling.Tells(
+                        deletes=True,
+                        inserts=False,
+                        name="vehicle_tells",
+                        tenant="NULL",
+                        updates=(
+                            "tenant",
+                            "vehicle_id",
+                            "enrolled_at",
+                            "blocked_at",
+                            "decommissioned_at",
+                            "protocol",
+                            "client",
+                            "configuration",
+                            "watched_until",
+                            "is_manifest_wanted",
+                            "is_health_wanted",
+                        ),
+                        vehicle="{row}.id",
+                        where="OLD.last_contact_at IS NOT NULL",
+                    ),
+                    otaserver.fleet.naming.Spells(name="vehicle_spelling"),
                 ],
             },
         ),
@@ -268,34 +406,24 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
-            name="Group",
+            name="GroupSize",
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 (
-                    "tenant",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="groups", to="tenants.tenant"
+                    "group",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        primary_key=True,
+                        related_name="size",
+                        serialize=False,
+                        to="fleet.group",
                     ),
                 ),
-                ("name", models.CharField(max_length=100)),
-                ("kind", models.CharField(choices=[("static", "Static"), ("dynamic", "Dynamic")], max_length=10)),
                 ("filter", models.TextField(blank=True)),
-                ("blocks_updates_reason", models.TextField(blank=True)),
-                ("created_at", models.DateTimeField()),
+                ("vehicles", models.PositiveIntegerField(blank=True, null=True)),
+                ("asked_at", models.DateTimeField()),
+                ("begun_at", models.DateTimeField(blank=True, null=True)),
+                ("counted_at", models.DateTimeField(blank=True, null=True)),
             ],
-            options={
-                "constraints": [
-                    models.UniqueConstraint(models.F("tenant"), models.F("name"), name="group_name_once_per_tenant"),
-                    models.CheckConstraint(
-                        condition=models.Q(
-                            models.Q(("filter", ""), ("kind", "static")),
-                            models.Q(("kind", "dynamic"), models.Q(("filter", ""), _negated=True)),
-                            _connector="OR",
-                        ),
-                        name="group_filter_only_if_dynamic",
-                    ),
-                ],
-            },
         ),
         migrations.CreateModel(
             name="ProvisioningCredential",
@@ -354,132 +482,35 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
-            name="TenantToken",
+            name="Spelling",
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 (
-                    "tenant",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="device_tokens", to="tenants.tenant"
+                    "vehicle",
+                    models.OneToOneField(
+                        editable=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        primary_key=True,
+                        related_name="spelling",
+                        serialize=False,
+                        to="fleet.vehicle",
                     ),
                 ),
-                ("name", models.CharField(max_length=100)),
-                ("sha256", models.CharField(max_length=64, unique=True)),
-                ("created_by", models.CharField(max_length=200)),
-                ("created_at", models.DateTimeField()),
-                ("revoked_at", models.DateTimeField(blank=True, null=True)),
-            ],
-            options={
-                "constraints": [
-                    models.UniqueConstraint(
-                        models.F("tenant"), models.F("name"), name="tenant_token_name_once_per_tenant"
-                    )
-                ],
-            },
-        ),
-        migrations.CreateModel(
-            name="Vehicle",
-            fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 (
                     "tenant",
                     models.ForeignKey(
                         db_index=False,
                         on_delete=django.db.models.deletion.CASCADE,
-                        related_name="vehicles",
+                        related_name="+",
                         to="tenants.tenant",
                     ),
                 ),
-                ("vehicle_id", models.CharField(max_length=64)),
-                ("created_at", models.DateTimeField()),
-                ("enrolled_at", models.DateTimeField(blank=True, null=True)),
-                ("last_contact_at", models.DateTimeField(blank=True, null=True)),
-                (
-                    "last_contact_hour",
-                    models.GeneratedField(
-                        db_persist=True,
-                        expression=otaserver.fleet.contact_hours.HourOf("last_contact_at"),
-                        output_field=models.DateTimeField(null=True),
-                    ),
-                ),
-                ("confirmed_at", models.DateTimeField(blank=True, null=True)),
-                ("blocked_at", models.DateTimeField(blank=True, null=True)),
-                ("blocked_reason", models.TextField(blank=True)),
-                ("decommissioned_at", models.DateTimeField(blank=True, null=True)),
-                ("time_zone", models.CharField(default="UTC", max_length=64)),
-                (
-                    "protocol",
-                    models.CharField(
-                        choices=[
-                            ("uptane", "Uptane"),
-                            ("aktualizr", "Aktualizr"),
-                            ("ddi", "DDI"),
-                            ("mender", "Mender"),
-                        ],
-                        default="uptane",
-                        max_length=10,
-                    ),
-                ),
-                ("client", models.CharField(blank=True, max_length=100)),
-                (
-                    "configuration",
-                    models.ForeignKey(
-                        blank=True,
-                        editable=False,
-                        null=True,
-                        on_delete=django.db.models.deletion.PROTECT,
-                        related_name="vehicles",
-                        to="fleet.configuration",
-                    ),
-                ),
-                ("is_test_bench", models.BooleanField(default=False)),
-                ("watched_until", models.DateTimeField(blank=True, null=True)),
-                ("is_manifest_wanted", models.BooleanField(default=False)),
-                ("is_health_wanted", models.BooleanField(default=False)),
-                ("last_attempt_number", models.PositiveIntegerField(default=0)),
+                ("forwards", otaserver.fleet.naming.ByteOrderedField(max_length=64)),
+                ("backwards", otaserver.fleet.naming.ByteOrderedField(max_length=20)),
             ],
             options={
                 "indexes": [
-                    models.Index(models.F("tenant"), models.F("last_contact_hour"), name="vehicle_last_contact"),
-                    models.Index(models.F("tenant"), models.F("enrolled_at"), name="vehicle_enrolled"),
-                    models.Index(models.F("tenant"), models.F("confirmed_at"), name="vehicle_confirmed"),
-                    models.Index(models.F("tenant"), models.F("time_zone"), name="vehicle_time_zone"),
-                    models.Index(
-                        models.F("tenant"), condition=models.Q(("blocked_at__isnull", False)), name="vehicle_blocked"
-                    ),
-                ],
-                "constraints": [
-                    models.UniqueConstraint(
-                        models.F("tenant"), models.F("vehicle_id"), name="vehicle_id_once_per_tenant"
-                    ),
-                    models.CheckConstraint(
-                        condition=models.Q(("vehicle_id", ""), _negated=True), name="vehicle_id_not_empty"
-                    ),
-                    models.CheckConstraint(
-                        condition=models.Q(("decommissioned_at", None), ("enrolled_at", None), _connector="OR"),
-                        name="vehicle_decommissioned_not_enrolled",
-                    ),
-                    otaserver.tenants.telling.Tells(
-                        deletes=True,
-                        inserts=False,
-                        name="vehicle_tells",
-                        tenant="NULL",
-                        updates=(
-                            "tenant",
-                            "vehicle_id",
-                            "enrolled_at",
-                            "blocked_at",
-                            "decommissioned_at",
-                            "protocol",
-                            "client",
-                            "configuration",
-                            "watched_until",
-                            "is_manifest_wanted",
-                            "is_health_wanted",
-                        ),
-                        vehicle="{row}.id",
-                        where="OLD.last_contact_at IS NOT NULL",
-                    ),
+                    models.Index(models.F("tenant"), models.F("forwards"), name="spelling_forwards"),
+                    models.Index(models.F("tenant"), models.F("backwards"), name="spelling_backwards"),
                 ],
             },
         ),
@@ -658,7 +689,7 @@ class Migration(migrations.Migration):
                         to="fleet.vehicle",
                     ),
                 ),
-                ("serial", models.CharField(max_length=64)),
+                ("serial", otaserver.fleet.naming.ByteOrderedField(max_length=64)),
                 ("hardware_id", models.CharField(max_length=64)),
                 ("is_primary", models.BooleanField(default=False)),
                 ("keyid", models.CharField(blank=True, max_length=64)),
@@ -905,6 +936,30 @@ class Migration(migrations.Migration):
                         ),
                         name="attribute_value_exactly_one_type",
                     ),
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="TenantToken",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="device_tokens", to="tenants.tenant"
+                    ),
+                ),
+                ("name", models.CharField(max_length=100)),
+                ("sha256", models.CharField(max_length=64, unique=True)),
+                ("created_by", models.CharField(max_length=200)),
+                ("created_at", models.DateTimeField()),
+                ("revoked_at", models.DateTimeField(blank=True, null=True)),
+            ],
+            options={
+                "constraints": [
+                    models.UniqueConstraint(
+                        models.F("tenant"), models.F("name"), name="tenant_token_name_once_per_tenant"
+                    )
                 ],
             },
         ),

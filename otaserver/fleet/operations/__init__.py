@@ -23,6 +23,7 @@ from otaserver.fleet.operations.endings import (
 )
 from otaserver.fleet.operations.enrolment import enrol
 from otaserver.fleet.operations.group_changes import change_group, delete_group
+from otaserver.fleet.operations.group_sizes import Size, ask_sizes, count_group, sizes_due
 from otaserver.fleet.operations.groups import (
     add_to_group,
     create_group,
@@ -96,15 +97,18 @@ __all__ = [
     "ProvisionedVehicle",
     "Registration",
     "RequestFacts",
+    "Size",
     "accept_authentication",
     "add_to_group",
     "announce_ecu_swap",
+    "ask_sizes",
     "authenticate",
     "begin_import",
     "block_vehicle",
     "change_ddi_settings",
     "change_group",
     "check_gateway_token",
+    "count_group",
     "create_claim_code",
     "create_claim_codes",
     "create_fleet_authority",
@@ -165,6 +169,7 @@ __all__ = [
     "set_attributes",
     "set_fleet_attributes",
     "set_time_zone",
+    "sizes_due",
     "tenant_of_token",
     "unblock_vehicle",
     "watch_address",

@@ -41,6 +41,28 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="SignOut",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("issuer", models.CharField(max_length=200)),
+                ("notice", models.CharField(max_length=255)),
+                ("session_id", models.CharField(blank=True, max_length=255)),
+                ("at", models.DateTimeField()),
+                ("forget_at", models.DateTimeField()),
+            ],
+            options={
+                "indexes": [
+                    models.Index(models.F("issuer"), models.F("session_id"), name="sign_out_by_session"),
+                    models.Index(models.F("forget_at"), name="sign_out_by_end"),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(
+                        models.F("issuer"), models.F("notice"), name="sign_out_notice_once_per_issuer"
+                    )
+                ],
+            },
+        ),
+        migrations.CreateModel(
             name="Authenticator",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),

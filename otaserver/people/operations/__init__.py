@@ -18,6 +18,7 @@ from otaserver.people.operations.second_factors import (
 )
 from otaserver.people.operations.sign_ins import begin_sign_in, forget_sign_ins, note_success
 from otaserver.people.operations.sign_on import sign_on
+from otaserver.people.operations.sign_outs import forget_sign_outs, sign_out
 from otaserver.people.operations.tenant_settings import change_tenant_settings
 from otaserver.people.operations.tokens import (
     authenticate_personal_token,
@@ -40,6 +41,7 @@ __all__ = [
     "end_sessions",
     "find_invitation",
     "forget_sign_ins",
+    "forget_sign_outs",
     "has_second_factor",
     "invite",
     "issue_personal_token",
@@ -56,4 +58,5 @@ __all__ = [
     "seal_again",
     "show_second_factor",
     "sign_on",
+    "sign_out",
 ]

@@ -1,11 +1,14 @@
 from datetime import timedelta
 
 import pytest
+from django.core.cache import cache
 from django.test import Client
 
 from otaserver import clock
 from otaserver.people import operations
+from otaserver.people.sign_on_rules import grants_in
 from otaserver.tenants.states import Role
+from tests.console.people.issuer import CLIENT_ID, SECRET, Issuer
 from tests.factories import NOON, make_tenant
 from tests.people.people_factories import PASSWORD, code_of, make_member
 
@@ -33,6 +36,24 @@ def hands():
 @pytest.fixture
 def tenant(db):
     return make_tenant("acme")
+
+
+@pytest.fixture(scope="module")
+def server():
+    issuer = Issuer()
+    yield issuer
+    issuer.server.shutdown()
+    issuer.server.server_close()
+
+
+@pytest.fixture
+def issuer(server, tenant, settings):
+    server.begin_anew()
+    cache.clear()
+    settings.OIDC_ISSUER, settings.OIDC_CLIENT_ID, settings.OIDC_CLIENT_SECRET = server.url, CLIENT_ID, SECRET
+    settings.OIDC_GRANTS = grants_in("admins=acme:administrator,drivers=acme:viewer")
+    settings.PUBLIC_URL = "https://ota.example.com"
+    return server
 
 
 @pytest.fixture

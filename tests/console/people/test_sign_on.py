@@ -14,30 +14,12 @@ from otaserver.people.states import SignInStep
 from otaserver.tenants.models import Member, Tenant, User
 from otaserver.tenants.states import Role
 from tests.console.people.conftest import enrol, is_in, sign_in
-from tests.console.people.issuer import CLIENT_ID, EC, RSA, SECRET, Issuer, public
+from tests.console.people.issuer import CLIENT_ID, EC, RSA, SECRET, public
 from tests.factories import NOON, make_tenant
 from tests.people.people_factories import code_of, make_member
 
 pytestmark = pytest.mark.any_database
 BEGIN, CALLBACK = "/console/login/sign-on/", "/console/login/sign-on/callback/"
-
-
-@pytest.fixture(scope="module")
-def server():
-    issuer = Issuer()
-    yield issuer
-    issuer.server.shutdown()
-    issuer.server.server_close()
-
-
-@pytest.fixture
-def issuer(server, tenant, settings):
-    server.begin_anew()
-    cache.clear()
-    settings.OIDC_ISSUER, settings.OIDC_CLIENT_ID, settings.OIDC_CLIENT_SECRET = server.url, CLIENT_ID, SECRET
-    settings.OIDC_GRANTS = grants_in("admins=acme:administrator,drivers=acme:viewer")
-    settings.PUBLIC_URL = "https://ota.example.com"
-    return server
 
 
 def claims(**changed):
