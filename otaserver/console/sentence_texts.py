@@ -113,6 +113,10 @@ SENTENCES = (
     _("The vehicle waits, and the campaign was cancelled: %(why)s"),
     # Only after those, whose beginning a campaign could be called.
     _("%(campaign)s was halted: %(why)s"),
+    _("The campaign cannot be judged. %(why)s"),
+    _("The roll-back to %(release)s could not be made; a person has to. %(why)s"),
+    _("Orders that stood at vehicles although the campaign has stopped were withdrawn."),
+    _("The fallback release has every package of the release: it brings nothing back."),
     _("The vehicle waits for its wave; earlier waves have not passed yet."),
     _("The vehicle's turn has come, but %(why)s."),
     _("the next window opens at %(at)s (%(zone)s)"),
