@@ -338,3 +338,34 @@ def test_the_hint_to_ask_is_set_by_a_soak_or_a_hold_out_and_goes_when_nothing_is
 
     assert (before, asked) == ([False, True], [["boots", "crashes"]] * 2)
     assert (ended, late.is_health_wanted) == ([], False)
+
+
+def test_one_slow_vehicle_does_not_hide_what_the_others_report():
+    campaign = start_with_signals(9, limits={"crashes": 0}, soak_seconds=1800, wave_failures=9)
+    tick(campaign)
+    first, *others = in_turn(campaign)
+    report(first, "installing")
+    for assignment in others:
+        succeed(assignment, at=at(minutes=1))
+        say(assignment, crashes=2, at=at(minutes=2))
+
+    tick(campaign, at(minutes=32))
+
+    assert (campaign.state, decided(campaign, "gate.halted").inputs["signal"]) == ("halted", "crashes")
+    first.refresh_from_db()
+    assert (first.state, first.is_judged) == ("installing", False)
+    assert queries.replay(campaign).differences == []
+
+
+def test_what_a_slow_vehicle_could_still_avert_is_awaited():
+    campaign = start_with_signals(9, limits={"crashes": 0}, soak_seconds=1800)
+    tick(campaign)
+    first, *others = in_turn(campaign)
+    report(first, "installing")
+    for assignment in others:
+        succeed(assignment, at=at(minutes=1))
+        say(assignment, crashes=0, at=at(minutes=2))
+
+    tick(campaign, at(minutes=32))
+
+    assert (campaign.state, campaign.assignments.filter(is_judged=True).count()) == ("running", 0)

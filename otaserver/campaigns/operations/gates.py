@@ -68,18 +68,17 @@ def read_outcomes(campaign: Campaign, *, at: datetime) -> tuple[list[Decision], 
     states = {state.stratum: state for state in campaign.gate_states.all()}
     tests = gates.gate_tests(campaign, list(states.values()))
     before = {stratum: gates.standing_of(state) for stratum, state in states.items()}
-    places = gate.readable(tests, before, [(stratum, _outcome(state)) for _, stratum, state in rows])
-    rows = [rows[place] for place in places]
-    outcomes = [(stratum, _outcome(state)) for _, stratum, state in rows]
+    mature = [(pk, stratum, _outcome(state)) for pk, stratum, state in rows]
+    places = gate.readable(tests, before, [(stratum, outcome) for _, stratum, outcome in mature])
+    chosen = [mature[place] for place in signals.readable(campaign, mature, places)]
+    outcomes = [(stratum, outcome) for _, stratum, outcome in chosen]
     folding = gate.fold(tests, before, outcomes)
-    health = signals.read_health(
-        campaign, [(row[0], outcome) for row, (_, outcome) in zip(rows[: folding.read], outcomes, strict=False)], at=at
-    )
+    health = signals.read_health(campaign, [(pk, outcome) for pk, _, outcome in chosen[: folding.read]], at=at)
     if health.read < folding.read:
         # A signal halts first: what comes behind it stays unread.
         folding = gate.fold(tests, before, outcomes[: health.read])
     seen = readings.reference(readings.keep(campaign, outcomes[: folding.read], health.seen, at=at))
-    Assignment.objects.filter(pk__in=[pk for pk, _, _ in rows[: folding.read]]).update(is_judged=True)
+    Assignment.objects.filter(pk__in=[pk for pk, _, _ in chosen[: folding.read]]).update(is_judged=True)
     decisions, halts = list(health.decisions), list(health.halts)
     for stratum, standing in folding.standings.items():
         if standing != before[stratum]:

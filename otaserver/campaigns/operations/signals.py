@@ -82,6 +82,28 @@ def read_health(campaign: Campaign, judged: Sequence[tuple[int, gate.Outcome]], 
     return HealthResult(read, decisions, halts, HealthSeen([health[pk] for _, pk in seen], sorted(states), controls))
 
 
+def readable(campaign: Campaign, rows: Sequence[tuple[int, str, gate.Outcome]], places: Sequence[int]) -> Sequence[int]:
+    """Return the places of the outcomes to read now, where `places` are those that the gate would (`gate.readable`).
+
+    More of them where what vehicles behind an unsettled one report makes a halt certain.
+    """
+    states = {state.signal.name: state for state in campaign.signal_states.select_related("signal", "campaign")}
+    # Beyond an unsettled one the gate reads but what halts.
+    is_halted = bool(places) and places[-1] >= len(places)
+    if not states or is_halted or len(places) == len(rows):
+        return places
+    mature = [
+        (place, pk, outcome) for place, (pk, _, outcome) in enumerate(rows) if outcome is not gate.Outcome.NEUTRAL
+    ]
+    health = _health_of([pk for _, pk, outcome in mature if outcome is not gate.Outcome.UNSETTLED], states)
+    tests = {name: queries.test_of(state) for name, state in states.items()}
+    standings = {name: queries.standing_of(state) for name, state in states.items()}
+    certain = signals.certain_halt(tests, standings, [health.get(pk) for _, pk, _ in mature])
+    if certain is None or mature[certain - 1][0] < len(places):
+        return places
+    return gate.settled([(stratum, outcome) for _, stratum, outcome in rows[: mature[certain - 1][0] + 1]])
+
+
 def _health_of(assignments: list[int], states: Mapping[str, SignalState]) -> dict[int, dict[str, bool]]:
     """Return of each assignment which signals were reported, and whether the worst value was above the limit."""
     health: dict[int, dict[str, bool]] = {pk: {} for pk in assignments}

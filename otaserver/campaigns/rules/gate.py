@@ -7,7 +7,7 @@ successes, and healthy campaigns halt.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
@@ -171,38 +171,48 @@ def readable(
     if blocked is None:
         return range(len(outcomes))
     before = fold(tests, standings, outcomes[:blocked])
-    certain = None if before.halted is not None else _certain_halt(tests, before.standings, outcomes[blocked:])
-    if certain is None:
-        return range(blocked)
-    return [place for place in range(blocked + certain) if outcomes[place][1] is not Outcome.UNSETTLED]
+    behind = [_told(tests, stratum, outcome) for stratum, outcome in outcomes[blocked:]]
+    certain = None if before.halted is not None else certain_halt(tests, before.standings, behind)
+    return range(blocked) if certain is None else settled(outcomes[: blocked + certain])
 
 
-def _certain_halt(
-    tests: Mapping[str, GateTest], standings: Mapping[str, Standing], outcomes: Sequence[tuple[str, Outcome]]
+def settled(outcomes: Sequence[tuple[str, Outcome]]) -> Sequence[int]:
+    """Return the places of the outcomes that are settled."""
+    return [place for place, (_, outcome) in enumerate(outcomes) if outcome is not Outcome.UNSETTLED]
+
+
+def _told(tests: Mapping[str, GateTest], stratum: str, outcome: Outcome) -> Sequence[tuple[str, bool]]:
+    """Return which tests an outcome tells, and whether of a failure, at best."""
+    if outcome is Outcome.NEUTRAL:
+        return ()
+    return [(name, outcome is Outcome.FAILURE) for name in sorted({"", stratum} & tests.keys())]
+
+
+def certain_halt(
+    tests: Mapping[str, GateTest], standings: Mapping[str, Standing], vehicles: Iterable[Sequence[tuple[str, bool]]]
 ) -> int | None:
-    """Return how many of these outcomes halt even if all that are unsettled become successes, or None.
+    """Return how many of these vehicles halt, each with the tests that it tells and whether of a failure; or None.
 
-    A failure or a neutral end in their place would leave the evidence no lower. A test that they would let pass proves
-    nothing more here.
+    Of one that is unsettled the best is told: a failure or nothing in its place would leave the evidence no lower.
+    A test that they would let pass proves nothing more here.
     """
     lowest = {
         name: standing.guard_statistic if standing.has_passed else standing.statistic
         for name, standing in standings.items()
     }
-    for index, (stratum, outcome) in enumerate(outcomes):
-        if outcome is Outcome.NEUTRAL:
-            continue
-        for name in {"", stratum} & lowest.keys():
+    for count, told in enumerate(vehicles, start=1):
+        for name, is_failure in told:
+            if name not in lowest:
+                continue
             test, is_guard = tests[name], standings[name].has_passed
-            lowest[name] += test.failure_step if outcome is Outcome.FAILURE else test.success_step
+            lowest[name] += test.failure_step if is_failure else test.success_step
             if is_guard:
                 lowest[name] = max(0.0, lowest[name])
             elif lowest[name] <= test.pass_limit:
                 del lowest[name]
                 continue
-            limit = test.guard_limit if is_guard else test.halt_limit
-            if outcome is Outcome.FAILURE and lowest[name] >= limit:
-                return index + 1
+            if is_failure and lowest[name] >= (test.guard_limit if is_guard else test.halt_limit):
+                return count
     return None
 
 

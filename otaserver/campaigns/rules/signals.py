@@ -78,6 +78,17 @@ def fold(
     return SignalFolding(standing, missing, len(vehicles))
 
 
+def certain_halt(
+    tests: Mapping[str, gate.GateTest],
+    standings: Mapping[str, gate.Standing],
+    vehicles: Sequence[Mapping[str, bool] | None],
+) -> int | None:
+    """Return how many of these matured vehicles halt, whatever becomes of those that are unsettled (None); or None."""
+    all_good = [(name, False) for name in tests]
+    told = [all_good if said is None else list(said.items()) for said in vehicles]
+    return gate.certain_halt(tests, standings, told)
+
+
 def lacking(reported: Mapping[str, int], *, matured: int) -> str | None:
     """Return why a wave may not pass by itself, from how many of its matured vehicles reported each signal, or None.
 
