@@ -6,7 +6,7 @@ from datetime import datetime
 from django.db import transaction
 from django.db.models import QuerySet
 
-from otaserver.campaigns.errors import FirstCampaignRunsError, NoVehicleFitsError
+from otaserver.campaigns.errors import FirstCampaignRunsError, NoVehicleFitsError, PlanRefusedError
 from otaserver.campaigns.models import Campaign, GateState, Wave
 from otaserver.campaigns.operations import checks, decisions, rollbacks, signals, staging, stops
 from otaserver.campaigns.queries import bundles
@@ -26,6 +26,7 @@ def start_campaign(campaign: Campaign, *, by: str, at: datetime) -> None:
         ReleaseNotPublishedError, NoWayBackError: a package of the release, or of the one to return to, was withdrawn.
         MetadataEndsError: it would outlive metadata that vehicles need.
         NoVehicleFitsError: none can take part.
+        PlanRefusedError: a wave is for a group of which none can.
         FirstCampaignRunsError: what this rolls back has been resumed since.
         InvalidTransitionError: the campaign is not approved.
     """
@@ -93,7 +94,11 @@ def waves_problem(campaign: Campaign, fitting: Mapping[int, int]) -> str | None:
 def _plan_waves(campaign: Campaign, frozen: staging.Frozen) -> None:
     waves = list(campaign.waves.select_related("group"))
     bulk = frozen.bands.get(ranking.BULK_BAND, 0)
-    planned = rules.planned_places(wave_sizes(waves), bulk=bulk, grouped=frozen.bands)
+    sizes = wave_sizes(waves)
+    planned = rules.planned_places(sizes, bulk=bulk, grouped=frozen.bands)
+    problem = rules.unmanned(sizes, planned)
+    if problem is not None:
+        raise PlanRefusedError(problem)
     for wave, places in zip(waves, planned, strict=True):
         wave.places = places
     Wave.objects.bulk_update(waves, ["places"])

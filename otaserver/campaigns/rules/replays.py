@@ -40,7 +40,8 @@ def limit(inputs: Inputs) -> Verdict:
 def wave(inputs: Inputs) -> Verdict:
     """Return what follows for a wave from its results, from its own evidence, or from having no vehicle."""
     if inputs["basis"] == "nobody":
-        return Verdict("wave.passed") if inputs["vehicles"] == 0 else NONE
+        empty = waves.judge_empty(group=inputs["group"], is_anyone_left=inputs["is_anyone_left"])
+        return Verdict(f"wave.{empty.state}", {"sentence": empty.sentence})
     if inputs["basis"] == "evidence":
         is_enough = inputs["has_passed"] and inputs["left"] and inputs["judged"] >= inputs["needed"]
         return Verdict("wave.passed") if is_enough else NONE
