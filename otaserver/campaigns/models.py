@@ -301,6 +301,8 @@ class Assignment(StatefulModel):
     # When a tick gives up on it in its present state; null: nothing is awaited.
     due_at = models.DateTimeField(null=True, blank=True)
     offered_at = models.DateTimeField(null=True, blank=True)
+    # When its vehicle first heard that the owner is to be asked, where the server counts: the deadline runs from then.
+    asked_at = models.DateTimeField(null=True, blank=True)
     installing_at = models.DateTimeField(null=True, blank=True)
     # The gate has read its outcome; each is read once, and what is read stays read.
     is_judged = models.BooleanField(default=False)

@@ -16,6 +16,7 @@ from otaserver.campaigns.operations.claimed_software import record_claimed_artif
 from otaserver.campaigns.operations.confirmations import (
     confirm_order,
     give_standing_consent,
+    note_question,
     order_to_carry_out,
     take_back_standing_consent,
 )
@@ -91,6 +92,7 @@ __all__ = [
     "lapse_due",
     "lift_blackout",
     "link_campaign",
+    "note_question",
     "open_exhausted_cases",
     "open_failed_cases",
     "order_now",
