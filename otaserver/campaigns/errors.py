@@ -61,6 +61,10 @@ class AlreadyApprovedError(ConflictError):
     code = "campaign.already_approved"
 
 
+class CampaignGrownError(ConflictError):
+    code = "campaign.grown"
+
+
 class CampaignMovedError(ConflictError):
     code = "campaign.moved"
 

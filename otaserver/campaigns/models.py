@@ -85,6 +85,8 @@ class Campaign(StatefulModel):
     created_by = models.CharField(max_length=200)
     created_at = models.DateTimeField()
     approved_by = models.CharField(max_length=200, blank=True)
+    # How many vehicles fitted when others than its authors had to approve it: what starts may be little more.
+    approved_vehicles = models.PositiveIntegerField(null=True, blank=True)
     starts_at = models.DateTimeField(null=True, blank=True)
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)

@@ -159,6 +159,7 @@ class Migration(migrations.Migration):
                 ("created_by", models.CharField(max_length=200)),
                 ("created_at", models.DateTimeField()),
                 ("approved_by", models.CharField(blank=True, max_length=200)),
+                ("approved_vehicles", models.PositiveIntegerField(blank=True, null=True)),
                 ("starts_at", models.DateTimeField(blank=True, null=True)),
                 ("started_at", models.DateTimeField(blank=True, null=True)),
                 ("finished_at", models.DateTimeField(blank=True, null=True)),

@@ -29,6 +29,7 @@ from otaserver.campaigns.operations.evidence import EvidenceReport, record_evide
 from otaserver.campaigns.operations.fits import Fit, count_fitting, judge_group
 from otaserver.campaigns.operations.forecasts import Forecast, forecast_campaign
 from otaserver.campaigns.operations.gated_reports import report_failure, report_progress
+from otaserver.campaigns.operations.groups import change_group
 from otaserver.campaigns.operations.health import record_health, wanted_of
 from otaserver.campaigns.operations.joining import close_campaign
 from otaserver.campaigns.operations.kept_forecasts import forecasts_due, is_fresh, keep_forecast
@@ -71,6 +72,7 @@ __all__ = [
     "approve_campaign",
     "cancel_campaign",
     "change_campaign",
+    "change_group",
     "close_campaign",
     "close_case",
     "confirm_order",
