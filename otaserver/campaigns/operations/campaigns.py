@@ -23,8 +23,7 @@ from otaserver.campaigns.states import CampaignPriority, CampaignState, Consent,
 from otaserver.fleet.models import Group
 from otaserver.tenants.models import Tenant
 
-# Fields of a plan that are rows of their own.
-ROWS = frozenset({"waves", "windows", "requires"})
+ROWS = frozenset({"waves", "windows", "requires"})  # of their own
 
 
 @dataclass(frozen=True)
@@ -273,11 +272,12 @@ def schedule_campaign(campaign: Campaign, *, starts_at: datetime, by: str, at: d
     Raises:
         InvalidTransitionError: it is not approved.
         TenantStoppedError: everything of the tenant is stopped, and what goes on afterwards is for persons to say.
-        MetadataEndsError: it would outlive metadata that vehicles need.
+        PlanRefusedError, MetadataEndsError: that is too far away, or it would outlive metadata that vehicles need.
         ReleaseNotPublishedError: a package of the release was withdrawn.
     """
     checks.require_state(campaign, CampaignState.APPROVED)
     stops.refuse_stopped(campaign.tenant)
+    checks.require_near(starts_at, at=at)
     release = checks.require_published(campaign.release)
     checks.require_lasting_metadata(campaign, release, starts_at=max(starts_at, at))
     campaign.move_to(CampaignState.SCHEDULED, starts_at=starts_at, reason="")
