@@ -95,6 +95,12 @@ class VehicleBusyError(ConflictError):
     code = "vehicle.busy"
 
 
+class VehicleHeldUpError(ConflictError):
+    """It could be given its order, but not now; the details say what holds it up, and what would change that."""
+
+    code = "vehicle.held_up"
+
+
 class TenantStoppedError(ConflictError):
     code = "tenant.stopped"
 
