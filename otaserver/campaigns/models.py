@@ -469,6 +469,8 @@ class GateState(models.Model):
     stratum = models.CharField(max_length=64, blank=True)
     # How many outcomes it may come to read: the guard's limit grows with it.
     planned_results = models.PositiveIntegerField(default=1)
+    # Which of the strata that came after the start this is, from 1; 0: it was there. What of alpha is its own follows.
+    late_place = models.PositiveSmallIntegerField(default=0)
     # The part of the campaign's alpha that all tests of outcomes share; the rest is the health signals'.
     outcome_share = models.FloatField(default=1.0)
     successes = models.PositiveIntegerField(default=0)

@@ -450,6 +450,7 @@ class Migration(migrations.Migration):
                 ),
                 ("stratum", models.CharField(blank=True, max_length=64)),
                 ("planned_results", models.PositiveIntegerField(default=1)),
+                ("late_place", models.PositiveSmallIntegerField(default=0)),
                 ("outcome_share", models.FloatField(default=1.0)),
                 ("successes", models.PositiveIntegerField(default=0)),
                 ("failures", models.PositiveIntegerField(default=0)),

@@ -116,8 +116,8 @@ def _plan_waves(campaign: Campaign, frozen: staging.Frozen) -> None:
 
 
 def _plan_gate(campaign: Campaign, strata: Mapping[str, int]) -> None:
-    # A single stratum is the pool.
-    tested = strata if campaign.is_stratified and len(strata) > 1 else {}
+    # A single stratum is the pool, unless others may join it.
+    tested = strata if campaign.is_stratified and (len(strata) > 1 or campaign.is_dynamic) else {}
     GateState.objects.bulk_create(
         GateState(campaign=campaign, stratum=stratum, planned_results=planned)
         for stratum, planned in [("", sum(strata.values())), *sorted(tested.items())]
