@@ -22,6 +22,7 @@ SENTENCES = (
     _("All vehicles are settled; %(number)s succeeded."),
     _("In place of neutral ends the wave takes %(vehicles)s more."),
     _("There is no vehicle for this wave."),
+    _("None of group %(group)s is left for this wave, and others would follow untried."),
     _("The test has passed, on results of this wave too."),
     _("The test has passed."),
     _("Failures stayed within the limit."),
