@@ -7,6 +7,7 @@ from typing import Any
 from clients.publisher.errors import InputError
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_DAY_MINUTES = 24 * 60
 _WINDOW = re.compile(r"(\S+) (([01]\d|2[0-3]):([0-5]\d))-(([01]\d|2[0-4]):([0-5]\d))\Z")
 _CONDITION = re.compile(r"\s*([a-z0-9_]+)\s*(>=|<=|==|>|<|\bin\b)\s*(.+?)\s*\Z")
 
@@ -25,7 +26,13 @@ def read_window(text: str) -> dict[str, Any]:
         )
     begins = int(found[3]) * 60 + int(found[4])
     ends = int(found[6]) * 60 + int(found[7])
-    length = ends - begins if ends > begins else ends - begins + 1440
+    if ends == begins or ends > _DAY_MINUTES:
+        raise InputError(
+            f"A window ends at another time than it begins, and at 24:00 at the latest; {text!r} does not. A whole day "
+            "is 'sat 00:00-24:00'.",
+            code="input.window",
+        )
+    length = ends - begins if ends > begins else ends - begins + _DAY_MINUTES
     return {"weekdays": _weekdays(found[1], text), "start": found[2], "length_minutes": length}
 
 

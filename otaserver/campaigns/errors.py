@@ -61,6 +61,10 @@ class AlreadyApprovedError(ConflictError):
     code = "campaign.already_approved"
 
 
+class CampaignGrownError(ConflictError):
+    code = "campaign.grown"
+
+
 class CampaignMovedError(ConflictError):
     code = "campaign.moved"
 
@@ -89,6 +93,12 @@ class NotTestBenchError(RefusedError):
 
 class VehicleBusyError(ConflictError):
     code = "vehicle.busy"
+
+
+class VehicleHeldUpError(ConflictError):
+    """It could be given its order, but not now; the details say what holds it up, and what would change that."""
+
+    code = "vehicle.held_up"
 
 
 class TenantStoppedError(ConflictError):

@@ -96,6 +96,8 @@ class Campaign(StatefulModel):
     created_by = models.CharField(max_length=200)
     created_at = models.DateTimeField()
     approved_by = models.CharField(max_length=200, blank=True)
+    # How many vehicles fitted when others than its authors had to approve it: what starts may be little more.
+    approved_vehicles = models.PositiveIntegerField(null=True, blank=True)
     starts_at = models.DateTimeField(null=True, blank=True)
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
@@ -314,6 +316,8 @@ class Assignment(StatefulModel):
     # When a tick gives up on it in its present state; null: nothing is awaited.
     due_at = models.DateTimeField(null=True, blank=True)
     offered_at = models.DateTimeField(null=True, blank=True)
+    # When its vehicle first heard that the owner is to be asked, where the server counts: the deadline runs from then.
+    asked_at = models.DateTimeField(null=True, blank=True)
     installing_at = models.DateTimeField(null=True, blank=True)
     # The gate has read its outcome; each is read once, and what is read stays read.
     is_judged = models.BooleanField(default=False)
@@ -478,6 +482,8 @@ class GateState(models.Model):
     stratum = models.CharField(max_length=64, blank=True)
     # How many outcomes it may come to read: the guard's limit grows with it.
     planned_results = models.PositiveIntegerField(default=1)
+    # Which of the strata that came after the start this is, from 1; 0: it was there. What of alpha is its own follows.
+    late_place = models.PositiveSmallIntegerField(default=0)
     # The part of the campaign's alpha that all tests of outcomes share; the rest is the health signals'.
     outcome_share = models.FloatField(default=1.0)
     successes = models.PositiveIntegerField(default=0)

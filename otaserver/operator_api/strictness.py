@@ -5,6 +5,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+NO_SUCH_FIELD = "There is no such field."
 Messages = list[str] | dict[Any, Any]
 
 
@@ -27,7 +28,7 @@ def misfits(field: Any, value: Any) -> Messages | None:
 
 def _of_members(serializer: serializers.Serializer[Any], value: Mapping[str, Any]) -> Messages | None:
     known = {name: field for name, field in serializer.fields.items() if not field.read_only}
-    found: dict[Any, Any] = {name: ["There is no such field."] for name in value if name not in known}
+    found: dict[Any, Any] = {name: [NO_SUCH_FIELD] for name in value if name not in known}
     found |= _of_items(None, ((name, inner) for name, inner in value.items() if name in known), known) or {}
     return found or None
 

@@ -6,13 +6,28 @@ import pytest
 
 from otaserver.audit.models import Entry
 from otaserver.campaigns import operations, queries
-from otaserver.campaigns.errors import AlreadyApprovedError, CampaignMovedError, OwnApprovalError
-from otaserver.campaigns.models import Campaign, Decision
+from otaserver.campaigns.errors import (
+    AlreadyApprovedError,
+    CampaignGrownError,
+    CampaignMovedError,
+    OwnApprovalError,
+)
+from otaserver.campaigns.models import Assignment, Campaign, Decision
 from otaserver.campaigns.records import Approval
 from otaserver.errors import OtaError
+from otaserver.fleet import operations as groups
 from otaserver.statemachine import InvalidTransitionError
 from otaserver.tenants.models import Tenant
-from tests.campaigns.campaign_factories import at, make_campaign, make_running
+from tests.campaigns.campaign_factories import (
+    at,
+    in_turn,
+    make_campaign,
+    make_fleet,
+    make_running,
+    make_versions,
+    succeed,
+    tick,
+)
 from tests.factories import NOON, make_tenant
 
 
@@ -197,6 +212,84 @@ def test_a_roll_back_needs_one_person_unless_the_tenant_says_otherwise(needs_app
 
     assert view.required == int(needs_approval)
     assert refused == ("campaign.own_approval" if is_refused else None)
+
+
+@pytest.mark.django_db
+def test_a_roll_back_to_what_nobody_approved_for_these_vehicles_needs_as_many_people_as_any_campaign():
+    tenant = make_tenant(required_approvals=1)
+    first = make_running(vehicles=1, tenant=tenant, old=make_versions(tenant))
+    succeed(in_turn(first)[0])
+    operations.stop_campaign(first, by="alice", at=at(hours=1), reason="Bad.")
+    other = make_versions(tenant, "3.0")
+    rollback = operations.create_rollback(first, release=other, name="sneak", by="mallory", at=at(hours=1))
+    operations.submit_campaign(rollback, by="mallory", at=at(hours=1))
+
+    with pytest.raises(OwnApprovalError, match="mallory has drafted"):
+        operations.approve_campaign(rollback, by="mallory", at=at(hours=1))
+    operations.approve_campaign(rollback, by="bob", at=at(hours=1))
+
+    assert (rollback.state, rollback.approved_by) == ("approved", "bob")
+
+
+@pytest.mark.django_db
+def test_the_way_back_of_a_campaign_that_nobody_approved_speaks_for_no_roll_back():
+    draft = make_campaign(vehicles=1, tenant=make_tenant(required_approvals=1))
+    operations.cancel_campaign(draft, by="alice", at=NOON, reason="Not this one.")
+
+    rollback = operations.create_rollback(draft, release=draft.fallback_release, name="back", by="alice", at=NOON)
+
+    assert queries.approval_view(rollback).required == 1
+
+
+def grow(campaign, count):
+    fleet = make_fleet(campaign.tenant, count, campaign.fallback_release)
+    groups.add_to_group(campaign.group, fleet, by="fiona", at=NOON)
+
+
+@pytest.mark.django_db
+def test_a_campaign_that_was_approved_for_one_vehicle_does_not_start_on_many():
+    campaign = make_in_review()
+    approve(campaign, "bob")
+    operations.schedule_campaign(campaign, starts_at=at(hours=1), by="alice", at=NOON)
+    grow(campaign, 3)
+    sentence = (
+        "Of its vehicles 1 fitted at the approval, and 4 do now; only a tenth more may have come. "
+        "Reject it, and submit it again."
+    )
+
+    with pytest.raises(CampaignGrownError) as refused:
+        operations.start_campaign(Campaign.objects.get(), by="alice", at=NOON)
+    tick(campaign, at(hours=1))
+
+    assert (refused.value.message, refused.value.details) == (sentence, {"approved": 1, "fitting": 4})
+    assert (campaign.state, campaign.reason) == ("approved", sentence)
+    assert not Assignment.objects.exists()
+    operations.reject_campaign(campaign, by="alice", at=at(hours=1), reason="Three more came.")
+    operations.submit_campaign(campaign, by="alice", at=at(hours=1))
+    approve(campaign, "bob")
+    operations.start_campaign(campaign, by="alice", at=at(hours=1))
+    assert (campaign.state, Assignment.objects.count()) == ("running", 4)
+
+
+@pytest.mark.django_db
+def test_of_two_approvers_the_one_who_saw_the_fewest_vehicles_bounds_the_start():
+    campaign = make_in_review(required=2)
+    approve(campaign, "bob")
+    grow(campaign, 1)
+    approve(campaign, "carol")
+
+    assert Campaign.objects.get().approved_vehicles == 1
+
+
+@pytest.mark.django_db
+def test_where_nobody_else_must_approve_a_fleet_may_grow_as_it_likes():
+    campaign = make_in_review(required=0)
+    approve(campaign, "alice")
+    grow(campaign, 3)
+
+    operations.start_campaign(campaign, by="alice", at=NOON)
+
+    assert (campaign.state, campaign.approved_vehicles) == ("running", None)
 
 
 @pytest.mark.django_db

@@ -102,6 +102,43 @@ def test_a_car_with_an_order_is_refused_a_second():
     refused(bench, errors.VehicleBusyError, release=make_versions(bench.tenant, "3.0"))
 
 
+def test_under_a_freeze_it_is_refused_with_the_freeze():
+    bench = Bench()
+    operations.declare_blackout(
+        bench.tenant, name="summit", reason="Closed roads.", starts_at=NOON, by="eva", at=NOON, ends_at=at(days=1)
+    )
+
+    with pytest.raises(errors.VehicleHeldUpError) as found:
+        bench.order()
+
+    assert found.value.message == (
+        f"Vehicle {bench.car} gets no order now: The vehicle's turn has come, but blackout summit is in force until "
+        "2026-06-02 12:00 UTC: Closed roads."
+    )
+    assert found.value.details["reason"] == "blackout.in_force"
+    refused(bench, errors.VehicleHeldUpError)
+
+
+def test_a_car_that_a_roll_back_brings_back_first_is_refused():
+    bench = Bench()
+    first = make_running(
+        tenant=bench.tenant, old=bench.old, release=bench.new, group=make_group(bench.tenant, bench.car)
+    )
+    succeed(first.assignments.get())
+    operations.stop_campaign(first, by="eva", at=NOON, reason="Bad.")
+    back = operations.create_rollback(first, release=bench.old, name="back", by="eva", at=NOON)
+    operations.submit_campaign(back, by="eva", at=NOON)
+    operations.approve_campaign(back, by="eva", at=NOON)
+    operations.start_campaign(back, by="eva", at=NOON)
+    first.assignments.update(state="succeeded")
+    # Before a tick has offered it anything.
+    back.waves.update(state="open")
+    back.assignments.update(wave=back.waves.get())
+
+    with pytest.raises(errors.VehicleBusyError, match="until it is done with back: one order at a time"):
+        bench.order(release=make_versions(bench.tenant, "3.0"))
+
+
 def test_an_emergency_stop_withdraws_it():
     bench = Bench()
     campaign = bench.order()

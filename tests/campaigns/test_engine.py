@@ -290,7 +290,11 @@ def test_a_wave_without_places_passes_at_once_and_says_so():
     said = Decision.objects.filter(wave__number=2).order_by("pk")
     assert [(d.kind, d.sentence, d.inputs) for d in said] == [
         ("wave.opened", "Wave 2 is open to 0 vehicles.", {"places": 0, "vehicles": 0, "left": 0, "is_last": False}),
-        ("wave.passed", "There is no vehicle for this wave.", {"basis": "nobody", "places": 0, "vehicles": 0}),
+        (
+            "wave.passed",
+            "There is no vehicle for this wave.",
+            {"basis": "nobody", "places": 0, "group": None, "is_anyone_left": True},
+        ),
     ]
 
 

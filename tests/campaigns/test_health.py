@@ -7,9 +7,21 @@ import pytest
 from otaserver.campaigns import operations, queries
 from otaserver.campaigns.errors import SignalRefusedError
 from otaserver.campaigns.models import ControlBlock, Decision, HealthReading
+from otaserver.campaigns.operations import Told, VehicleReport
 from otaserver.campaigns.states import GateVerdict
 from otaserver.fleet.models import Vehicle
-from tests.campaigns.campaign_factories import SOAK, at, fail, in_turn, make_running, prove, report, succeed, tick
+from tests.campaigns.campaign_factories import (
+    SOAK,
+    at,
+    attempt_of,
+    fail,
+    in_turn,
+    make_running,
+    prove,
+    report,
+    succeed,
+    tick,
+)
 from tests.campaigns.health_factories import add_signals, say, start_with_signals
 from tests.factories import NOON
 
@@ -280,6 +292,27 @@ def test_a_code_that_halts_does_so_at_once_in_whatever_state_it_is_reported(mome
 
     assert campaign.state == "halted"
     assert decided(campaign, "limit.halted").inputs["limit"] == "halt_codes"
+
+
+@pytest.mark.parametrize(
+    ("phase", "outcome"),
+    [("downloading", "none"), ("held", "none"), ("installing", "none"), ("installed", "none"), ("finished", "success")],
+)
+@pytest.mark.parametrize("is_batch", [False, True])
+def test_a_code_that_halts_does_so_in_whatever_phase_it_is_said(phase, outcome, is_batch):
+    campaign = make_running(vehicles=2, halt_codes=["brakes_lost"])
+    assignment = in_turn(campaign)[0]
+    said = VehicleReport(attempt_of(assignment).pk, "r1", phase, outcome, code="brakes_lost")
+    if is_batch:
+        operations.record_together([Told(assignment.vehicle, said, True, at(minutes=5))])
+    else:
+        operations.record_report(assignment.vehicle, said, can_prove=True, at=at(minutes=5))
+
+    tick(campaign, at(minutes=6))
+
+    assert campaign.state == "halted"
+    assert decided(campaign, "limit.halted").inputs["reporters"] == {"brakes_lost": 1}
+    assert queries.replay(campaign).differences == []
 
 
 def test_a_code_that_the_release_states_halts_every_campaign_of_it():

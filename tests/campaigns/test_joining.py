@@ -2,11 +2,13 @@ import pytest
 
 from otaserver.campaigns import errors, operations, queries
 from otaserver.campaigns.models import Campaign, Decision
+from otaserver.campaigns.queries.gates import gate_tests
 from otaserver.fleet import operations as fleet
 from otaserver.fleet.models import Vehicle
 from tests.campaigns.campaign_factories import (
     SOAK,
     at,
+    fail,
     in_turn,
     install,
     make_campaign,
@@ -72,6 +74,48 @@ def test_those_that_still_do_not_match_or_had_their_turn_stay_as_they_are():
     assert cars.state_of(cars.blocked) == ("excluded", "blocked")
     assert cars.state_of(cars.done) == ("excluded", "already_there")
     assert not Decision.objects.filter(kind="campaign.joined").exists()
+
+
+def shares(campaign):
+    states = list(campaign.gate_states.order_by("late_place", "stratum"))
+    tests = gate_tests(campaign, states)
+    return [(state.late_place, state.planned_results, tests[state.stratum].halt_limit) for state in states]
+
+
+def test_hardware_that_joins_later_is_tested_apart_and_no_other_test_gets_another_limit():
+    cars = Fleet(max_in_flight=None, alpha=0.2, beta=0.2, acceptable_rate=0.05, unacceptable_rate=0.9)
+    before = shares(cars.campaign)
+    late = make_fleet(cars.tenant, 3, cars.old, hardware=("gateway",))
+    (more,) = make_fleet(cars.tenant, 1, cars.old)
+    fleet.add_to_group(cars.group, [*late, more], by="test", at=NOON)
+
+    tick(cars.campaign, at(minutes=2))
+    after = shares(cars.campaign)
+
+    assert [(place, planned) for place, planned, _ in before] == [(0, 2), (0, 2)]
+    assert [(place, planned) for place, planned, _ in after] == [(0, 6), (0, 3), (1, 3)]
+    assert [limit for _, _, limit in after[:2]] == [limit for _, _, limit in before]
+    stratum = cars.campaign.gate_states.get(late_place=1).stratum
+    own = cars.campaign.assignments.filter(stratum=stratum)
+    assert sorted(own.values_list("vehicle", flat=True)) == sorted(vehicle.pk for vehicle in late)
+
+
+def test_a_fault_in_hardware_that_joined_later_halts_by_its_own_test_and_follows_again_from_the_records():
+    cars = Fleet(alpha=0.2, beta=0.2, acceptable_rate=0.05, unacceptable_rate=0.5)
+    for assignment in in_turn(cars.campaign, "offered"):
+        succeed(assignment)
+    late = make_fleet(cars.tenant, 2, cars.old, hardware=("gateway",))
+    fleet.add_to_group(cars.group, late, by="test", at=NOON)
+    tick(cars.campaign, at(minutes=2))
+    for assignment in cars.campaign.assignments.filter(vehicle__in=late).select_related("campaign"):
+        fail(assignment, at=at(minutes=3))
+
+    tick(cars.campaign, at(hours=9))
+
+    halted = Decision.objects.get(kind="gate.halted")
+    assert (cars.campaign.state, halted.inputs["late_place"]) == ("halted", 1)
+    assert halted.inputs["stratum"] == cars.campaign.gate_states.get(late_place=1).stratum
+    assert queries.replay(cars.campaign).differences == []
 
 
 def test_a_campaign_that_is_not_dynamic_takes_in_nobody():

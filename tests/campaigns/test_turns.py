@@ -5,9 +5,10 @@ from decimal import Decimal
 import pytest
 from django.db.models import F
 
-from otaserver.campaigns import errors, operations
+from otaserver.campaigns import errors, operations, queries
 from otaserver.campaigns.models import Assignment, Campaign, Decision, Wave
 from otaserver.campaigns.operations import CampaignPlan, WavePlan, turns
+from otaserver.fleet.models import Membership, Vehicle
 from tests.campaigns.campaign_factories import (
     SOAK,
     at,
@@ -193,3 +194,47 @@ def test_a_tick_over_a_large_list_counts_nothing_of_it(django_assert_max_num_que
         operations.advance_campaign(campaign.pk, at=at(seconds=1))
 
     assert not [query["sql"] for query in captured if "GROUP BY" in query["sql"]]
+
+
+@pytest.mark.parametrize("engineers", [0, 2])
+def test_a_wave_for_a_group_of_which_nobody_takes_part_is_refused_before_review(engineers):
+    campaign, _ = draft(["engineering", ALL], engineers=engineers)
+    Vehicle.objects.filter(memberships__group__name="engineering").update(blocked_at=NOON)
+
+    with pytest.raises(errors.PlanRefusedError, match=r"^Wave 1 is for group engineering, and none of it takes part"):
+        operations.submit_campaign(campaign, by="alice", at=NOON)
+
+    assert Campaign.objects.get().state == "draft"
+
+
+def test_a_wave_whose_group_empties_after_approval_keeps_the_campaign_from_starting():
+    campaign, _ = draft(["engineering", ALL])
+    operations.submit_campaign(campaign, by="alice", at=NOON)
+    operations.approve_campaign(campaign, by="bob", at=NOON)
+    operations.schedule_campaign(campaign, starts_at=at(hours=1), by="alice", at=NOON)
+    Membership.objects.filter(group__name="engineering").delete()
+
+    with pytest.raises(errors.PlanRefusedError, match=r"^Wave 1 is for group engineering, and none of it takes part"):
+        operations.start_campaign(Campaign.objects.get(), by="alice", at=NOON)
+    tick(campaign, at(hours=1))
+
+    assert campaign.state == "approved"
+    assert campaign.reason.startswith("Wave 1 is for group engineering, and none of it takes part")
+    assert not Assignment.objects.exists()
+
+
+def test_a_wave_whose_group_has_gone_by_the_time_it_opens_asks_a_person():
+    campaign, _ = draft([WavePlan(percent=Decimal(50)), "engineering", ALL])
+    start(campaign)
+    reserved = campaign.assignments.filter(vehicle__memberships__group__name="engineering")
+    reserved.update(state="superseded")
+
+    finish_wave(campaign, 1, NOON)
+
+    assert [wave.state for wave in campaign.waves.all()] == ["passed", "undecided", "waiting"]
+    asked = Decision.objects.get(kind="wave.undecided")
+    assert asked.sentence == "None of group engineering is left for this wave, and others would follow untried."
+    assert queries.replay(campaign).differences == []
+    operations.decide_wave(asked.wave, passed=True, reason="They have it.", by="bob", at=at(hours=9))
+    tick(campaign, at(hours=9))
+    assert states(campaign).count("offered") == 4

@@ -5,9 +5,10 @@ from datetime import timedelta
 import pytest
 
 from otaserver.campaigns import operations
-from otaserver.campaigns.models import Campaign
+from otaserver.campaigns.models import Assignment, Attempt, Campaign
 from otaserver.campaigns.queries import explain_vehicle
 from otaserver.campaigns.rules import explanations as rules
+from otaserver.campaigns.rules.windows import Window
 from otaserver.campaigns.states import AssignmentState, Verdict
 from otaserver.fleet import operations as fleet
 from otaserver.fleet.models import Group, Membership, Vehicle
@@ -19,7 +20,9 @@ from tests.campaigns.campaign_factories import (
     make_approved,
     make_campaign,
     make_running,
+    make_started,
     make_versions,
+    tick,
 )
 from tests.factories import NOON, make_tenant, make_vehicle
 
@@ -182,6 +185,91 @@ def test_a_second_campaign_waits_for_the_first():
     }
 
 
+def freeze(campaign):
+    operations.declare_blackout(campaign.tenant, name="summit", reason="Closed roads.", starts_at=NOON, by="x", at=NOON)
+
+
+def take_the_place(campaign):
+    """Another vehicle took this minute's place."""
+    other = Assignment.objects.create(
+        campaign=campaign, vehicle=make_vehicle(campaign.tenant, vehicle_id="X"), rank=1, state="lapsed"
+    )
+    Attempt.objects.create(assignment=other, vehicle=other.vehicle, number=1, opened_at=NOON, closed_at=NOON)
+
+
+NIGHT = Window(0b1111111, 22 * 60, 60)
+
+
+@pytest.mark.parametrize(
+    ("plan", "before", "expected"),
+    [
+        ({}, freeze, ("blackout.in_force", "summit: Closed roads", "until it is lifted")),
+        (
+            {"windows": [NIGHT], "downloads_early": False},
+            lambda _: None,
+            ("window.shut", "2026-06-01 22:00 (UTC)", "2026-06-01 12:00 (UTC)"),
+        ),
+        (
+            {"windows": [NIGHT], "downloads_early": False, "ends_at": NOON + timedelta(days=2)},
+            lambda _: Vehicle.objects.update(time_zone="nowhere"),
+            ("vehicle.time_zone_unknown", "a time zone of the IANA list", "nowhere"),
+        ),
+        (
+            {"offers_per_minute": 1},
+            take_the_place,
+            ("pace.used_up", "1 offers a minute", "used up"),
+        ),
+    ],
+)
+def test_what_time_and_pace_hold_up_is_told_with_its_own_rule(plan, before, expected):
+    campaign = make_started(vehicles=1, **plan)
+    before(campaign)
+    tick(campaign)
+
+    answer = explain(in_turn(campaign)[-1].vehicle).answers[-1]
+
+    assert (answer.code, answer.limit, answer.value) == expected
+    assert answer.sentence.startswith("The vehicle's turn has come, but ")
+
+
+def test_a_standing_order_says_what_keeps_it_from_being_installed():
+    campaign = make_running(vehicles=1)
+    freeze(campaign)
+
+    answer = explain(in_turn(campaign)[0].vehicle).answers[-1]
+
+    assert (answer.code, answer.value) == ("blackout.in_force", "until it is lifted")
+    assert answer.sentence.startswith("The release is offered and the vehicle has not answered yet (blackout summit")
+
+
+def test_a_campaign_that_is_required_first_is_named():
+    tenant = make_tenant()
+    old, new, newer = make_versions(tenant), make_versions(tenant, "2.0"), make_versions(tenant, "3.0")
+    first = make_running(vehicles=1, tenant=tenant, old=old, release=new)
+    operations.pause_campaign(first, by="x", at=NOON)
+    Assignment.objects.update(state="lapsed")
+    second = make_running(tenant=tenant, old=old, release=newer, group=first.group, name="summer", requires=[first])
+
+    answer = next(each for each in explain(in_turn(second)[0].vehicle).answers if each.campaign == "summer")
+
+    assert (answer.code, answer.limit, answer.value) == (
+        "campaign.required_first",
+        "spring has succeeded",
+        "it has not",
+    )
+
+
+def test_what_the_server_keeps_back_says_what_for():
+    campaign = make_started(vehicles=1, windows=[NIGHT])
+    Vehicle.objects.update(protocol="ddi")
+    tick(campaign)
+
+    answer = explain(in_turn(campaign)[0].vehicle).answers[-1]
+
+    assert (answer.code, answer.limit) == ("order.withheld", "2026-06-01 12:05 UTC")
+    assert answer.value == "withheld_window: its client cannot wait for a window, and none is open"
+
+
 def test_a_failure_has_its_code():
     campaign = make_running(vehicles=2, max_failed=5)
     fail(in_turn(campaign)[0], "health_failed")
@@ -215,7 +303,8 @@ def test_it_costs_as_many_queries_whatever_there_is(django_assert_num_queries):
     operations.submit_campaign(running, by="x", at=NOON)
     operations.approve_campaign(running, by="y", at=NOON)
     operations.start_campaign(running, by="y", at=NOON)
-    with django_assert_num_queries(7):
+    # Blackouts and windows, where it waits.
+    with django_assert_num_queries(9):
         assert len(explain_vehicle(row, at=NOON).answers) == 5
 
 

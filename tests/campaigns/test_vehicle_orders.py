@@ -102,11 +102,35 @@ def test_without_consent_the_owner_is_asked_and_the_last_answer_counts():
 
 def test_past_the_deadline_nobody_is_asked_any_more():
     assignment = make_order(consent="ask_with_deadline", consent_deadline_seconds=3600)
+    operations.order_to_carry_out(assignment.vehicle, at=NOON)
 
     before, later = order(assignment, after(minutes=59)), order(assignment, after(hours=1))
 
     assert (before.delivery, before.is_urgent) == (Delivery.ASK, False)
     assert (later.delivery, later.is_urgent) == (Delivery.INSTALL, True)
+
+
+def test_the_deadline_counts_from_when_the_vehicle_first_heard_of_the_question():
+    assignment = make_order(consent="ask_with_deadline", consent_deadline_seconds=3600)
+    vehicle = assignment.vehicle
+
+    unheard, parked = order(assignment), order(assignment, after(days=8))
+    for minutes in (0, 30):
+        operations.order_to_carry_out(vehicle, at=after(days=8, minutes=minutes))
+
+    assert [(each.delivery, each.goes_ahead_at) for each in (unheard, parked)] == [(Delivery.ASK, None)] * 2
+    heard = order(assignment, after(days=8, minutes=59))
+    assert (heard.delivery, heard.goes_ahead_at) == (Delivery.ASK, after(days=8, hours=1))
+    assert order(assignment, after(days=8, hours=1)).delivery == Delivery.INSTALL
+
+
+def test_a_new_owner_is_asked_for_the_first_time():
+    assignment = make_order(consent="ask_with_deadline", consent_deadline_seconds=3600)
+    operations.order_to_carry_out(assignment.vehicle, at=NOON)
+
+    operations.record_sale(assignment.vehicle, reason="Sold.", by="ann", at=NOON)
+
+    assert order(assignment, after(days=8)).asked_at is None
 
 
 def test_a_stop_a_block_or_a_withdrawn_package_takes_the_order_back_at_once():

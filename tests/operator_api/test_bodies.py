@@ -140,8 +140,8 @@ def test_a_field_deep_inside_is_named_by_its_path(tenant, caller):
     )
 
     assert response.json()["fields"] == {
-        "waves[1].percent": ["Ensure this value is less than or equal to 100."],
-        "alpha": ["Ensure this value is less than or equal to 0.5."],
+        "waves[1].percent": ["Ensure this value is less than or equal to 100. Given was 101."],
+        "alpha": ["Ensure this value is less than or equal to 0.5. Given was 2."],
     }
     assert not Campaign.objects.exists()
 

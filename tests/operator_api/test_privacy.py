@@ -5,10 +5,10 @@ import pytest
 
 from firmware_store.models import OnlineKey, RoleMetadata
 from otaserver.audit.models import Entry
-from otaserver.campaigns.models import Blackout
+from otaserver.campaigns.models import Blackout, Campaign
 from otaserver.fleet.models import Group, Vehicle
 from otaserver.privacy.rules import KINDS
-from tests.factories import NOON, make_group, make_package, make_vehicle
+from tests.factories import NOON, make_group, make_package, make_release, make_vehicle
 
 pytestmark = pytest.mark.any_database
 
@@ -116,6 +116,20 @@ def test_what_a_group_cannot_become_changes_nothing(tenant, caller, changes, cod
 
     assert refused.json()["code"] == code
     assert (Group.objects.get(pk=group.pk).name, Entry.objects.count()) == ("north", 0)
+
+
+def test_the_filter_of_a_group_that_a_campaign_is_approved_for_stays(tenant, caller):
+    made = caller.post("/groups", {"name": "north", "filter": 'ecu.hardware_id = "a"'}).json()["id"]
+    release = make_release(tenant, make_package(tenant))
+    Campaign.objects.create(
+        tenant=tenant, name="spring", group_id=made, release=release, state="approved", created_by="x", created_at=NOON
+    )
+
+    refused = caller("PATCH", f"/groups/{made}", {"filter": 'ecu.hardware_id = "b"'})
+
+    assert (refused.status_code, refused.json()["code"]) == (409, "group.in_use")
+    assert refused.json()["campaigns"] == ["spring"]
+    assert Group.objects.get(pk=made).filter == 'ecu.hardware_id = "a"'
 
 
 def test_a_group_that_nothing_is_for_is_deleted_with_a_reason(tenant, caller):

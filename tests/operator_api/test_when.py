@@ -49,8 +49,17 @@ def test_all_that_a_plan_says_of_when_comes_back_as_it_was_given(caller, plan):
         ({"ends_at": "2026-06-01T12:00:00Z"}, "must come after the start"),
         ({"windows": [{"weekdays": [], "start": "22:00", "length_minutes": 60}]}, "weekdays 0 never open"),
         ({"windows": [{"weekdays": ["mon"], "start": "22:00", "length_minutes": 0}]}, "0 never opens"),
-        ({"windows": [{"weekdays": ["mon"], "start": "24:00", "length_minutes": 60}]}, ""),
-        ({"windows": [{"weekdays": ["funday"], "start": "22:00", "length_minutes": 60}]}, ""),
+        (
+            {"windows": [{"weekdays": ["mon"], "start": "24:00", "length_minutes": 60}]},
+            'windows[0].start: Must be a time of day from 00:00 to 23:59. Given was "24:00".',
+        ),
+        ({"windows": [{"weekdays": ["funday"], "start": "22:00", "length_minutes": 60}]}, '"funday" is not a valid'),
+        ({"waves": [{"percent": 120}]}, "waves[0].percent: Ensure this value is less than or equal to 100. Given was"),
+        ({"waves": [{"percent": "NaN"}]}, 'waves[0].percent: A valid number is required. Given was "NaN".'),
+        ({"max_in_flight": 0}, "greater than or equal to 1. Given was 0."),
+        ({"retry_seconds": -1}, "greater than or equal to 0. Given was -1."),
+        ({"soak_seconds": True}, "soak_seconds: Must be a whole number. Given was true."),
+        ({"preconditions": [{"name": "speed", "operator": "<", "value": 0}]}, "speed < 0: it measures 0 to 500 km/h"),
         ({"offers_per_minute": 0}, "not 0"),
         ({"bytes_per_hour": -5}, "-5 bytes an hour"),
         ({"preconditions": [{"name": "state_of_charge", "operator": ">=", "value": "full"}]}, "'full' is not"),
@@ -65,6 +74,30 @@ def test_a_plan_that_cannot_be_is_refused_with_the_value(caller, plan, change, s
     assert refused.status_code in (400, 422), refused.content
     assert said in refused.json()["detail"]
     assert not Campaign.objects.exists()
+
+
+def test_a_draft_requires_neither_itself_nor_what_was_drafted_after_it(caller, plan):
+    first = caller.post("/campaigns", plan).json()["id"]
+    later = caller.post("/campaigns", plan | {"name": "later"}).json()["id"]
+    version = {"If-Match": caller.get(f"/campaigns/{first}")["ETag"]}
+
+    for required, name in ((first, "night"), (later, "later")):
+        refused = caller("PATCH", f"/campaigns/{first}", {"requires": [required]}, **version)
+        assert (refused.status_code, refused.json()["code"]) == (422, "campaign.plan_refused")
+        assert refused.json()["detail"] == f"night requires campaigns that were drafted before it; {name} was not."
+
+    assert caller.get(f"/campaigns/{first}").json()["requires"] == []
+
+
+def test_a_start_at_the_end_of_time_is_refused(caller, plan):
+    made = caller.post("/campaigns", plan).json()["id"]
+    Campaign.objects.update(state="approved")
+
+    refused = caller.post(f"/campaigns/{made}/schedule", {"starts_at": "9999-12-31T23:59:59Z"})
+
+    assert (refused.status_code, refused.json()["code"]) == (422, "campaign.plan_refused")
+    assert refused.json()["detail"] == "A campaign starts within 3660 days; 9999-12-31 23:59:59 UTC is later."
+    assert Campaign.objects.get().state == "approved"
 
 
 def test_the_fleet_is_frozen_and_thawed(caller):

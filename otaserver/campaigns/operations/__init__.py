@@ -16,6 +16,7 @@ from otaserver.campaigns.operations.claimed_software import record_claimed_artif
 from otaserver.campaigns.operations.confirmations import (
     confirm_order,
     give_standing_consent,
+    note_question,
     order_to_carry_out,
     take_back_standing_consent,
 )
@@ -37,6 +38,7 @@ from otaserver.campaigns.operations.fits import (
 )
 from otaserver.campaigns.operations.forecasts import Forecast, forecast_campaign
 from otaserver.campaigns.operations.gated_reports import report_failure, report_progress
+from otaserver.campaigns.operations.groups import change_group
 from otaserver.campaigns.operations.health import record_health, wanted_of
 from otaserver.campaigns.operations.joining import close_campaign
 from otaserver.campaigns.operations.kept_forecasts import forecasts_due, is_fresh, keep_forecast
@@ -81,6 +83,7 @@ __all__ = [
     "ask_fit",
     "cancel_campaign",
     "change_campaign",
+    "change_group",
     "close_campaign",
     "close_case",
     "confirm_order",
@@ -105,6 +108,7 @@ __all__ = [
     "lapse_due",
     "lift_blackout",
     "link_campaign",
+    "note_question",
     "open_exhausted_cases",
     "open_failed_cases",
     "order_now",

@@ -42,3 +42,10 @@ def give_approval(campaign: Campaign, *, by: str, at: datetime, revision: int | 
     if has_approved and view.missing:
         raise AlreadyApprovedError(f"{by} has approved {campaign} already; {view.missing} more must.", by=by)
     return view
+
+
+def note_vehicles(campaign: Campaign, *, fitting: int) -> None:
+    """Store how many vehicles a campaign was approved for; of several approvers who saw the fewest bounds its start."""
+    known = campaign.approved_vehicles
+    campaign.approved_vehicles = fitting if known is None else min(known, fitting)
+    Campaign.objects.filter(pk=campaign.pk).update(approved_vehicles=campaign.approved_vehicles)

@@ -12,7 +12,7 @@ from firmware_store.models import Release
 from otaserver.campaigns import models
 from otaserver.campaigns.errors import CampaignNameTakenError, NoVehicleFitsError, PlanRefusedError
 from otaserver.campaigns.models import Campaign, Wave
-from otaserver.campaigns.operations import approvals, checks, decisions, requirements, rollbacks, starts, stops
+from otaserver.campaigns.operations import approvals, checks, decisions, groups, requirements, rollbacks, starts, stops
 from otaserver.campaigns.queries import bundles
 from otaserver.campaigns.rules import plans
 from otaserver.campaigns.rules.consent import Terms
@@ -23,8 +23,7 @@ from otaserver.campaigns.states import CampaignPriority, CampaignState, Consent,
 from otaserver.fleet.models import Group
 from otaserver.tenants.models import Tenant
 
-# Fields of a plan that are rows of their own.
-ROWS = frozenset({"waves", "windows", "requires"})
+ROWS = frozenset({"waves", "windows", "requires"})  # of their own
 
 
 @dataclass(frozen=True)
@@ -221,6 +220,7 @@ def submit_campaign(campaign: Campaign, *, by: str, at: datetime) -> None:
         ReleaseNotPublishedError, NoWayBackError: see `checks`.
     """
     checks.require_state(campaign, CampaignState.DRAFT)
+    groups.hold(campaign)
     campaign.move_to(CampaignState.IN_REVIEW, reason="")
     _require_feasible(campaign, at=at)
     _decide(campaign, "campaign.submitted", "Submitted for review.", by=by, at=at)
@@ -241,7 +241,10 @@ def approve_campaign(campaign: Campaign, *, by: str, at: datetime, revision: int
     """
     checks.require_state(campaign, CampaignState.IN_REVIEW)
     given = approvals.give_approval(campaign, by=by, at=at, revision=revision)
-    checks.require_lasting_metadata(campaign, _require_feasible(campaign, at=at), starts_at=at)
+    release, fitting = _require_feasible(campaign, at=at)
+    if given.required:
+        approvals.note_vehicles(campaign, fitting=fitting)
+    checks.require_lasting_metadata(campaign, release, starts_at=at)
     if given.missing:
         _decide(campaign, "campaign.approval_given", f"Approved; {given.missing} more must approve.", by=by, at=at)
         return
@@ -258,7 +261,7 @@ def reject_campaign(campaign: Campaign, *, by: str, at: datetime, reason: str) -
     """
     checks.require_state(campaign, CampaignState.IN_REVIEW, CampaignState.APPROVED)
     reason = decisions.require_reason(reason)
-    campaign.move_to(CampaignState.DRAFT, reason=reason, approved_by="")
+    campaign.move_to(CampaignState.DRAFT, reason=reason, approved_by="", approved_vehicles=None)
     _decide(campaign, "campaign.rejected", reason, by=by, at=at)
 
 
@@ -269,18 +272,19 @@ def schedule_campaign(campaign: Campaign, *, starts_at: datetime, by: str, at: d
     Raises:
         InvalidTransitionError: it is not approved.
         TenantStoppedError: everything of the tenant is stopped, and what goes on afterwards is for persons to say.
-        MetadataEndsError: it would outlive metadata that vehicles need.
+        PlanRefusedError, MetadataEndsError: that is too far away, or it would outlive metadata that vehicles need.
         ReleaseNotPublishedError: a package of the release was withdrawn.
     """
     checks.require_state(campaign, CampaignState.APPROVED)
     stops.refuse_stopped(campaign.tenant)
+    checks.require_near(starts_at, at=at)
     release = checks.require_published(campaign.release)
     checks.require_lasting_metadata(campaign, release, starts_at=max(starts_at, at))
     campaign.move_to(CampaignState.SCHEDULED, starts_at=starts_at, reason="")
     _decide(campaign, "campaign.scheduled", f"Starts at {starts_at.isoformat()}.", by=by, at=at)
 
 
-def _require_feasible(campaign: Campaign, *, at: datetime) -> bundles.ReleaseView:
+def _require_feasible(campaign: Campaign, *, at: datetime) -> tuple[bundles.ReleaseView, int]:
     release = checks.require_published(campaign.release)
     checks.require_way_back(campaign, release)
     fitting = starts.fitting_now(campaign, release, at=at)
@@ -289,7 +293,7 @@ def _require_feasible(campaign: Campaign, *, at: datetime) -> bundles.ReleaseVie
     problem = starts.waves_problem(campaign, fitting)
     if problem is not None:
         raise PlanRefusedError(problem)
-    return release
+    return release, sum(fitting.values())
 
 
 def _decide(campaign: Campaign, kind: str, sentence: str, *, by: str, at: datetime) -> None:

@@ -63,6 +63,17 @@ def require_way_back(campaign: Campaign, release: bundles.ReleaseView) -> None:
             raise NoWayBackError(problem)
 
 
+def require_near(starts_at: datetime, *, at: datetime) -> None:
+    """Check that a campaign can be planned to start then.
+
+    Raises:
+        PlanRefusedError: no metadata lasts so long.
+    """
+    problem = timing.start_problem(starts_at, at=at)
+    if problem is not None:
+        raise PlanRefusedError(problem)
+
+
 def require_lasting_metadata(campaign: Campaign, release: bundles.ReleaseView, *, starts_at: datetime) -> None:
     """Check that no offline metadata ends while a vehicle of a campaign that starts then may still need it.
 

@@ -7,6 +7,7 @@ from uuid import UUID
 from django.db import transaction
 
 from otaserver.campaigns.errors import StandingConsentGivenError
+from otaserver.campaigns.models import Assignment
 from otaserver.campaigns.operations.consents import ConsentAnswer, record_consent
 from otaserver.campaigns.operations.undeliverable import take_back_undeliverable
 from otaserver.campaigns.queries import VehicleOrder, current_order
@@ -59,6 +60,15 @@ def take_back_standing_consent(vehicle: Vehicle) -> None:
     StandingConsent.objects.filter(vehicle=vehicle).delete()
 
 
+def note_question(order: VehicleOrder, *, at: datetime) -> None:
+    """Note that a vehicle hears now that its owner is to be asked; the first time counts. Nothing is asked: no change.
+
+    A deadline runs from then (`rules.consent.goes_ahead_at`).
+    """
+    if order.delivery == Delivery.ASK and order.asked_at is None:
+        Assignment.objects.filter(attempts=order.attempt_id, asked_at=None).update(asked_at=at)
+
+
 def order_to_carry_out(vehicle: Vehicle, *, at: datetime) -> VehicleOrder | None:
     """Return the vehicle's current order, having agreed to it first where its standing consent says so.
 
@@ -71,6 +81,7 @@ def order_to_carry_out(vehicle: Vehicle, *, at: datetime) -> VehicleOrder | None
         return order
     standing = StandingConsent.objects.filter(vehicle=vehicle).first()
     if standing is None:
+        note_question(order, at=at)
         return order
     confirm_order(vehicle, attempt=order.number, is_agreed=True, by=standing.initiator or "auto-confirm", at=at)
     return current_order(vehicle, at=at)

@@ -12,11 +12,13 @@ from otaserver.campaigns.errors import (
     NoVehicleFitsError,
     PlanRefusedError,
     VehicleBusyError,
+    VehicleHeldUpError,
 )
 from otaserver.campaigns.models import Assignment, Campaign, GateState, Wave
 from otaserver.campaigns.operations import checks, decisions, offers, staging, stops
-from otaserver.campaigns.queries import bundles
+from otaserver.campaigns.queries import bundles, explanations
 from otaserver.campaigns.rules import matching
+from otaserver.campaigns.rules.explanations import BUSY
 from otaserver.campaigns.states import (
     IN_FLIGHT_STATES,
     AssignmentState,
@@ -38,7 +40,8 @@ def order_now(vehicle: Vehicle, *, release: Release, reason: str, by: str, at: d
         ReasonMissingError: no reason is given.
         TenantStoppedError: everything of the tenant is stopped.
         NotTestBenchError: the vehicle is not marked as standing on a test bench.
-        VehicleBusyError: it has an order, or soaks: one at a time.
+        VehicleBusyError: it has an order, or soaks, or another campaign goes first: one at a time.
+        VehicleHeldUpError: a blackout is in force, or something else of `explanations` holds it up.
         NoVehicleFitsError: the release does not fit it; the sentence says why.
         ReleaseNotPublishedError, MetadataEndsError: see `checks`.
         PlanRefusedError: the release is another tenant's.
@@ -66,8 +69,7 @@ def order_now(vehicle: Vehicle, *, release: Release, reason: str, by: str, at: d
     with staging.staged(campaign, view, Vehicle.objects.filter(pk=vehicle.pk), at=at):
         staging.write_list(campaign, only_fitting=True, wave=wave)
     offers.offer(campaign, at=at)
-    if not campaign.assignments.filter(state=AssignmentState.OFFERED).exists():
-        raise VehicleBusyError(f"Vehicle {vehicle} waits to be brought back by a roll-back first.")
+    _require_offered(campaign, vehicle, at=at)
     sentence = f"Ordered {view.label} for {vehicle} now: {reason}"
     decided = decisions.draft(
         campaign, "campaign.ordered_now", sentence, by=by, at=at, vehicle=vehicle.vehicle_id, reason=reason
@@ -85,6 +87,21 @@ def _refuse_busy(vehicle: Vehicle) -> None:
             vehicle_id=vehicle.vehicle_id,
             campaign=other.campaign.name,
         )
+
+
+def _require_offered(campaign: Campaign, vehicle: Vehicle, *, at: datetime) -> None:
+    own = list(campaign.assignments.select_related("campaign__tenant", "campaign__release", "vehicle"))
+    if [each.state for each in own] == [AssignmentState.OFFERED]:
+        return
+    found = explanations.explained(own, at=at)
+    sentence = " ".join(each.sentence for each in found.values()) or "It takes no part."
+    said = f"Vehicle {vehicle} gets no order now: {sentence}"
+    held_up = next((each.hold_up for each in found.values() if each.hold_up is not None), None)
+    if held_up is None or held_up.remedy == BUSY:
+        raise VehicleBusyError(said, vehicle_id=vehicle.vehicle_id)
+    raise VehicleHeldUpError(
+        said, vehicle_id=vehicle.vehicle_id, reason=held_up.remedy.code, remedy=held_up.remedy.remedy
+    )
 
 
 def _require_fit(vehicle: Vehicle, release: bundles.ReleaseView) -> None:

@@ -161,6 +161,7 @@ def _script(campaign: Campaign, release: bundles.ReleaseView, waves: Sequence[Re
         waves=waves,
         soak_seconds=campaign.soak_seconds,
         is_stratified=campaign.is_stratified,
+        is_dynamic=campaign.is_dynamic,
         wave_rule=campaign.wave_rule,
         failure_budget=campaign.failure_budget,
         max_failed=campaign.max_failed,

@@ -1,15 +1,16 @@
 """Dynamic campaigns: vehicles that come to match after the start are taken into the last wave."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from otaserver.campaigns.errors import CampaignNotDynamicError
-from otaserver.campaigns.models import Assignment, Campaign, Decision
+from otaserver.campaigns.models import Assignment, Campaign, Decision, GateState
 from otaserver.campaigns.operations import checks, decisions, staging, starts
 from otaserver.campaigns.operations.decisions import ENGINE
-from otaserver.campaigns.queries import block_lists, bundles
+from otaserver.campaigns.queries import block_lists, bundles, gates
 from otaserver.campaigns.states import AssignmentState, CampaignState, Verdict
 from otaserver.fleet.models import Vehicle
 
@@ -55,15 +56,36 @@ def admit(campaign: Campaign, *, at: datetime) -> list[Decision]:
     with staging.staged(campaign, release, Vehicle.objects.filter(pk__in=found), at=at, is_late=True):
         staging.forget_excluded(campaign, only_fitting=False)
         staging.write_list(campaign, wave=starts.last_wave_if_open(campaign))
-        joined = staging.waiting(campaign)
+        by_stratum = staging.waiting(campaign)
+    joined = sum(by_stratum.values())
     if not joined:
         return []
-    # The guard's limit holds for as many outcomes as it may come to read.
-    campaign.gate_states.filter(stratum="").update(planned_results=F("planned_results") + joined)
+    _plan_gate(campaign, by_stratum)
     sentence = (
         f"{decisions.vehicles(joined)[:1].upper()}{decisions.vehicles(joined)[1:]} came to match after the start."
     )
     return [decisions.draft(campaign, "campaign.joined", sentence, by=ENGINE, at=at, vehicles=joined)]
+
+
+def _plan_gate(campaign: Campaign, joined: Mapping[str, int]) -> None:
+    # The guard's limit holds for as many outcomes as it may come to read.
+    states = {state.stratum: state for state in campaign.gate_states.all()}
+    for stratum, count in [("", sum(joined.values())), *joined.items()]:
+        if stratum in states:
+            campaign.gate_states.filter(stratum=stratum).update(planned_results=F("planned_results") + count)
+    if not gates.tests_late_strata(campaign):
+        return
+    place = max(state.late_place for state in states.values())
+    GateState.objects.bulk_create(
+        GateState(
+            campaign=campaign,
+            stratum=stratum,
+            planned_results=joined[stratum],
+            outcome_share=states[""].outcome_share,
+            late_place=late_place,
+        )
+        for late_place, stratum in enumerate(sorted(set(joined) - set(states)), start=place + 1)
+    )
 
 
 def _candidates(campaign: Campaign, *, at: datetime) -> QuerySet[Vehicle]:

@@ -54,6 +54,8 @@ def record_sale(
     fleet.refuse_decommissioned(vehicle)
     consents = ConsentRecord.objects.filter(assignment__vehicle=vehicle, ended_at=None).update(ended_at=at)
     take_back_standing_consent(vehicle)
+    # The next owner is asked for the first time.
+    Assignment.objects.filter(vehicle=vehicle, asked_at__isnull=False).update(asked_at=None)
     ended = fleet.end_ownership(vehicle, at=at)
     code = fleet.create_claim_code(vehicle.tenant, vehicle.vehicle_id, at=at, valid_for=valid_for)
     audit.record(

@@ -41,7 +41,9 @@ def inputs_of(
     """Return what a decision of one test rests on beside what was read: its parameters, and where it stood."""
     return {
         "plan": asdict(gates.gate_plan(campaign)),
-        "strata": sum(name != "" for name in states),
+        "strata": gates.known_strata(states.values()),
+        "late_place": states[stratum].late_place,
+        "takes_in": gates.tests_late_strata(campaign),
         "planned_results": states[stratum].planned_results,
         "outcome_share": states[stratum].outcome_share,
         "before": before._asdict(),

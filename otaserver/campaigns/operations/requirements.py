@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from otaserver.campaigns.errors import PlanRefusedError
 from otaserver.campaigns.models import Campaign, CampaignRequirement
 from otaserver.campaigns.rules import precedence
 from otaserver.campaigns.rules.halts import halt_problem
@@ -41,7 +42,14 @@ def _requires_problem(tenant: Tenant, requires: Sequence[Campaign]) -> str | Non
 
 
 def store(campaign: Campaign, requires: Sequence[Campaign]) -> None:
-    """Store what a new campaign requires: campaigns that exist already, so that no chain of them is a circle."""
+    """Store what a campaign requires: campaigns that were drafted before it, so that no chain of them is a circle.
+
+    Raises:
+        PlanRefusedError: one of them is the campaign itself, or was drafted after it.
+    """
+    late = next((required for required in requires if required.pk >= campaign.pk), None)
+    if late is not None:
+        raise PlanRefusedError(f"{campaign} requires campaigns that were drafted before it; {late} was not.")
     wanted = {required.pk for required in requires}
     CampaignRequirement.objects.bulk_create(
         CampaignRequirement(campaign=campaign, required_id=required) for required in sorted(wanted)

@@ -193,15 +193,16 @@ def forget_excluded(campaign: Campaign, *, only_fitting: bool) -> int:
         return int(cursor.rowcount)
 
 
-def waiting(campaign: Campaign) -> int:
-    """Return how many of the staged vehicles wait in the campaign for their turn."""
+def waiting(campaign: Campaign) -> dict[str, int]:
+    """Return how many of the staged vehicles wait in the campaign for their turn, by stratum."""
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT count(*) FROM {Assignment._meta.db_table} a JOIN staged_vehicle s ON s.vehicle = a.vehicle_id"
-            " WHERE a.campaign_id = %s AND a.state = %s",
+            f"SELECT a.stratum, count(*) FROM {Assignment._meta.db_table} a"
+            " JOIN staged_vehicle s ON s.vehicle = a.vehicle_id"
+            " WHERE a.campaign_id = %s AND a.state = %s GROUP BY 1",
             [campaign.pk, AssignmentState.WAITING],
         )
-        return int(cursor.fetchone()[0])
+        return dict(cursor.fetchall())
 
 
 def frozen(campaign: Campaign) -> Frozen:

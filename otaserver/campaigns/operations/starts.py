@@ -6,12 +6,13 @@ from datetime import datetime
 from django.db import transaction
 from django.db.models import QuerySet
 
-from otaserver.campaigns.errors import FirstCampaignRunsError, NoVehicleFitsError
+from otaserver.campaigns.errors import CampaignGrownError, FirstCampaignRunsError, NoVehicleFitsError, PlanRefusedError
 from otaserver.campaigns.models import Campaign, GateState, Wave
 from otaserver.campaigns.operations import checks, decisions, kinds, rollbacks, signals, staging, stops
 from otaserver.campaigns.queries import bundles
 from otaserver.campaigns.rules import ranking
 from otaserver.campaigns.rules import waves as rules
+from otaserver.campaigns.rules.approvals import growth_problem
 from otaserver.campaigns.states import CampaignState, Verdict, WaveState
 from otaserver.fleet import queries as fleet
 from otaserver.fleet.models import Vehicle
@@ -26,6 +27,8 @@ def start_campaign(campaign: Campaign, *, by: str, at: datetime) -> None:
         ReleaseNotPublishedError, NoWayBackError: a package of the release, or of the one to return to, was withdrawn.
         MetadataEndsError: it would outlive metadata that vehicles need.
         NoVehicleFitsError: none can take part.
+        CampaignGrownError: many more can than when it was approved.
+        PlanRefusedError: a wave is for a group of which none can.
         FirstCampaignRunsError: what this rolls back has been resumed since.
         InvalidTransitionError: the campaign is not approved.
     """
@@ -41,6 +44,7 @@ def start_campaign(campaign: Campaign, *, by: str, at: datetime) -> None:
     frozen = staging.frozen(campaign)
     if not frozen.fitting and not rollbacks.may_come_late(campaign):
         raise NoVehicleFitsError(f"No vehicle fits {release.label}.", verdicts=dict(frozen.verdicts))
+    _refuse_grown(campaign, frozen)
     _plan_waves(campaign, frozen)
     _plan_gate(campaign, frozen.strata)
     signals.plan_signals(campaign, fitting=frozen.fitting, held_out=frozen.verdicts.get(Verdict.CONTROL, 0))
@@ -65,6 +69,14 @@ def _refuse_beside_first(campaign: Campaign) -> None:
     first = campaign.rolls_back
     if first is not None and Campaign.objects.filter(pk=first.pk, state__in=under_way).exists():
         raise FirstCampaignRunsError(f"{first} runs again; it must be stopped before it is rolled back.")
+
+
+def _refuse_grown(campaign: Campaign, frozen: staging.Frozen) -> None:
+    fitting = frozen.fitting + frozen.verdicts.get(Verdict.CONTROL, 0)
+    problem = growth_problem(approved=campaign.approved_vehicles, fitting=fitting)
+    # What runs a release that is taken back only becomes more.
+    if problem is not None and campaign.rolls_back_id is None:
+        raise CampaignGrownError(problem, approved=campaign.approved_vehicles, fitting=fitting)
 
 
 def targets(campaign: Campaign) -> QuerySet[Vehicle]:
@@ -93,15 +105,19 @@ def waves_problem(campaign: Campaign, fitting: Mapping[int, int]) -> str | None:
 def _plan_waves(campaign: Campaign, frozen: staging.Frozen) -> None:
     waves = list(campaign.waves.select_related("group"))
     bulk = frozen.bands.get(ranking.BULK_BAND, 0)
-    planned = rules.planned_places(wave_sizes(waves), bulk=bulk, grouped=frozen.bands)
+    sizes = wave_sizes(waves)
+    planned = rules.planned_places(sizes, bulk=bulk, grouped=frozen.bands)
+    problem = rules.unmanned(sizes, planned)
+    if problem is not None:
+        raise PlanRefusedError(problem)
     for wave, places in zip(waves, planned, strict=True):
         wave.places = places
     Wave.objects.bulk_update(waves, ["places"])
 
 
 def _plan_gate(campaign: Campaign, strata: Mapping[str, int]) -> None:
-    # A single stratum is the pool.
-    tested = strata if campaign.is_stratified and len(strata) > 1 else {}
+    # A single stratum is the pool, unless others may join it.
+    tested = strata if campaign.is_stratified and (len(strata) > 1 or campaign.is_dynamic) else {}
     GateState.objects.bulk_create(
         GateState(campaign=campaign, stratum=stratum, planned_results=planned)
         for stratum, planned in [("", sum(strata.values())), *sorted(tested.items())]

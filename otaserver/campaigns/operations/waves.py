@@ -56,9 +56,10 @@ def _open(campaign: Campaign, wave: Wave, *, at: datetime) -> list[Decision]:
     opened = draft(campaign, "wave.opened", sentence, by=ENGINE, at=at, wave=wave, **asdict(opening))
     if opening.vehicles:
         return [opened]
-    # Of a small fleet some waves get nobody: there is nothing to learn in them, and nothing to ask a person.
-    nobody = {"basis": "nobody", "places": wave.places, "vehicles": opening.vehicles}
-    return [opened, _pass(campaign, wave, "There is no vehicle for this wave.", at=at, **nobody)]
+    group = wave.group.name if wave.group is not None else None
+    is_anyone_left = turns.has_any(turns.without_turn(campaign))
+    nobody = {"basis": "nobody", "places": wave.places, "group": group, "is_anyone_left": is_anyone_left}
+    return [opened, _decide(campaign, wave, rules.judge_empty(group=group, is_anyone_left=is_anyone_left), nobody, at)]
 
 
 def _advance_wave(campaign: Campaign, wave: Wave, *, at: datetime) -> list[Decision]:
@@ -164,10 +165,16 @@ def _judge(campaign: Campaign, wave: Wave, has_passed: bool, *, at: datetime) ->
         "unjudged": unjudged or "",
         **asdict(results),
     }
+    return [_decide(campaign, wave, verdict, inputs, at)]
+
+
+def _decide(
+    campaign: Campaign, wave: Wave, verdict: rules.WaveVerdict, inputs: Mapping[str, Any], at: datetime
+) -> Decision:
     if verdict.state == WaveState.PASSED:
-        return [_pass(campaign, wave, verdict.sentence, at=at, **inputs)]
+        return _pass(campaign, wave, verdict.sentence, at=at, **inputs)
     wave.move_to(WaveState.UNDECIDED)
-    return [draft(campaign, "wave.undecided", verdict.sentence, by=ENGINE, at=at, wave=wave, **inputs)]
+    return draft(campaign, "wave.undecided", verdict.sentence, by=ENGINE, at=at, wave=wave, **inputs)
 
 
 def _pass(campaign: Campaign, wave: Wave, sentence: str, *, at: datetime, **inputs: Any) -> Decision:

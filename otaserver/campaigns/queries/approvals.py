@@ -39,10 +39,20 @@ def required_approvals(campaign: Campaign) -> int:
     """Return how many people other than its authors must approve a campaign, by what its tenant demands now."""
     tenant = Tenant.objects.only("required_approvals", "rollbacks_need_approval").get(pk=campaign.tenant_id)
     return rules.required(
-        is_rollback=campaign.kind == CampaignKind.ROLLBACK,
+        is_way_back=_is_way_back(campaign),
         by_tenant=tenant.required_approvals,
         rollbacks_need_approval=tenant.rollbacks_need_approval,
     )
+
+
+def _is_way_back(campaign: Campaign) -> bool:
+    first = campaign.rolls_back
+    return campaign.kind == CampaignKind.ROLLBACK and first is not None and _approved_back(first) == campaign.release_id
+
+
+def _approved_back(first: Campaign) -> int | None:
+    # Cancelled before anybody had approved it, it speaks for nothing.
+    return first.fallback_release_id if first.approved_by else None
 
 
 def authors(campaign: Campaign) -> list[str]:

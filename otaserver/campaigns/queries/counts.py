@@ -6,7 +6,7 @@ from django.db.models import Count, Q, QuerySet
 from otaserver.campaigns.models import Assignment, Campaign, Decision, Report, Wave
 from otaserver.campaigns.rules.failures import VERIFICATION_FAILED
 from otaserver.campaigns.rules.limits import Limits
-from otaserver.campaigns.states import IN_FLIGHT_STATES, SETTLED_STATES, AssignmentState, ReportOutcome, ReportPhase
+from otaserver.campaigns.states import IN_FLIGHT_STATES, SETTLED_STATES, AssignmentState
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def _has_more_than(rows: QuerySet[Assignment], limit: int) -> bool:
 
 
 def reporters_by_code(campaign: Campaign, codes: Collection[str]) -> dict[str, int]:
-    """Count the vehicles that reported a bad end with one of these codes, in whatever state, since a person resumed."""
+    """Count the vehicles that reported one of these codes, in whatever state and phase, since a person resumed."""
     if not codes:
         return {}
     said = _reported(campaign, codes)
@@ -91,8 +91,6 @@ def _reported(campaign: Campaign, codes: Collection[str]) -> QuerySet[Report]:
     return Report.objects.filter(
         since,
         code__in=sorted(codes),
-        phase=ReportPhase.FINISHED,
-        outcome__in=[ReportOutcome.FAILURE, ReportOutcome.REFUSED],
         attempt__assignment__campaign=campaign,
     ).order_by()
 

@@ -1,12 +1,15 @@
 """Why is this car (not) getting this update: one sentence for each assignment."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from otaserver.campaigns.models import Assignment
 from otaserver.campaigns.queries.obstacles import obstacles
 from otaserver.campaigns.queries.reasons import timing_reasons
+from otaserver.campaigns.rules import explanations as rules
 from otaserver.campaigns.rules.deadlines import CAMPAIGN_ENDED
+from otaserver.campaigns.rules.explanations import HoldUp
 from otaserver.campaigns.rules.failures import ADOPTED
 from otaserver.campaigns.states import (
     ACTIVE_STATES,
@@ -52,6 +55,14 @@ _SUPERSEDED = {
 }
 
 
+@dataclass(frozen=True)
+class Explained:
+    """Why a vehicle is, or is not, being updated by a campaign: a sentence, and what it names that holds it up now."""
+
+    sentence: str
+    hold_up: HoldUp | None = None
+
+
 def explain(assignment: Assignment, *, at: datetime | None = None) -> str:
     """Return one sentence that says why this vehicle is, or is not, being updated by this campaign.
 
@@ -62,21 +73,31 @@ def explain(assignment: Assignment, *, at: datetime | None = None) -> str:
 
 def explain_all(assignments: Sequence[Assignment], *, at: datetime | None = None) -> dict[int, str]:
     """Return the sentence of each of these assignments, by its id; as many queries for one as for all of them."""
+    return {pk: found.sentence for pk, found in explained(assignments, at=at).items()}
+
+
+def explained(assignments: Sequence[Assignment], *, at: datetime | None = None) -> dict[int, Explained]:
+    """Return as `explain_all`, each with what holds its vehicle up; the assignments are one tenant's."""
     timing = {} if at is None else timing_reasons(assignments, at=at)
     found = obstacles(assignments)
-    return {each.pk: _explain(each, found.get(each.pk), timing.get(each.pk)) for each in assignments}
+    return {each.pk: _explained(each, found.get(each.pk), timing.get(each.pk)) for each in assignments}
 
 
-def _explain(assignment: Assignment, obstacle: str | None, timing: str | None) -> str:
+def _explained(assignment: Assignment, obstacle: HoldUp | None, timing: HoldUp | None) -> Explained:
     state = AssignmentState(assignment.state)
-    if state == AssignmentState.EXCLUDED:
-        why = _lower(assignment.verdict_detail) or Verdict(assignment.verdict).label
-        return f"The vehicle takes no part: {why}{_may_yet(assignment)}"
     if state == AssignmentState.WAITING:
         return _explain_waiting(assignment, obstacle, timing)
     if state in ACTIVE_STATES:
-        why = _why(assignment) if timing is None else f" ({timing})"
-        return f"{_UNDER_WAY[state]}{why}; this ends at {_time(assignment.due_at)} at the latest."
+        why = _why(assignment) if timing is None else f" ({timing.sentence})"
+        until = _time(assignment.due_at)
+        return Explained(f"{_UNDER_WAY[state]}{why}; this ends at {until} at the latest.", timing)
+    return Explained(_explain(assignment, state))
+
+
+def _explain(assignment: Assignment, state: AssignmentState) -> str:
+    if state == AssignmentState.EXCLUDED:
+        why = _lower(assignment.verdict_detail) or Verdict(assignment.verdict).label
+        return f"The vehicle takes no part: {why}{_may_yet(assignment)}"
     if state == AssignmentState.SOAKING:
         return f"The new software runs and must stay healthy until {_time(assignment.due_at)}."
     if state == AssignmentState.SUCCEEDED:
@@ -102,22 +123,27 @@ def _may_yet(assignment: Assignment) -> str:
     return " As long as it runs what is taken back, it is taken in once it can be."
 
 
-def _explain_waiting(assignment: Assignment, obstacle: str | None, timing: str | None) -> str:
-    campaign = assignment.campaign
+def _explain_waiting(assignment: Assignment, obstacle: HoldUp | None, timing: HoldUp | None) -> Explained:
+    campaign, message = assignment.campaign, assignment.message
     if campaign.state in _NOT_RUNNING:
         why = f": {_lower(campaign.reason)}" if campaign.reason else "."
-        return f"The vehicle waits, and {_NOT_RUNNING[CampaignState(campaign.state)]}{why}"
+        return Explained(f"The vehicle waits, and {_NOT_RUNNING[CampaignState(campaign.state)]}{why}")
     if assignment.wave_id is None:
-        return "The vehicle waits for its wave; earlier waves have not passed yet."
+        return Explained("The vehicle waits for its wave; earlier waves have not passed yet.")
     if timing is not None and assignment.next_attempt_at is None:
-        return f"The vehicle's turn has come, but {timing}."
+        return Explained(f"The vehicle's turn has come, but {timing.sentence}.", timing)
     if assignment.code.startswith("withheld_"):
-        return f"The server keeps the order back: {assignment.message}; it is looked at again at {_next(assignment)}."
+        again = _next(assignment)
+        sentence = f"The server keeps the order back: {message}; it is looked at again at {again}."
+        return Explained(sentence, HoldUp(rules.WITHHELD, sentence, again, f"{assignment.code}: {message}"))
     if assignment.next_attempt_at is not None:
-        return f"The last attempt ended{_why(assignment)}; the next one follows at {_time(assignment.next_attempt_at)}."
+        again = _time(assignment.next_attempt_at)
+        return Explained(f"The last attempt ended{_why(assignment)}; the next one follows at {again}.")
     if obstacle is not None:
-        return obstacle
-    return "The vehicle's turn has come and it waits for room among the vehicles in flight, or for the next tick."
+        return Explained(obstacle.sentence, obstacle)
+    return Explained(
+        "The vehicle's turn has come and it waits for room among the vehicles in flight, or for the next tick."
+    )
 
 
 def _next(assignment: Assignment) -> str:

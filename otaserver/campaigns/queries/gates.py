@@ -1,8 +1,9 @@
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from otaserver.campaigns.models import Campaign, GateState
 from otaserver.campaigns.rules import gate, waves
+from otaserver.campaigns.rules.late_strata import alpha_share
 from otaserver.campaigns.states import GateVerdict
 
 Tests = Mapping[str, gate.GateTest]
@@ -51,16 +52,26 @@ def gate_plan(campaign: Campaign) -> gate.GatePlan:
 
 def gate_tests(campaign: Campaign, states: Sequence[GateState]) -> Tests:
     """Return the tests of a campaign, by stratum; all together they keep to its alpha."""
-    plan = gate_plan(campaign)
-    strata = sum(state.stratum != "" for state in states)
+    plan, known, takes_in = gate_plan(campaign), known_strata(states), tests_late_strata(campaign)
     return {
         state.stratum: gate.make_test(
             plan,
-            share=state.outcome_share * gate.alpha_share(state.stratum, strata),
+            share=state.outcome_share
+            * alpha_share(state.stratum, known=known, place=state.late_place, takes_in=takes_in),
             planned_results=state.planned_results,
         )
         for state in states
     }
+
+
+def known_strata(states: Iterable[GateState]) -> int:
+    """Return how many strata are tested that the campaign began with."""
+    return sum(state.stratum != "" and state.late_place == 0 for state in states)
+
+
+def tests_late_strata(campaign: Campaign) -> bool:
+    """Return whether strata that come after a campaign's start get tests of their own."""
+    return campaign.is_dynamic and campaign.is_stratified
 
 
 def standing_of(state: GateState) -> gate.Standing:

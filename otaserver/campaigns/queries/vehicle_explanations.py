@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from django.db.models import Exists, OuterRef
 
 from otaserver.campaigns.models import Assignment, Campaign
-from otaserver.campaigns.queries.explanations import explain_all
+from otaserver.campaigns.queries.explanations import Explained, explained
 from otaserver.campaigns.rules import explanations as rules
 from otaserver.campaigns.rules.explanations import Remedy
 from otaserver.campaigns.states import (
@@ -54,12 +54,15 @@ class VehicleExplanation:
 
 
 def explain_vehicle(vehicle: Vehicle, *, at: datetime) -> VehicleExplanation:
-    """Return all that keeps a vehicle from being updated, or lets it be, in at most nine queries."""
+    """Return all that keeps a vehicle from being updated, or lets it be, in a handful of queries.
+
+    Each campaign that the vehicle waits in, or that goes before one of these, may add some.
+    """
     tenant = Tenant.objects.get(pk=vehicle.tenant_id)
-    rows = vehicle.assignments.select_related("campaign__release", "wave").order_by("-campaign", "-pk")
-    assignments = list(rows[:CAMPAIGNS_SHOWN])
-    sentences = explain_all(assignments)
-    joined = [_assigned(each, sentences[each.pk], assignments) for each in assignments]
+    rows = vehicle.assignments.select_related("campaign__release", "campaign__tenant", "vehicle", "wave")
+    assignments = list(rows.order_by("-campaign", "-pk")[:CAMPAIGNS_SHOWN])
+    found = explained(assignments, at=at)
+    joined = [_assigned(each, found[each.pk]) for each in assignments]
     outside = _outside(vehicle)
     answers = [*_own(vehicle, tenant, at=at), *joined, *outside]
     if not any(each.campaign for each in answers):
@@ -87,8 +90,10 @@ def _own(vehicle: Vehicle, tenant: Tenant, *, at: datetime) -> list[Answer]:
     return found
 
 
-def _assigned(assignment: Assignment, sentence: str, all_of_it: Sequence[Assignment]) -> Answer:
-    campaign = assignment.campaign
+def _assigned(assignment: Assignment, found: Explained) -> Answer:
+    campaign, sentence, hold_up = assignment.campaign, found.sentence, found.hold_up
+    if hold_up is not None:
+        return _answer(hold_up.remedy, sentence=sentence, limit=hold_up.limit, value=hold_up.value, campaign=campaign)
     if assignment.state == AssignmentState.EXCLUDED:
         return _answer(
             rules.excluded(assignment.verdict),
@@ -98,24 +103,21 @@ def _assigned(assignment: Assignment, sentence: str, all_of_it: Sequence[Assignm
             campaign=campaign,
         )
     if assignment.state == AssignmentState.WAITING:
-        return _waiting(assignment, sentence, all_of_it)
+        return _waiting(assignment, sentence)
     ends = assignment.due_at or assignment.settled_at
     value = " ".join(part for part in (assignment.code, assignment.message) if part) or assignment.state
     remedy = rules.assigned(assignment.state)
     return _answer(remedy, sentence=sentence, limit=_time(ends), value=value, campaign=campaign)
 
 
-def _waiting(assignment: Assignment, sentence: str, all_of_it: Sequence[Assignment]) -> Answer:
+def _waiting(assignment: Assignment, sentence: str) -> Answer:
     campaign = assignment.campaign
-    other = next((each for each in all_of_it if each.state in ACTIVE_STATES | {AssignmentState.SOAKING}), None)
     if campaign.state != CampaignState.RUNNING:
         remedy, limit, value = rules.CAMPAIGN[CampaignState(campaign.state)], campaign.reason, campaign.state
     elif assignment.wave is None:
         remedy, limit, value = rules.WAVE_WAITING, "its own wave is open", "no wave yet"
     elif assignment.next_attempt_at is not None:
         remedy, limit, value = rules.NEXT_ATTEMPT, _time(assignment.next_attempt_at), assignment.code
-    elif other is not None:
-        remedy, limit, value = rules.BUSY, "one order at a time", f"{other.campaign} ({other.state})"
     else:
         remedy, limit, value = rules.TURN, str(campaign.max_in_flight or "no limit"), f"wave {assignment.wave.number}"
     return _answer(remedy, sentence=sentence, limit=limit, value=value, campaign=campaign)

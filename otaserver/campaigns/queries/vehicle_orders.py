@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -11,11 +11,12 @@ from django.db.models import Exists, OuterRef, QuerySet, Subquery
 from firmware_store.models import Package, ReleaseItem
 from firmware_store.states import PackageState
 from otaserver.campaigns.errors import AttemptNotFoundError
-from otaserver.campaigns.models import Attempt, Campaign, ConsentRecord, Report
+from otaserver.campaigns.models import Attempt, ConsentRecord, Report
 from otaserver.campaigns.queries.artifacts import artifact_of
 from otaserver.campaigns.queries.orders import consent_terms, directed_windows
 from otaserver.campaigns.records import StandingConsent
 from otaserver.campaigns.rules import capabilities, delivery
+from otaserver.campaigns.rules.consent import goes_ahead_at
 from otaserver.campaigns.rules.reports import BY_SERVER
 from otaserver.campaigns.rules.windows import Interval, Listing
 from otaserver.campaigns.states import ACTIVE_STATES, AssignmentState, ConsentDecision, ReportOutcome, ReportPhase
@@ -50,7 +51,8 @@ class VehicleOrder:
     taken back from it (`delivery` is WITHDRAW then); `is_latest`: no other has gone to the vehicle since; `has_ended`:
     the vehicle has said how it ended. `has_windows`: there are times at which it may be installed and others at which
     it may not; `not_before` is when it may be installed, where that lies in the future.
-    `is_urgent`: nobody is asked whether.
+    `is_urgent`: nobody is asked whether. `asked_at`: when the vehicle first heard that somebody is; `goes_ahead_at`:
+    from when on nobody is asked any more.
     """
 
     attempt_id: UUID
@@ -66,6 +68,8 @@ class VehicleOrder:
     has_windows: bool
     not_before: datetime | None
     is_urgent: bool
+    asked_at: datetime | None
+    goes_ahead_at: datetime | None
     packages: Sequence[PackageForEcus]
 
 
@@ -134,15 +138,17 @@ def _described(attempt: Any, *, at: datetime) -> VehicleOrder:
     is_open = attempt.closed_at is None and state in ACTIVE_STATES
     packages = _packages(attempt)
     listed = directed_windows(vehicle.direction) if is_open and hasattr(vehicle, "direction") else None
-    has_deadline_passed = is_open and _deadline(campaign, assignment.offered_at, at)
+    terms = consent_terms(campaign)
+    deadline = goes_ahead_at(terms, asked_at=assignment.asked_at)
+    has_deadline_passed = is_open and deadline is not None and at >= deadline
     facts = delivery.Facts(
         state=state,
         is_stopped=vehicle.blocked_at is not None or vehicle.tenant.stopped_at is not None,
         are_packages_published=all(package.state == PackageState.PUBLISHED for package, _ in packages),
         can_hold=capabilities.can_hold(vehicle.protocol, vehicle.client),
         is_window_open=Listing(listed, None).is_open(at),
-        needs_consent=is_open and consent_terms(campaign).is_asked and not has_deadline_passed,
-        has_consent=is_open and consent_terms(campaign).is_asked and _has_consent(assignment.pk),
+        needs_consent=is_open and terms.is_asked and not has_deadline_passed,
+        has_consent=is_open and terms.is_asked and _has_consent(assignment.pk),
     )
     return VehicleOrder(
         attempt_id=attempt.pk,
@@ -157,7 +163,9 @@ def _described(attempt: Any, *, at: datetime) -> VehicleOrder:
         delivery=delivery.delivery(facts),
         has_windows=listed is not None,
         not_before=_next_opening(listed, at),
-        is_urgent=not consent_terms(campaign).is_asked or has_deadline_passed,
+        is_urgent=not terms.is_asked or has_deadline_passed,
+        asked_at=assignment.asked_at,
+        goes_ahead_at=deadline,
         packages=[_for_ecus(package, ecus) for package, ecus in packages],
     )
 
@@ -191,11 +199,6 @@ def _for_ecus(package: Package, ecus: Sequence[tuple[str, str]]) -> PackageForEc
         artifact=artifact_of(package),
         ecus=ecus,
     )
-
-
-def _deadline(campaign: Campaign, offered_at: datetime | None, at: datetime) -> bool:
-    seconds = campaign.consent_deadline_seconds
-    return offered_at is not None and seconds is not None and at >= offered_at + timedelta(seconds=seconds)
 
 
 def _has_consent(assignment: int) -> bool:

@@ -1,11 +1,13 @@
 """What of a campaign may be changed when: all of a draft, little of one that vehicles follow, nothing else."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from otaserver.campaigns.states import CampaignState
+from otaserver.campaigns.rules.windows import Window, narrows
+from otaserver.campaigns.states import CampaignState, HaltAction
+from otaserver.tenants.states import ForeignSoftware
 
 
 class Allowance(Enum):
@@ -28,12 +30,14 @@ LIVE: Mapping[str, Allowance] = {
     "max_attempts": Allowance.EITHER_WAY,
     "retry_seconds": Allowance.EITHER_WAY,
     "ends_at": Allowance.EITHER_WAY,
-    "priority": Allowance.EITHER_WAY,
-    "halt_action": Allowance.EITHER_WAY,
-    "foreign_software": Allowance.EITHER_WAY,
-    "windows": Allowance.EITHER_WAY,
     "offers_per_minute": Allowance.EITHER_WAY,
     "bytes_per_hour": Allowance.EITHER_WAY,
+    # When owners' cars install, before whose orders this one goes, and what becomes of software from elsewhere, is
+    # what people have approved: one person alone takes away from it, and adds nothing.
+    "windows": Allowance.STRICTER,
+    "priority": Allowance.STRICTER,
+    "halt_action": Allowance.STRICTER,
+    "foreign_software": Allowance.STRICTER,
     # One more verification failure means an attack or a publishing error; an offline permit cannot be called back.
     "max_verification_failed": Allowance.STRICTER,
     "halt_codes": Allowance.STRICTER,
@@ -89,13 +93,40 @@ def _broken_rule(state: str, change: FieldChange, *, is_rollback: bool) -> str |
 
 
 def _is_stricter(change: FieldChange) -> bool:
-    before, after = change.before, change.after
-    if isinstance(before, Sequence) and isinstance(after, Sequence):
-        return set(before) <= set(after)
-    # No offline permit at all is the strictest; of limits none is the loosest.
-    nothing = -1 if change.field == "grace_hours" else math.inf
+    return _STRICTER[change.field](change.before, change.after)
+
+
+def _at_most(before: object, after: object, *, nothing: float = math.inf) -> bool:
     return _number(after, nothing) <= _number(before, nothing)
 
 
 def _number(value: object, nothing: float) -> float:
     return float(value) if isinstance(value, int | float) else nothing
+
+
+def _adds(before: object, after: object) -> bool:
+    return isinstance(before, Sequence) and isinstance(after, Sequence) and set(before) <= set(after)
+
+
+def _narrows(before: object, after: object) -> bool:
+    return narrows(_windows(before), _windows(after))
+
+
+def _windows(value: object) -> Sequence[Window]:
+    return [each for each in value if isinstance(each, Window)] if isinstance(value, Sequence) else []
+
+
+# From what a halt leaves standing most to least.
+_HALTS: Sequence[str] = (HaltAction.HOLD_OFFERS, HaltAction.WITHDRAW, HaltAction.ROLL_BACK)
+_STRICTER: Mapping[str, Callable[[object, object], bool]] = {
+    "windows": _narrows,
+    # The class with the higher number goes later.
+    "priority": lambda before, after: _at_most(after, before),
+    "halt_action": lambda before, after: _HALTS.index(str(before)) <= _HALTS.index(str(after)),
+    # Flagging it does nothing to a vehicle, and settles nothing by itself.
+    "foreign_software": lambda _, after: after == ForeignSoftware.FLAG,
+    "max_verification_failed": _at_most,
+    "halt_codes": _adds,
+    # No offline permit at all is the strictest.
+    "grace_hours": lambda before, after: _at_most(before, after, nothing=-1),
+}

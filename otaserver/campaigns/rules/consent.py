@@ -4,6 +4,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from otaserver.campaigns.states import Consent, ConsentDecision
@@ -30,6 +31,16 @@ class Terms:
     def is_asked(self) -> bool:
         """Return whether owners are asked at all."""
         return self.consent != Consent.NONE
+
+
+def goes_ahead_at(terms: Terms, *, asked_at: datetime | None) -> datetime | None:
+    """Return when an owner who has not agreed is asked no more, or None: never, or he was not asked yet.
+
+    It counts from the first question that could reach him: a parked vehicle hears of its order weeks after the offer.
+    """
+    if asked_at is None or terms.deadline_seconds is None:
+        return None
+    return asked_at + timedelta(seconds=terms.deadline_seconds)
 
 
 def terms_problem(terms: Terms) -> str | None:

@@ -16,6 +16,16 @@ class Remedy:
     sentence: str = ""
 
 
+@dataclass(frozen=True)
+class HoldUp:
+    """What holds one vehicle up now: its kind, a sentence with the values, the rule's value and the vehicle's own."""
+
+    remedy: Remedy
+    sentence: str
+    limit: str
+    value: str
+
+
 TENANT_STOPPED = Remedy(
     "tenant.stopped",
     "While everything of a tenant is stopped, nothing is offered.",
@@ -73,6 +83,40 @@ FILTER_REFUSED = Remedy(
 WAVE_WAITING = Remedy("wave.waiting", "Waves open one after another.", "Wait, or decide the wave that is open.")
 NEXT_ATTEMPT = Remedy("attempt.later", "Between two attempts there is a pause.", "Wait until then.")
 BUSY = Remedy("vehicle.busy", "A vehicle has one order at a time.", "Wait for the other campaign, or cancel it.")
+REQUIRED = Remedy(
+    "campaign.required_first",
+    "A vehicle waits until each campaign that its own requires has succeeded on it.",
+    "Look at why that campaign has not succeeded on the vehicle.",
+)
+BLACKOUT = Remedy(
+    "blackout.in_force",
+    "While a blackout is in force, nothing is offered and nothing pending is installed.",
+    "Wait for its end, or lift it.",
+)
+WINDOW = Remedy(
+    "window.shut",
+    "A vehicle installs in the campaign's windows, by the clock of its time zone.",
+    "Wait until the next one opens; set the vehicle's time zone if it is another.",
+)
+NO_WINDOW = Remedy(
+    "window.none_left", "A campaign ends at its time.", "Let the campaign end later, or make another one."
+)
+ZONE_UNKNOWN = Remedy(
+    "vehicle.time_zone_unknown",
+    "A vehicle installs in the campaign's windows, by the clock of its time zone.",
+    "Set the vehicle's time zone.",
+)
+PRECONDITION = Remedy(
+    "precondition.unmet", "The vehicle must measure what its order demands.", "Bring the vehicle into that state."
+)
+PACE = Remedy(
+    "pace.used_up", "Orders are given no faster than the campaign's pace.", "Wait, or change the campaign's pace."
+)
+WITHHELD = Remedy(
+    "order.withheld",
+    "An order that a client cannot hold back itself waits on the server until it may be carried out.",
+    "See to what it waits for; what the owner said elsewhere can be recorded.",
+)
 TURN = Remedy(
     "assignment.waiting",
     "Offers are made tick by tick, within the limits of the campaign's plan.",

@@ -100,9 +100,14 @@ def _choice_problem(name: str, kind: Choice, operator: Any, value: Any) -> str |
 def _contradiction(name: str, conditions: Sequence[Mapping[str, Any]]) -> str | None:
     """Return why no vehicle could meet all conditions on this value, or None."""
     own = [condition for condition in conditions if condition["name"] == name]
-    if len(own) < 2 or _can_hold(CATALOGUE[name], own):
+    kind = CATALOGUE[name]
+    if not own or _can_hold(kind, own):
         return None
-    return f"No vehicle can meet {' and '.join(sentence(condition) for condition in own)} at once."
+    listed = " and ".join(sentence(condition) for condition in own)
+    if len(own) > 1:
+        return f"No vehicle can meet {listed} at once."
+    within = f": it measures {kind.lowest} to {kind.highest} {kind.unit}" if isinstance(kind, Quantity) else ""
+    return f"No vehicle can meet {listed}{within}."
 
 
 def _can_hold(kind: Quantity | Choice | Flag, own: Sequence[Mapping[str, Any]]) -> bool:

@@ -15,6 +15,7 @@ from itertools import count
 
 from otaserver.campaigns.rules import gate, limits, waves
 from otaserver.campaigns.rules.gate import GateTest, Outcome, Standing
+from otaserver.campaigns.rules.late_strata import alpha_share
 from otaserver.campaigns.states import GateVerdict, WaveRule, WaveState
 
 BUCKET_SECONDS = 3600
@@ -65,6 +66,7 @@ class Script:
     waves: Sequence[RehearsedWave]
     soak_seconds: float
     is_stratified: bool = True
+    is_dynamic: bool = False
     wave_rule: str = WaveRule.PROCEED
     failure_budget: int | None = None
     max_failed: int | None = None
@@ -346,9 +348,11 @@ def _size(wave: RehearsedWave) -> int:
 
 
 def _tests(script: Script, strata: Mapping[str, int]) -> dict[str, GateTest]:
-    tested = dict(strata) if script.is_stratified and len(strata) > 1 else {}
+    takes_in = script.is_stratified and script.is_dynamic
+    tested = dict(strata) if script.is_stratified and (len(strata) > 1 or takes_in) else {}
+    shares = {name: alpha_share(name, known=len(tested), place=0, takes_in=takes_in) for name in ("", *tested)}
     planned = {"": sum(strata.values()), **tested}
     return {
-        name: gate.make_test(script.plan, share=gate.alpha_share(name, len(tested)), planned_results=results)
+        name: gate.make_test(script.plan, share=shares[name], planned_results=results)
         for name, results in planned.items()
     }

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from otaserver.campaigns.rules import comparisons, gate, limits, waves
+from otaserver.campaigns.rules import comparisons, gate, late_strata, limits, waves
 from otaserver.campaigns.states import ACTIVE_STATES, AssignmentState, GateVerdict, WaveRule, WaveState
 
 Inputs = Mapping[str, Any]
@@ -40,7 +40,8 @@ def limit(inputs: Inputs) -> Verdict:
 def wave(inputs: Inputs) -> Verdict:
     """Return what follows for a wave from its results, from its own evidence, or from having no vehicle."""
     if inputs["basis"] == "nobody":
-        return Verdict("wave.passed") if inputs["vehicles"] == 0 else NONE
+        empty = waves.judge_empty(group=inputs["group"], is_anyone_left=inputs["is_anyone_left"])
+        return Verdict(f"wave.{empty.state}", {"sentence": empty.sentence})
     if inputs["basis"] == "evidence":
         is_enough = inputs["has_passed"] and inputs["left"] and inputs["judged"] >= inputs["needed"]
         return Verdict("wave.passed") if is_enough else NONE
@@ -78,8 +79,11 @@ def completion(inputs: Inputs) -> Verdict:
 
 def gate_test(inputs: Inputs) -> gate.GateTest:
     """Return the test that a decision of the gate was made by."""
-    share = gate.alpha_share(inputs["stratum"], inputs["strata"]) * inputs["outcome_share"]
-    return gate.make_test(gate.GatePlan(**inputs["plan"]), share=share, planned_results=inputs["planned_results"])
+    own = late_strata.alpha_share(
+        inputs["stratum"], known=inputs["strata"], place=inputs["late_place"], takes_in=inputs["takes_in"]
+    )
+    plan, share = gate.GatePlan(**inputs["plan"]), own * inputs["outcome_share"]
+    return gate.make_test(plan, share=share, planned_results=inputs["planned_results"])
 
 
 def signal_test(inputs: Inputs) -> gate.GateTest:

@@ -2,10 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from otaserver.campaigns.rules import consent, pace, preconditions, windows
+
+# Longer than any signed metadata lasts.
+MAX_LEAD = timedelta(days=3660)
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,13 @@ def timing_problem(timing: Timing, *, release_length: int, at: datetime) -> str 
         or preconditions.preconditions_problem(timing.preconditions)
         or consent.terms_problem(timing.consent)
     )
+
+
+def start_problem(starts_at: datetime, *, at: datetime) -> str | None:
+    """Return why a campaign cannot wait for that start, or None."""
+    if starts_at - at <= MAX_LEAD:
+        return None
+    return f"A campaign starts within {MAX_LEAD.days} days; {_time(starts_at)} is later."
 
 
 def end_problem(ends_at: datetime | None, listed: Sequence[windows.Window], *, starts_at: datetime) -> str | None:

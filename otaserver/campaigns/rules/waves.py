@@ -72,6 +72,9 @@ def swallowed(sizes: Sequence[Size], places: Sequence[int], *, bulk: int) -> str
     A percent that is used up by the waves by number before it is a plan that says two things. In a fleet so small that
     the percents of two waves are the same vehicle, later waves may be empty all the same.
     """
+    problem = unmanned(sizes, places)
+    if problem is not None:
+        return problem
     taken = 0
     for number, (size, own) in enumerate(zip(sizes, places, strict=True), start=1):
         if size.percent is not None and own == 0 and any(other.count for other in sizes[: number - 1]):
@@ -83,6 +86,30 @@ def swallowed(sizes: Sequence[Size], places: Sequence[int], *, bulk: int) -> str
         if size.group is None:
             taken += own
     return None
+
+
+def unmanned(sizes: Sequence[Size], places: Sequence[int]) -> str | None:
+    """Return which wave is for a group of which nobody takes part, in a sentence, or None.
+
+    Whoever names a group wants these very vehicles tried first: without them all others would be next, untried.
+    """
+    for number, (size, own) in enumerate(zip(sizes, places, strict=True), start=1):
+        if size.group is not None and own == 0:
+            return (
+                f"Wave {number} is for group {size.group}, and none of it takes part: a member counts that is in the "
+                "campaign's group, fits the release and is in no earlier wave's group."
+            )
+    return None
+
+
+def judge_empty(*, group: str | None, is_anyone_left: bool) -> WaveVerdict:
+    """Return what becomes of a wave that opens to nobody; `group`: the name of the one that it is for.
+
+    In a small fleet some waves get nobody: there is nothing to learn in them, and nothing to ask a person.
+    """
+    if group is not None and is_anyone_left:
+        return _ask(f"None of group {group} is left for this wave, and others would follow untried.")
+    return WaveVerdict(WaveState.PASSED, "There is no vehicle for this wave.")
 
 
 def next_places(planned: Sequence[int], *, left: int) -> int:

@@ -74,6 +74,23 @@ def windows_problem(windows: Sequence[Window]) -> str | None:
     return None
 
 
+def narrows(before: Sequence[Window], after: Sequence[Window]) -> bool:
+    """Return whether `after` is open at no time of the week at which `before` is not; no windows are open always."""
+    return not before or (bool(after) and _minutes(after) <= _minutes(before))
+
+
+def _minutes(windows: Sequence[Window]) -> set[int]:
+    """Return the minutes of the week, on the wall, in which one of the windows is open."""
+    week = DAY_MINUTES * len(WEEKDAYS)
+    starts = [
+        (day * DAY_MINUTES + window.start_minute, window.length_minutes)
+        for window in windows
+        for day in range(len(WEEKDAYS))
+        if window.weekdays >> day & 1
+    ]
+    return {(start + minute) % week for start, length in starts for minute in range(length)}
+
+
 def ever_open(windows: Sequence[Window], start: datetime, end: datetime) -> bool:
     """Return whether any vehicle in the world sees one of the windows open between two instants."""
     # In eight days each weekday has come, whatever the zone.

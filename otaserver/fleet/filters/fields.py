@@ -79,6 +79,9 @@ def positive(condition: Condition, field: Field) -> Q:
         value: Any = [_typed(condition, field, item) for item in condition.value]
     else:
         value = _typed(condition, field, condition.value)
+    if value == "" and operator in _PARTS:
+        rule = f"An empty text is part of every other: {condition.field} {condition.operator} needs one that is not."
+        _refuse(rule, condition.value_place, '""')
     if field.column == "blocked_at":
         return Q(blocked_at__isnull=not value)
     found = (

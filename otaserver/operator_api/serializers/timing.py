@@ -16,7 +16,11 @@ class WindowDeclaration(serializers.Serializer[Any]):
     """Opens on these weekdays at `start`, by the clock in each vehicle's own time zone; it may reach over midnight."""
 
     weekdays = serializers.ListField(child=serializers.ChoiceField(choices=WEEKDAYS), max_length=len(WEEKDAYS))
-    start = serializers.RegexField(r"\A([01][0-9]|2[0-3]):[0-5][0-9]\Z", help_text="like 22:00")
+    start = serializers.RegexField(
+        r"\A([01][0-9]|2[0-3]):[0-5][0-9]\Z",
+        help_text="like 22:00",
+        error_messages={"invalid": "Must be a time of day from 00:00 to 23:59."},
+    )
     length_minutes = serializers.IntegerField()
 
 

@@ -16,7 +16,7 @@ from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer, Serializer
 
 from otaserver.errors import NotFoundError, RateLimitedError
-from otaserver.operator_api import idempotency, limits, preconditions, problems, strictness
+from otaserver.operator_api import echoes, idempotency, limits, preconditions, problems, strictness
 from otaserver.operator_api.access import Caller, RolePermission, ServiceTokenAuthentication
 from otaserver.operator_api.bodies import JsonParser
 from otaserver.operator_api.errors import CursorInvalidError, FieldsInvalidError, PreconditionRequiredError
@@ -138,12 +138,14 @@ class TenantView(GenericAPIView[Any]):
             return handler(request, **kwargs)
 
     def received(self, serializer: type[BaseSerializer[Any]]) -> dict[str, Any]:
-        """Return the body's fields, checked; what does not fit is refused with the fields' names."""
-        loaded = serializer(data=self.request.data, context=self.get_serializer_context())
-        wrong = strictness.misfits(loaded, self.request.data)
+        """Return the body's fields, checked; what does not fit is refused with the fields' names and values."""
+        given = self.request.data
+        loaded = serializer(data=given, context=self.get_serializer_context())
+        wrong: Any = strictness.misfits(loaded, given)
+        if not wrong and not loaded.is_valid():
+            wrong = loaded.errors
         if wrong:
-            raise ValidationError(wrong)
-        loaded.is_valid(raise_exception=True)
+            raise ValidationError(echoes.with_values(wrong, given))
         fields: dict[str, Any] = loaded.validated_data
         return fields
 

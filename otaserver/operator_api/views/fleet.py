@@ -7,6 +7,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from otaserver import clock
+from otaserver.campaigns import operations as campaigns
 from otaserver.campaigns.queries import explain_vehicle
 from otaserver.fleet import operations, queries
 from otaserver.fleet.errors import VehicleNotFoundError
@@ -136,7 +137,7 @@ class GroupDetail(FleetView):
     @extend_schema(request=GroupChanges, responses=GroupSerializer)
     def patch(self, request: Request, pk: int) -> Response:
         group = self.find(self.groups().select_related("tenant"), pk)
-        operations.change_group(group, **self.received(GroupChanges), by=self.caller.actor, at=clock.now())
+        campaigns.change_group(group, **self.received(GroupChanges), by=self.caller.actor, at=clock.now())
         return Response(GroupSerializer(group).data)
 
     @extend_schema(responses={204: None}, parameters=[REASON])

@@ -8,6 +8,7 @@ from otaserver.campaigns.states import AssignmentState, ReportOutcome
 from otaserver.vehicle_api.ddi.links import Links
 
 DEFAULT_PART = "os"
+DEADLINE_KEY = "consent_deadline"
 # What hawkBit calls where an action stands.
 _STATUS = {
     AssignmentState.DOWNLOADING: "DOWNLOAD",
@@ -34,6 +35,10 @@ def deployment(order: VehicleOrder, links: Links, parts: Mapping[str, str]) -> d
     elif order.is_open and order.has_windows:
         found["maintenanceWindow"] = "available"
     found["chunks"] = [_chunk(package, links, parts) for package in order.packages]
+    if order.is_open and order.delivery == Delivery.ASK and order.goes_ahead_at is not None:
+        # The protocol has no other place for what an owner is to know before he answers.
+        told = {"key": DEADLINE_KEY, "value": order.goes_ahead_at.isoformat()}
+        found["chunks"] = [chunk | {"metadata": [told]} for chunk in found["chunks"]]
     return found
 
 

@@ -92,6 +92,7 @@ def _next(request: HttpRequest, vehicle: Vehicle, asked: _Asked, *, at: datetime
         # It would install what it gets as soon as it has it.
         note(vehicle, order.attempt_id, ReportPhase.HELD, GATE, at=at)
         return HttpResponse(status=204)
+    campaigns.note_question(order, at=at)
     response = JsonResponse(instructions(request, order, reads_maps=asked.reads_maps, at=at))
     response["Cache-Control"] = "no-store"
     return response

@@ -4,7 +4,7 @@ from otaserver.campaigns.rules import approvals
 
 
 @pytest.mark.parametrize(
-    ("is_rollback", "by_tenant", "rollbacks_need_approval", "expected"),
+    ("is_way_back", "by_tenant", "rollbacks_need_approval", "expected"),
     [
         (False, 0, False, 0),
         (False, 2, False, 2),
@@ -15,10 +15,10 @@ from otaserver.campaigns.rules import approvals
     ],
 )
 def test_a_tenant_says_how_many_people_and_whether_roll_backs_need_them(
-    is_rollback, by_tenant, rollbacks_need_approval, expected
+    is_way_back, by_tenant, rollbacks_need_approval, expected
 ):
     found = approvals.required(
-        is_rollback=is_rollback, by_tenant=by_tenant, rollbacks_need_approval=rollbacks_need_approval
+        is_way_back=is_way_back, by_tenant=by_tenant, rollbacks_need_approval=rollbacks_need_approval
     )
 
     assert found == expected
@@ -38,3 +38,11 @@ def test_authors_approve_only_where_nobody_else_is_required():
         "carol has drafted or changed this campaign; 1 person other than its authors must approve it."
     )
     assert "2 people other" in approvals.own_approval_problem("alice", is_author=True, required=2)
+
+
+@pytest.mark.parametrize(
+    ("approved", "fitting", "is_refused"),
+    [(None, 1000, False), (1, 1, False), (1, 2, True), (10, 11, False), (10, 12, True), (100, 3, False)],
+)
+def test_a_fleet_may_grow_by_a_tenth_between_the_approval_and_the_start(approved, fitting, is_refused):
+    assert (approvals.growth_problem(approved=approved, fitting=fitting) is not None) == is_refused

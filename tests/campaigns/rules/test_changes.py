@@ -1,12 +1,17 @@
+import re
 from itertools import product
+from pathlib import Path
 
 import pytest
 
 from otaserver.campaigns.rules import changes
 from otaserver.campaigns.rules.changes import LIVE, LIVE_STATES, Allowance, FieldChange, Refusal
+from otaserver.campaigns.rules.windows import Window
 from otaserver.campaigns.states import CampaignState
 
 CLOSED = sorted(set(CampaignState) - LIVE_STATES - {CampaignState.DRAFT})
+# Sunday night wraps around the week, Monday's into Tuesday.
+NIGHT = Window(0b1000001, 22 * 60, 240)
 NEVER = ["name", "release", "group", "waves", "acceptable_rate", "alpha", "soak_seconds", "is_stratified", "anything"]
 
 
@@ -47,6 +52,21 @@ def test_pace_patience_and_limits_change_either_way(field):
         ("grace_hours", 5, None, True),
         ("grace_hours", 5, 6, False),
         ("grace_hours", None, 0, False),
+        ("priority", 2, 3, True),
+        ("priority", 2, 0, False),
+        ("halt_action", "hold_offers", "withdraw", True),
+        ("halt_action", "withdraw", "roll_back", True),
+        ("halt_action", "roll_back", "withdraw", False),
+        ("halt_action", "withdraw", "hold_offers", False),
+        ("foreign_software", "redrive", "flag", True),
+        ("foreign_software", "flag", "redrive", False),
+        ("foreign_software", "flag", "", False),
+        ("windows", [], [NIGHT], True),
+        ("windows", [NIGHT], [], False),
+        ("windows", [NIGHT], [Window(0b1, 23 * 60, 60)], True),
+        ("windows", [NIGHT], [Window(0b1, 23 * 60, 60), Window(0b10, 0, 60)], True),
+        ("windows", [NIGHT], [Window(0b1, 21 * 60, 120)], False),
+        ("windows", [NIGHT], [Window(0b11, 22 * 60, 120)], False),
     ],
 )
 def test_some_may_only_be_made_stricter(field, before, after, is_allowed):
@@ -64,6 +84,13 @@ def test_a_roll_back_is_never_for_something_else():
 
     assert found.rule == "release of a roll-back follows from what it takes back"
     assert refusal("draft", "max_in_flight", 1, 2, is_rollback=True) is None
+
+
+def test_the_docs_name_every_field_that_may_change_and_no_other():
+    text = (Path(__file__).parents[3] / "docs/people.md").read_text()
+    rows = [line for line in text.splitlines() if line.startswith("| `")]
+
+    assert sorted(re.findall(r"`(\w+)`", " ".join(row.split(" | ")[0] for row in rows))) == sorted(LIVE)
 
 
 def test_the_first_change_that_is_refused_is_named():

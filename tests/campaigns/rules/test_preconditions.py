@@ -49,6 +49,8 @@ GOOD = [
         ),
         ([condition("speed", ">", 5), condition("speed", "<=", 5)], "at once"),
         ([condition("parked", "==", True), condition("parked", "==", False)], "at once"),
+        ([condition("speed", "<", 0)], "No vehicle can meet speed < 0: it measures 0 to 500 km/h."),
+        ([condition("state_of_charge", ">", 100)], "state_of_charge > 100: it measures 0 to 100 %."),
         ([condition("link_type", "==", "usb"), condition("link_type", "in", ["wifi"])], "at once"),
     ],
 )

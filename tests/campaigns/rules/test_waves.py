@@ -194,6 +194,27 @@ def test_waves_that_do_not_add_up_in_this_fleet_are_told_with_the_numbers(sizes,
     assert waves.swallowed(sizes, planned, bulk=bulk) == problem
 
 
+def test_a_wave_for_a_group_of_which_nobody_takes_part_does_not_add_up():
+    sizes = [Size(percent=Decimal(1)), Size(group="engineering"), Size(percent=Decimal(100))]
+    planned = waves.planned_places(sizes, bulk=0, grouped={})
+
+    assert waves.swallowed(sizes, planned, bulk=0) == (
+        "Wave 2 is for group engineering, and none of it takes part: a member counts that is in the campaign's group, "
+        "fits the release and is in no earlier wave's group."
+    )
+    assert waves.unmanned(sizes, waves.planned_places(sizes, bulk=0, grouped={2: 1})) is None
+
+
+@pytest.mark.parametrize(
+    ("group", "is_anyone_left", "state"),
+    [("a", True, "undecided"), ("a", False, "passed"), (None, True, "passed"), (None, False, "passed")],
+)
+def test_a_wave_that_opens_to_nobody_asks_only_where_it_was_for_a_group_and_others_would_follow(
+    group, is_anyone_left, state
+):
+    assert waves.judge_empty(group=group, is_anyone_left=is_anyone_left).state == state
+
+
 @given(st.integers(1, 20), st.integers(1, 20), st.integers(0, 40), st.integers(0, 40))
 def test_unless_tries_may_be_exhausted_it_does_not_matter_how_many_were_in_vain(places, missing, replaced, left):
     if waves.may_exhaust_tries(places=places, missing=missing, replaced=replaced):

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.any_database
         ("mon-fri 22:00-06:00", ["mon", "tue", "wed", "thu", "fri"], "22:00", 480),
         ("sat,sun 00:00-24:00", ["sat", "sun"], "00:00", 1440),
         ("fri-mon 01:30-02:00", ["mon", "fri", "sat", "sun"], "01:30", 30),
-        ("Wed 12:00-12:00", ["wed"], "12:00", 1440),
+        ("Wed 00:01-24:00", ["wed"], "00:01", 1439),
     ],
 )
 def test_a_window_is_read_as_people_type_it(text, weekdays, start, length):
@@ -25,6 +25,14 @@ def test_a_window_is_read_as_people_type_it(text, weekdays, start, length):
 def test_what_is_no_window_is_refused_with_what_was_typed(text):
     with pytest.raises(InputError, match=r"--window|Weekdays"):
         read_window(text)
+
+
+@pytest.mark.parametrize("times", ["22:00-22:00", "00:00-00:00", "22:00-24:01", "22:00-24:30"])
+def test_a_window_that_ends_when_it_begins_is_a_slip_and_a_whole_day_is_written_otherwise(times):
+    with pytest.raises(InputError, match=f"'mon {times}' does not") as refused:
+        read_window(f"mon {times}")
+
+    assert "A whole day is 'sat 00:00-24:00'." in refused.value.message
 
 
 @pytest.mark.parametrize(

@@ -114,7 +114,9 @@ def comparisons(draw, values, operators, *, may_be_none=False):
     if operator in LISTED:
         wanted = draw(st.lists(st.sampled_from(values), min_size=1, max_size=3))
     else:
-        wanted = draw(st.sampled_from([*values, None] if may_be_none and operator in EQUAL else values))
+        # An empty part is refused.
+        given = [value for value in values if value != ""] if operator in PARTS else values
+        wanted = draw(st.sampled_from([*given, None] if may_be_none and operator in EQUAL else given))
     positive = POSITIVE[NEGATIVE.get(operator, operator)]
 
     def holds(value):

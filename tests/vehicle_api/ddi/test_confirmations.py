@@ -1,3 +1,5 @@
+from datetime import timedelta
+
 import pytest
 
 from otaserver.campaigns.models import ConsentRecord
@@ -90,3 +92,20 @@ def test_taken_back_the_next_order_is_asked_for(world):
 def test_a_standing_consent_that_is_out_of_its_form_is_refused(world):
     assert world.device.post("/confirmationBase/activateAutoConfirm", {"remark": "x" * 256}).status_code == 400
     assert world.device.get("/confirmationBase").json()["autoConfirm"]["active"] is False
+
+
+@pytest.mark.django_db
+def test_a_vehicle_that_was_parked_past_the_deadline_is_asked_and_each_question_says_until_when(server_clock):
+    world = make_world(consent="ask_with_deadline", consent_deadline_seconds=3600)
+    server_clock.advance(days=8)
+
+    assert "confirmationBase" in world.device.links()
+    server_clock.advance(minutes=59)
+    assert "confirmationBase" in world.device.links()
+
+    [chunk] = world.device.get("/confirmationBase/1").json()["confirmation"]["chunks"]
+    until = (server_clock.now + timedelta(minutes=1)).isoformat()
+    assert chunk["metadata"] == [{"key": "consent_deadline", "value": until}]
+    server_clock.advance(minutes=1)
+    assert "deploymentBase" in world.device.links()
+    assert "metadata" not in world.device.get("/deploymentBase/1").json()["deployment"]["chunks"][0]

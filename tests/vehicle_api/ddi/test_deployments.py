@@ -92,6 +92,7 @@ def test_a_part_is_what_the_tenant_calls_the_hardware(db, server_clock):
 @pytest.mark.django_db
 def test_mode_and_window_follow_from_the_campaign(server_clock, plan, hours, client, said):
     world = make_world(client, **plan)
+    world.device.links()
     if "consent" in plan and not hours:
         operations.confirm_order(world.vehicle, attempt=1, is_agreed=True, by="owner", at=NOON)
     server_clock.advance(hours=hours)
