@@ -283,6 +283,19 @@ def test_what_was_left_to_a_newer_campaign_that_does_not_bring_it_comes_back(sto
     assert states(older) == ["succeeded", "offered"]
 
 
+def test_nothing_is_left_to_a_newer_campaign_that_waits_for_this_very_one(garage):
+    older = garage.start()
+    newer = garage.start(at(minutes=1), requires=[older])
+    tick_all(newer, older, when=at(minutes=1))
+    assert (states(older), states(newer)) == (["offered"], ["waiting"])
+
+    succeed(in_turn(older)[0], at=at(minutes=2))
+    operations.lapse_due(at(hours=2))
+    tick_all(older, newer, when=at(hours=2))
+
+    assert (older.state, states(newer)) == ("completed", ["offered"])
+
+
 def test_what_a_newer_campaign_has_brought_does_not_come_back(garage):
     older = garage.start()
     newer = garage.start(at(minutes=1))

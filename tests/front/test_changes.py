@@ -28,7 +28,7 @@ UNTOLD = {
     },
     Vehicle: {
         *("created_at", "last_contact_at", "confirmed_at", "blocked_reason", "time_zone", "is_test_bench"),
-        "last_attempt_number",
+        *("last_attempt_number", "last_contact_hour"),
     },
     Ecu: {
         *("vehicle", "is_primary", "keyid", "public_key", "report_counter", "installed_length", "installed_at"),

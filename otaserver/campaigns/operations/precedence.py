@@ -72,10 +72,8 @@ def awaits_newer(campaign: Campaign) -> bool:
     left = campaign.assignments.filter(state=AssignmentState.SUPERSEDED, code=NEWER_RELEASE)
     if not left.exists():
         return False
-    about_to = Q(state__in=ACTIVE_STATES) | Q(state=AssignmentState.WAITING, wave__isnull=False)
-    theirs = Assignment.objects.filter(about_to, vehicle=OuterRef("vehicle"))
-    running = [newer.pk for newer in _newer(campaign) if newer.state == CampaignState.RUNNING]
-    return left.filter(Exists(theirs.filter(campaign__in=running))).exists()
+    running = [newer for newer in _newer(campaign) if newer.state == CampaignState.RUNNING]
+    return any(left.filter(Exists(_theirs(newer).filter(_about_to(newer)))).exists() for newer in running)
 
 
 def _supersede(waiting: QuerySet[Assignment], *, code: str, message: str, at: datetime) -> int:
@@ -127,12 +125,21 @@ def _counters(campaign: Campaign) -> Mapping[str, int]:
 
 def _taken_by(newer: Campaign) -> Q:
     """Return the condition that the newer campaign has, or is about to have, brought its release to the vehicle."""
-    theirs = Assignment.objects.filter(campaign=newer, vehicle=OuterRef("vehicle"))
     brought = Q(state__in=[AssignmentState.SOAKING, AssignmentState.SUCCEEDED])
     if newer.state == CampaignState.RUNNING:
         # Its wave is open: without that the vehicle would be left with neither for as long as earlier waves last.
-        brought |= Q(state__in=ACTIVE_STATES) | Q(state=AssignmentState.WAITING, wave__isnull=False)
-    return Q(Exists(theirs.filter(brought)))
+        brought |= _about_to(newer)
+    return Q(Exists(_theirs(newer).filter(brought)))
+
+
+def _theirs(newer: Campaign) -> QuerySet[Assignment]:
+    return Assignment.objects.filter(campaign=newer, vehicle=OuterRef("vehicle"))
+
+
+def _about_to(newer: Campaign) -> Q:
+    """Return the condition that its turn has come: it does not wait for what another campaign brings, this one say."""
+    in_turn = Q(*queries.requirements_met(newer), state=AssignmentState.WAITING, wave__isnull=False)
+    return Q(state__in=ACTIVE_STATES) | in_turn
 
 
 def clear_the_way(campaign: Campaign, *, at: datetime) -> list[Decision]:

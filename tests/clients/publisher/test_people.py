@@ -84,12 +84,12 @@ def test_a_replay_ends_with_0_if_all_follows_and_with_7_if_not(bench, command):
     Decision.objects.filter(pk=decision.pk).update(inputs=decision.inputs | {"failures": {}})
     differs = command("campaign", "replay", "spring", "--json")
 
-    assert (follows[0], follows[1]) == (0, "All 2 records of spring follow.\n")
+    assert (follows[0], follows[1]) == (0, "All 3 records of spring follow.\n")
     assert differs[0] == 7
     error = json.loads(differs[1])["error"]
     assert error["code"] == "campaign.decisions_differ"
     assert [each["kind"] for each in error["differences"]] == ["limit.halted"]
-    with pytest.raises(DecisionsDifferError, match="1 of 2 records of campaign 'spring' do not follow"):
+    with pytest.raises(DecisionsDifferError, match="1 of 3 records of campaign 'spring' do not follow"):
         bench.publisher().campaigns.replay("spring")
 
 

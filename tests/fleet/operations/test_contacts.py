@@ -71,7 +71,7 @@ def test_a_thousand_vehicles_take_one_statement():
     assert set(known()) == {NOON}
 
 
-@pytest.mark.skipif(connection.vendor != "postgresql", reason="of how PostgreSQL stores versions of a row")
+@pytest.mark.postgresql
 def test_a_contact_of_the_same_hour_writes_into_no_index_and_goes_through_no_table():
     numbers = make_fleet()
     Vehicle.objects.update(last_contact_at=NOON - 2 * MINUTE)
