@@ -38,7 +38,7 @@ def test_all_that_is_held_of_a_vehicle_is_lines_and_on_record(tenant, caller):
 
     rows = [json.loads(line) for line in b"".join(response.streaming_content).splitlines()]
     assert (response["Content-Type"], response["Cache-Control"]) == ("application/jsonl", "no-store")
-    assert [row["kind"] for row in rows] == ["vehicle", "ecu", "entry"]
+    assert [row["kind"] for row in rows] == ["vehicle", "ecu", "spelling", "entry"]
     assert Entry.objects.get().action == "vehicle.record_exported"
 
 
