@@ -15,6 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer, Serializer
 
+from otaserver.bearer import bearer_token
 from otaserver.errors import NotFoundError, RateLimitedError
 from otaserver.operator_api import echoes, idempotency, limits, preconditions, problems, strictness
 from otaserver.operator_api.access import Caller, RolePermission, ServiceTokenAuthentication
@@ -100,7 +101,8 @@ class TenantView(GenericAPIView[Any]):
             setattr(self, method.lower(), partial(self._change, getattr(self, method.lower())))
 
     def check_throttles(self, request: Request) -> None:
-        self.allowance = limits.spend(request.headers.get("Authorization", "") or self.caller.actor)
+        # As it was authenticated: the header may write one token in many ways.
+        self.allowance = limits.spend(bearer_token(request.headers.get("Authorization", "")) or self.caller.actor)
         if self.allowance is not None and self.allowance.is_exceeded:
             raise RateLimitedError(
                 f"More than {self.allowance.limit} requests in {limits.WINDOW_SECONDS} seconds.",
