@@ -4,15 +4,16 @@ import json
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 from clients.publisher.errors import InputError
 
 
 def table_of(campaign: Any) -> Table:
-    table = Table("wave", "size", "state", *campaign["counts"], title=line_of(campaign))
+    table = Table("wave", "size", "state", *campaign["counts"], title=Text(line_of(campaign)))
     for wave in campaign["waves"]:
         counts = [str(wave["counts"].get(state, 0)) for state in campaign["counts"]]
-        table.add_row(str(wave["number"]), size_of(wave), wave["state"], *counts)
+        table.add_row(str(wave["number"]), Text(size_of(wave)), wave["state"], *counts)
     return table
 
 
