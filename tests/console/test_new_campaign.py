@@ -356,3 +356,30 @@ def test_a_plan_that_cannot_become_a_campaign_says_why_and_can_still_be_mended(p
     assert kept.context["campaign"] is None
     client.post(step("what"), steps["what"])
     assert Campaign.objects.filter(name="autumn").exists()
+
+
+@pytest.mark.parametrize("number", ["\u00b2", "9" * 5000, "\u0663", "-1", ""])
+def test_a_number_of_rows_that_is_none_is_no_failure(person, number):
+    client = signed_in(person)
+
+    more = client.post(step("waves"), {"form-TOTAL_FORMS": number, "form-INITIAL_FORMS": 0, "more": "1"})
+    plain = client.post(step("waves"), {"form-TOTAL_FORMS": number, "form-INITIAL_FORMS": 0})
+
+    assert (more.status_code, plain.status_code) == (302, 422)
+    assert client.get(step("waves")).status_code == 200
+
+
+@pytest.mark.parametrize("budget", ["\u00b2", "9" * 5000])
+def test_a_budget_that_is_no_number_is_refused(planned, budget):
+    client, _ = planned
+
+    answer = client.post(step("waves"), {**ALL_AT_ONCE["waves"], "suggest": "1", "failure_budget": budget})
+
+    assert answer.status_code == 422
+
+
+@pytest.mark.parametrize("side", ["\u00b2", "9" * 5000, "x"])
+def test_a_release_to_compare_that_is_no_number_is_none(person, side):
+    page = signed_in(person).get("/console/releases/compare/", {"left": side, "right": side})
+
+    assert (page.status_code, list(page.context["rows"])) == (200, [])

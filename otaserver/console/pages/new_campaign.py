@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -41,11 +42,17 @@ STEPS: Mapping[str, Any] = {
 }
 _ORDER = list(STEPS)
 _FORMS: Mapping[str, type[StepForm]] = {"what": WhatForm, "whom": WhomForm, "gate": GateForm, "when": WhenForm}
+_NUMBER = re.compile(r"[0-9]{1,9}\Z")
 _BUTTONS = frozenset({"csrfmiddlewaretoken", "next", "back", "more", "suggest"})
 
 
 # Steps whose rows are added two at a time, and the prefix of their rows' names.
 _ROWS: Mapping[str, str] = {"waves": "form", "when": "window"}
+
+
+def _number(text: object) -> int:
+    """Return the number that a form sends, 0 for what is none: it is refused where one is needed."""
+    return int(str(text)) if _NUMBER.match(str(text)) else 0
 
 
 class NewCampaign(Page):
@@ -97,9 +104,8 @@ class NewCampaign(Page):
             if name not in _BUTTONS
         }
         rows = f"{_ROWS.get(step, '')}-TOTAL_FORMS"
-        shown = str(data.get(rows, ""))
-        if "more" in data and shown.isdigit():
-            given[rows] = [str(int(shown) + 2)]
+        if "more" in data:
+            given[rows] = [str(_number(data.get(rows)) + 2)]
         self._draft = operations.keep_step(tenant, self.person, step, given, at=clock.now())
 
     def _given(self, step: str) -> QueryDict | None:
@@ -180,9 +186,7 @@ class NewCampaign(Page):
             if counted is None:
                 error = _("The vehicles of the group are being counted. Ask again in a few seconds.")
                 return self._show(tenant, "waves", self._form(tenant, "waves"), error=error)
-            found = operations.suggest_waves(
-                release, group, failure_budget=int(budget) if budget.isdigit() else 0, at=at, counted=counted.fit
-            )
+            found = operations.suggest_waves(release, group, failure_budget=_number(budget), at=at, counted=counted.fit)
         except OtaError as refusal:
             return self._show(tenant, "waves", self._form(tenant, "waves"), status=422, error=refusals.of(refusal))
         rows = [
