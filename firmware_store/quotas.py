@@ -1,6 +1,6 @@
 """How much of the storage one tenant's packages and uploads may take."""
 
-from django.db.models import Max, Sum
+from django.db.models import Max, QuerySet, Sum
 
 from firmware_store.errors import StorageQuotaError
 from firmware_store.models import Package
@@ -9,10 +9,15 @@ from otaserver.tenants.models import Tenant
 
 
 def used_bytes(tenant: Tenant) -> int:
-    """Return what the tenant's packages take, uploads with their whole declared length; equal content counts once."""
-    rows = Package.objects.filter(tenant=tenant).exclude(state=PackageState.REFUSED)
-    by_content = rows.values("sha256").annotate(bytes=Max("length"))
-    return by_content.aggregate(total=Sum("bytes"))["total"] or 0
+    """Return what the tenant's packages take: equal content counts once, and every open upload its declared length.
+
+    Each open upload has a file of its own, whatever it says that will be in it.
+    """
+    content = _with_content(tenant).values("sha256").annotate(bytes=Max("length"))
+    uploads = Package.objects.filter(tenant=tenant, state=PackageState.UPLOADING, sha512="")
+    return sum(
+        rows.aggregate(total=Sum(name))["total"] or 0 for rows, name in ((content, "bytes"), (uploads, "length"))
+    )
 
 
 def refuse_beyond_quota(tenant: Tenant, *, sha256: str, length: int) -> None:
@@ -26,9 +31,14 @@ def refuse_beyond_quota(tenant: Tenant, *, sha256: str, length: int) -> None:
     quota = Tenant.objects.select_for_update(no_key=True).get(pk=tenant.pk).storage_quota_bytes
     if quota is None:
         return
-    rows = Package.objects.filter(tenant=tenant, sha256=sha256).exclude(state=PackageState.REFUSED)
     used = used_bytes(tenant)
-    if not rows.exists() and used + length > quota:
+    if not _with_content(tenant).filter(sha256=sha256).exists() and used + length > quota:
         raise StorageQuotaError(
             f"Of {quota} bytes {used} are taken; {length} more do not fit.", quota=quota, used=used, length=length
         )
+
+
+def _with_content(tenant: Tenant) -> QuerySet[Package]:
+    """Return the packages whose bytes are proved: of open uploads those of content that is here already."""
+    rows = Package.objects.filter(tenant=tenant).exclude(state=PackageState.REFUSED)
+    return rows.exclude(state=PackageState.UPLOADING, sha512="")

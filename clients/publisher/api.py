@@ -1,15 +1,17 @@
 """The operator API as the publisher uses it: paths, retries of what may be repeated, problems as exceptions."""
 
 import base64
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import httpx
 
-from clients.publisher.errors import ServerRefusalError, UnreachableError
+from clients.publisher.errors import InputError, ServerRefusalError, UnreachableError
 
 PREFIX = "/api/v1"
+_TOKEN = re.compile(r"[!-~]+\Z")
 TRIES = 4
 FIRST_PAUSE_SECONDS = 0.5
 # A server that is busy with one large upload may take a while to answer; a dead one is noticed by the connect limit.
@@ -20,10 +22,18 @@ _ANY = {"If-Match": "*"}
 
 
 def connect(url: str, token: str, *, transport: httpx.BaseTransport | None = None) -> httpx.Client:
-    """Return a client for the server at `url` that shows the service token with every request."""
-    # A token read from a file ends with its line; in a header that is an error which would print it.
+    """Return a client for the server at `url` that shows the service token with every request.
+
+    Raises:
+        InputError: no token is written like this one.
+    """
+    # A token read from a file ends with its line.
+    shown = token.strip()
+    if not _TOKEN.match(shown):
+        # The library's own sentence would print it.
+        raise InputError("A token is printable ASCII without blanks; this one is not.", code="input.token")
     return httpx.Client(
-        base_url=url, headers={"Authorization": f"Bearer {token.strip()}"}, transport=transport, timeout=TIMEOUT
+        base_url=url, headers={"Authorization": f"Bearer {shown}"}, transport=transport, timeout=TIMEOUT
     )
 
 

@@ -11,6 +11,13 @@ from clients.publisher.releases import Releases
 ACTIONS = ("submit", "approve", "reject", "schedule", "start", "pause", "resume", "cancel", "stop", "close")
 ENDED_WELL = "completed"
 ENDED_BADLY = frozenset({"halted", "cancelled"})
+# Where nothing goes on before a person does this.
+WAITING_FOR = {
+    "draft": "is sent for approval",
+    "in_review": "is approved or rejected",
+    "approved": "is started",
+    "paused": "is resumed",
+}
 
 
 class Campaigns:
@@ -152,7 +159,7 @@ class Campaigns:
         """Yield the campaign again and again until it has ended.
 
         Raises:
-            CampaignEndedBadlyError: it was halted or cancelled, or a wave is left to a person; the sentence says why.
+            CampaignEndedBadlyError: it was halted or cancelled, or waits for a person; the sentence says why.
         """
         path = f"/campaigns/{self.find(name)['id']}"
         while True:
@@ -164,6 +171,11 @@ class Campaigns:
                 raise CampaignEndedBadlyError(
                     f"Campaign {name!r} is {campaign['state']}: {campaign['reason'] or 'no reason given'}",
                     code=f"campaign.{campaign['state']}",
+                )
+            if campaign["state"] in WAITING_FOR:
+                raise CampaignEndedBadlyError(
+                    f"Campaign {name!r} waits until it {WAITING_FOR[campaign['state']]} by a person.",
+                    code="campaign.waiting",
                 )
             undecided = [wave["number"] for wave in campaign["waves"] if wave["state"] == "undecided"]
             if undecided:

@@ -48,11 +48,15 @@ class Profiles:
                 return {name: Profile(**values) for name, values in json.load(file).items()}
         except FileNotFoundError:
             return {}
-        except (ValueError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, TypeError, AttributeError) as error:
             raise InputError(f"{self.path} cannot be read: {error}; log in again after removing it.") from error
 
     def store(self, profile: Profile) -> None:
-        """Keep a profile under the chosen name, in place of one before."""
+        """Keep a profile under the chosen name, in place of one before.
+
+        Raises:
+            InputError: the folder cannot be written.
+        """
         self._write({**self.all(), self.chosen: profile})
 
     def remove(self) -> bool:
@@ -83,6 +87,12 @@ class Profiles:
         )
 
     def _write(self, profiles: Mapping[str, Profile]) -> None:
+        try:
+            self._replace(profiles)
+        except OSError as error:
+            raise InputError(f"{self.folder} cannot be written: {error.strerror}.", code="file.unwritable") from error
+
+    def _replace(self, profiles: Mapping[str, Profile]) -> None:
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         # A temporary file is its owner's alone from the start (mkstemp), and a crash leaves the old one whole.
         handle, name = tempfile.mkstemp(dir=self.folder)

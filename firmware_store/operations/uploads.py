@@ -51,7 +51,7 @@ def begin_package(
     Content that the tenant has published before, under whatever name, need not be sent again.
 
     Raises:
-        PackageDeclarationRefusedError: a value is out of its form.
+        PackageDeclarationRefusedError: a value is out of its form, or the tenant has this SHA-256 with another length.
         PackageTooLargeError: more than `settings.MAX_PACKAGE_BYTES`.
         PackageNameTakenError: name and version stand for something else already.
         StorageQuotaError: the tenant has no room for it.
@@ -214,6 +214,7 @@ def _declare(tenant: Tenant, declared: rules.Declaration, *, by: str, at: dateti
     try:
         with transaction.atomic():
             quotas.refuse_beyond_quota(tenant, sha256=declared.sha256, length=declared.length)
+            _refuse_other_length(tenant, declared)
             return Package.objects.create(
                 tenant=tenant,
                 role=declared.role,
@@ -235,6 +236,16 @@ def _declare(tenant: Tenant, declared: rules.Declaration, *, by: str, at: dateti
         if found is None:
             raise
         return found
+
+
+def _refuse_other_length(tenant: Tenant, declared: rules.Declaration) -> None:
+    rows = Package.objects.filter(tenant=tenant, sha256=declared.sha256).exclude(state=PackageState.REFUSED)
+    other = rows.exclude(length=declared.length).first()
+    if other is not None:
+        raise PackageDeclarationRefusedError(
+            f"One SHA-256 has one length: {other.target_name} has this one with {other.length} bytes, "
+            f"not {declared.length}."
+        )
 
 
 def _drop_direct_upload(package: Package) -> None:

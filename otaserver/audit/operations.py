@@ -1,6 +1,6 @@
 import json
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -49,30 +49,35 @@ def record(action: str, subject: models.Model | str, *, tenant: Tenant, by: str,
 
 @transaction.atomic
 def erase(
-    tenant: Tenant, texts: Iterable[str], replaced: Callable[[str], str], *, reason: str, by: str, at: datetime
+    tenant: Tenant,
+    name: str,
+    erased: Callable[[str, dict[str, Any]], tuple[str, dict[str, Any]]],
+    *,
+    reason: str,
+    by: str,
+    at: datetime,
 ) -> int:
-    """Replace what entries say by `replaced` of it wherever one of `texts` stands, and record that; return how many.
+    """Let entries in which `name` stands say what `erased` makes of subject and details; return how many changed.
 
-    Their numbers, times, actors, actions and hashes stay, and the chain still holds; what stood there is gone.
+    That is recorded. Their numbers, times, actors, actions and hashes stay, and the chain still holds; what stood there
+    is gone. An entry that `erased` leaves as it is keeps its proof.
     """
-    erased = []
-    for entry in _mentioning(tenant, texts):
-        subject, details = replaced(entry.subject), json.loads(replaced(json.dumps(entry.details)))
+    numbers = []
+    for entry in _mentioning(tenant, name):
+        subject, details = erased(entry.subject, entry.details)
         if (subject, details) != (entry.subject, entry.details):
             Entry.objects.filter(pk=entry.pk).update(subject=subject, details=details, salt="")
-            erased.append(entry.number)
-    if erased:
-        record(rules.ERASURE, tenant, tenant=tenant, by=by, at=at, entries=erased, reason=reason)
-    return len(erased)
+            numbers.append(entry.number)
+    if numbers:
+        record(rules.ERASURE, tenant, tenant=tenant, by=by, at=at, entries=numbers, reason=reason)
+    return len(numbers)
 
 
-def _mentioning(tenant: Tenant, texts: Iterable[str]) -> list[Entry]:
-    named = Q(pk=None)
-    for text in texts:
-        named |= Q(subject__contains=text) | Q(said__contains=json.dumps(text)[1:-1])
+def _mentioning(tenant: Tenant, name: str) -> list[Entry]:
     rows = Entry.objects.filter(tenant=tenant).annotate(said=Cast("details", TextField()))
     # A record of what was erased lists numbers, which must stay.
     rows = rows.exclude(action=rules.ERASURE)
+    named = Q(subject__contains=name) | Q(said__contains=json.dumps(name)[1:-1])
     return list(rows.filter(named).order_by("number"))
 
 

@@ -17,6 +17,8 @@ class PlanDraft(models.Model):
     # By step: {field: [values]}.
     steps = models.JSONField(default=dict)
     campaign = models.ForeignKey("campaigns.Campaign", models.SET_NULL, related_name="+", null=True, blank=True)
+    # Its revision as the steps made it: at another, somebody else has changed it. Null: the steps say something newer.
+    campaign_revision = models.PositiveIntegerField(null=True, blank=True)
     changed_at = models.DateTimeField()
 
     class Meta:

@@ -20,6 +20,8 @@ from otaserver.fleet.errors import (
 )
 from otaserver.fleet.states import AttributeType, Protocol
 
+# Who did what a vehicle did, in the audit record: an entry's actor stays for ever, and names none of them.
+VEHICLE = "vehicle"
 MAX_ECUS = 100
 MAX_TEXT = 255
 # What stands in addresses, certificates and signed metadata alike, without escaping in any of them.

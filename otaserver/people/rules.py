@@ -11,7 +11,7 @@ from otaserver.tenants.states import PERMISSIONS, Permission
 
 PERSONAL_TOKEN_DAYS = 90
 # Who else stands in the records.
-NOBODYS_NAMES = frozenset({"command", "engine", "server", "sign-on", "tick"})
+NOBODYS_NAMES = frozenset({"command", "engine", "server", "sign-on", "tick", "vehicle"})
 # Without a colon, which begins the name of what is no person (`token:ci`); ASCII, so that no two look the same.
 _USERNAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.@+_-]{0,149}\Z")
 MAX_TOKEN_LIFE = timedelta(days=366)

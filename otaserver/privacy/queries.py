@@ -10,6 +10,7 @@ from django.db.models.functions import Cast
 from otaserver.audit.models import Entry
 from otaserver.fleet.authentication_models import AuthenticationSet
 from otaserver.fleet.models import ClaimCode, Vehicle
+from otaserver.privacy import words
 from otaserver.privacy.holdings import HOLDINGS
 from otaserver.privacy.rules import KINDS
 from otaserver.tenants.models import Tenant
@@ -31,15 +32,23 @@ def held_of(vehicle: Vehicle) -> Iterator[dict[str, Any]]:
     yield from _rows(ClaimCode.objects.filter(tenant=vehicle.tenant, vehicle_id=vehicle.vehicle_id))
     unclaimed = AuthenticationSet.objects.filter(tenant=vehicle.tenant, vehicle=None)
     yield from _rows(unclaimed.filter(claimed_vehicle_id=vehicle.vehicle_id))
-    for entry in _rows(entries_about(vehicle)):
-        entry.pop("said")
-        yield entry
+    yield from _entries_about(vehicle)
 
 
-def entries_about(vehicle: Vehicle) -> QuerySet[Any]:
-    """Return the audit entries that name the vehicle, or an id that begins with its id."""
+def ids_with(vehicle: Vehicle) -> list[str]:
+    """Return the ids of the tenant's other vehicles in which this one's id stands."""
+    others = Vehicle.objects.filter(tenant=vehicle.tenant_id, vehicle_id__contains=vehicle.vehicle_id)
+    return list(others.exclude(pk=vehicle.pk).values_list("vehicle_id", flat=True))
+
+
+def _entries_about(vehicle: Vehicle) -> Iterator[dict[str, Any]]:
+    """Yield the audit entries in which the vehicle's id stands as a whole word: others' ids may hold it."""
     rows = Entry.objects.filter(tenant=vehicle.tenant_id).annotate(said=Cast("details", TextField()))
-    return rows.filter(Q(subject__contains=vehicle.vehicle_id) | Q(said__contains=vehicle.vehicle_id))
+    others = ids_with(vehicle)
+    for entry in _rows(rows.filter(Q(subject__contains=vehicle.vehicle_id) | Q(said__contains=vehicle.vehicle_id))):
+        del entry["said"]
+        if words.stands_in(vehicle.vehicle_id, [entry["subject"], entry["details"]], others=others):
+            yield entry
 
 
 def retention_days(tenant: Tenant) -> dict[str, int]:

@@ -1,5 +1,3 @@
-import re
-from collections.abc import Callable
 from dataclasses import dataclass
 
 
@@ -25,15 +23,3 @@ KINDS = {
 }
 # Of each vehicle so many manifests stay, however old they are.
 MANIFESTS_KEPT = 5
-
-
-def replacer(known: dict[str, str]) -> Callable[[str], str]:
-    """Return a function that replaces each of these names where it stands as a word of its own in a text."""
-    # The longest first: a serial may begin with the vehicle's id.
-    names = sorted(known, key=len, reverse=True)
-    pattern = re.compile(rf"(?<![0-9A-Za-z])({'|'.join(re.escape(name) for name in names)})(?![0-9A-Za-z])")
-
-    def replaced(text: str) -> str:
-        return pattern.sub(lambda found: known[found.group(1)], text)
-
-    return replaced

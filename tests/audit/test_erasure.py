@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from otaserver.audit import operations, queries, rules
@@ -12,9 +14,10 @@ def record(tenant, subject, **details):
 
 
 def erase(tenant, text):
-    return operations.erase(
-        tenant, [text], lambda said: said.replace(text, "erased"), reason="Asked for.", by="bob", at=NOON
-    )
+    def erased(subject, details):
+        return subject.replace(text, "erased"), json.loads(json.dumps(details).replace(text, "erased"))
+
+    return operations.erase(tenant, text, erased, reason="Asked for.", by="bob", at=NOON)
 
 
 @pytest.fixture

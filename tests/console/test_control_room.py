@@ -7,12 +7,13 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from otaserver import clock
 from otaserver.audit.models import Entry
 from otaserver.campaigns import operations, queries
 from otaserver.campaigns.forecast_models import CampaignForecast
 from otaserver.campaigns.models import Assignment, Campaign
 from otaserver.campaigns.states import AssignmentState, CampaignState, WaveState
-from otaserver.console.pages import actions
+from otaserver.console.pages import actions, effects
 from otaserver.console.templatetags.console import duration
 from otaserver.tenants.models import Tenant
 from otaserver.tenants.states import Role
@@ -33,7 +34,15 @@ def room(campaign, name=""):
 
 
 def confirm(client, campaign, action, /, **fields):
-    return client.post(room(campaign, action), {"revision": campaign.revision, **fields})
+    return client.post(room(campaign, action), {**as_shown(campaign, action), **fields})
+
+
+def as_shown(campaign, action):
+    """What the page of the action sends back of what it shows now."""
+    return {
+        "revision": campaign.revision,
+        "shown": effects.numbers(*effects.counted(action, campaign, at=clock.now())),
+    }
 
 
 def test_the_room_shows_the_numbers_of_the_one_query_and_each_leads_to_as_many_vehicles(manager, campaign):
@@ -168,7 +177,7 @@ def test_what_was_read_before_the_campaign_moved_is_not_done(manager, campaign):
     operations.pause_campaign(campaign, by="other", at=NOON)
     operations.resume_campaign(campaign, by="other", at=NOON)
 
-    answer = manager.post(room(campaign, "pause"), {"revision": 1})
+    answer = confirm(manager, campaign, "pause", revision=1)
 
     campaign.refresh_from_db()
     assert (answer.status_code, campaign.state) == (409, CampaignState.RUNNING)
@@ -177,10 +186,32 @@ def test_what_was_read_before_the_campaign_moved_is_not_done(manager, campaign):
 def test_an_emergency_stop_is_done_whatever_has_moved(manager, campaign):
     operations.pause_campaign(campaign, by="other", at=NOON)
 
-    answer = manager.post(room(campaign, "stop"), {"revision": 1, "reason": "Smoke."})
+    answer = manager.post(room(campaign, "stop"), {"revision": 1, "shown": "read.9.9", "reason": "Smoke."})
 
     campaign.refresh_from_db()
     assert (answer.status_code, campaign.state, campaign.reason) == (302, CampaignState.HALTED, "Smoke.")
+
+
+def test_what_other_numbers_have_come_of_is_not_done_and_they_are_shown(manager, campaign):
+    page = manager.get(room(campaign, "cancel"))
+    read = {name: page.context["form"][name].value() for name in ("revision", "shown")}
+    Assignment.objects.filter(campaign=campaign, state="waiting").update(state="soaking", due_at=NOON)
+
+    answer = manager.post(room(campaign, "cancel"), {**read, "reason": "It is over."})
+
+    campaign.refresh_from_db()
+    assert (answer.status_code, campaign.state) == (409, CampaignState.RUNNING)
+    assert "These numbers have changed" in answer.content.decode()
+    assert [effect.count for effect in answer.context["effects"]] == [0, 1, 1, 0]
+    shown_now = {name: answer.context["form"][name].value() for name in ("revision", "shown", "reason")}
+    assert manager.post(room(campaign, "cancel"), shown_now).status_code == 302
+
+
+def test_a_pause_is_done_whatever_the_numbers_are_by_now(manager, campaign):
+    answer = confirm(manager, campaign, "pause", shown="read.9.9")
+
+    campaign.refresh_from_db()
+    assert (answer.status_code, campaign.state) == (302, CampaignState.PAUSED)
 
 
 @pytest.mark.parametrize("keeps_orders", [True, False])
@@ -263,12 +294,21 @@ def test_a_person_decides_a_wave_that_asks(manager, campaign):
     wave.save()
 
     asked = manager.get(room(campaign)).content.decode()
-    unsaid = manager.post(room(campaign, "waves/1/decide"), {"reason": "Good enough."})
-    decided = manager.post(room(campaign, "waves/1/decide"), {"reason": "Good enough.", "passed": "yes"})
+    form = manager.get(room(campaign, "waves/1/decide")).context["form"]
+    said = {"reason": "Good enough.", "revision": form["revision"].value(), "shown": form["shown"].value()}
+    unsaid = manager.post(room(campaign, "waves/1/decide"), said)
+    campaign.waves.filter(number=2).update(places=5000)
+    early = manager.post(room(campaign, "waves/1/decide"), {**said, "passed": "yes"})
+    wave.refresh_from_db()
+    undecided = wave.state
+    said["shown"] = early.context["form"]["shown"].value()
+    decided = manager.post(room(campaign, "waves/1/decide"), {**said, "passed": "yes"})
 
     wave.refresh_from_db()
     assert "Wave 1 asks a person." in asked
-    assert (unsaid.status_code, decided.status_code, wave.state) == (422, 302, WaveState.PASSED)
+    assert (unsaid.status_code, early.status_code, undecided) == (422, 409, WaveState.UNDECIDED)
+    assert "5000" in early.content.decode().replace(",", "")
+    assert (decided.status_code, wave.state) == (302, WaveState.PASSED)
 
 
 def test_the_emergency_stop_is_on_every_page_and_stops_the_tenant(manager, tenant, campaign):

@@ -1,5 +1,6 @@
 """A new campaign in steps: what each asks, that nothing given is lost, and that all of it reaches the campaign."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -97,7 +98,7 @@ def test_all_that_is_given_reaches_the_campaign(tenant, person, earlier):
 
     assert give_all(client, plan(earlier, pilots)) == [302] * 5
     page = client.get(step("review"))
-    done = client.post(step("review"), {"keep": "1"})
+    done = client.post(step("review"), {"keep": "1", "shown": page.context["shown"]})
 
     made = Campaign.objects.get(name="autumn")
     assert (page.context["campaign"], page.context["error"]) == (made, "")
@@ -124,7 +125,7 @@ def test_what_the_steps_leave_alone_is_what_a_plan_has_by_default(tenant, person
     steps["when"] = {**rows("window", {}), **WhenForm.DEFAULTS, "consent": "none"}
     steps["waves"] = rows("form", {"unit": "percent", "size": 100})
     give_all(client, steps)
-    client.post(step("review"), {"keep": "1"})
+    client.post(step("review"), {"keep": "1", "shown": client.get(step("review")).context["shown"]})
 
     made = Campaign.objects.get(name="autumn")
     names = ("offer_timeout_seconds", "download_timeout_seconds", "install_timeout_seconds", "retry_seconds")
@@ -295,3 +296,90 @@ def test_who_fits_of_a_large_group_is_asked_for_until_a_worker_has_counted(tenan
         False,
     )
     assert suggested.context["suggestion"].fitting == 4
+
+
+ALL_AT_ONCE = {"waves": rows("form", {"unit": "percent", "size": 100})}
+
+
+@pytest.fixture
+def planned(person, earlier):
+    """A client whose plan is complete, and what its steps were given."""
+    client, steps = signed_in(person), plan(earlier, earlier.group) | ALL_AT_ONCE
+    give_all(client, steps)
+    return client, steps
+
+
+@pytest.mark.parametrize("button", ["keep", "submit"])
+def test_a_review_sends_nothing_that_it_did_not_show(planned, button):
+    client, steps = planned
+    read = client.get(step("review")).context["shown"]
+    client.post(step("gate"), steps["gate"] | {"soak_hours": 48})
+
+    answer = client.post(step("review"), {button: "1", "shown": read})
+
+    made = Campaign.objects.get(name="autumn")
+    assert (answer.status_code, made.state, PlanDraft.objects.count()) == (409, "draft", 1)
+    assert "This plan has changed" in answer.content.decode()
+    assert answer.context["plan"].soak_seconds == 48 * 3600
+    again = client.post(step("review"), {button: "1", "shown": answer.context["shown"]})
+    assert (again.status_code, PlanDraft.objects.exists()) == (302, False)
+
+
+def test_whoever_looks_at_a_review_changes_nothing_that_another_wrote(planned):
+    client, steps = planned
+    read = client.get(step("review")).context["shown"]
+    made = Campaign.objects.get(name="autumn")
+    changed = replace(operations.plan_of(made), soak_seconds=7200)
+    operations.change_campaign(made, changed, revision=made.revision, by="bob", at=NOON)
+
+    page = client.get(step("review"))
+    client.post(step("what"), steps["what"])
+    sent = client.post(step("review"), {"submit": "1", "shown": read})
+
+    made.refresh_from_db()
+    assert (made.soak_seconds, made.state, made.revision) == (7200, "draft", 2)
+    assert ("somebody has changed it" in page.content.decode(), page.context["forecast"]) == (True, None)
+    assert sent.status_code == 409
+    assert client.post(step("review"), {"submit": "1", "shown": sent.context["shown"]}).status_code == 302
+    made.refresh_from_db()
+    assert (made.soak_seconds, made.state) == (3600, "in_review")
+
+
+def test_a_plan_that_cannot_become_a_campaign_says_why_and_can_still_be_mended(planned, earlier):
+    client, steps = planned
+    Campaign.objects.filter(name="autumn").delete()
+
+    answer = client.post(step("what"), steps["what"] | {"name": earlier.name}, follow=True)
+    kept = client.get(step("review"))
+
+    assert f"There is a campaign {earlier.name!r} already" in answer.content.decode().replace("&#x27;", "'")
+    assert kept.context["campaign"] is None
+    client.post(step("what"), steps["what"])
+    assert Campaign.objects.filter(name="autumn").exists()
+
+
+@pytest.mark.parametrize("number", ["\u00b2", "9" * 5000, "\u0663", "-1", ""])
+def test_a_number_of_rows_that_is_none_is_no_failure(person, number):
+    client = signed_in(person)
+
+    more = client.post(step("waves"), {"form-TOTAL_FORMS": number, "form-INITIAL_FORMS": 0, "more": "1"})
+    plain = client.post(step("waves"), {"form-TOTAL_FORMS": number, "form-INITIAL_FORMS": 0})
+
+    assert (more.status_code, plain.status_code) == (302, 422)
+    assert client.get(step("waves")).status_code == 200
+
+
+@pytest.mark.parametrize("budget", ["\u00b2", "9" * 5000])
+def test_a_budget_that_is_no_number_is_refused(planned, budget):
+    client, _ = planned
+
+    answer = client.post(step("waves"), {**ALL_AT_ONCE["waves"], "suggest": "1", "failure_budget": budget})
+
+    assert answer.status_code == 422
+
+
+@pytest.mark.parametrize("side", ["\u00b2", "9" * 5000, "x"])
+def test_a_release_to_compare_that_is_no_number_is_none(person, side):
+    page = signed_in(person).get("/console/releases/compare/", {"left": side, "right": side})
+
+    assert (page.status_code, list(page.context["rows"])) == (200, [])

@@ -8,7 +8,7 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 
 from firmware_store import blobs, operations, quotas
-from firmware_store.errors import StorageQuotaError
+from firmware_store.errors import PackageDeclarationRefusedError, StorageQuotaError
 from firmware_store.models import Package
 from otaserver.tenants.models import Tenant
 from tests.factories import NOON, make_package, make_tenant
@@ -103,14 +103,39 @@ def test_what_goes_beyond_the_quota_is_refused_and_nothing_declared():
 
 def test_the_same_content_counts_once_and_what_is_given_up_not_at_all():
     tenant = make_tenant(storage_quota_bytes=1000)
-    first = declare(tenant, "first")
+    first = make_package(tenant, "first", length=1000)
     declare(tenant, "again", sha256=first.sha256)
     assert quotas.used_bytes(tenant) == 1000
 
-    for package in Package.objects.select_related("tenant"):
-        operations.abandon_package(package, by="ann", at=NOON)
+    Package.objects.filter(pk=first.pk).delete()
+    operations.abandon_package(Package.objects.select_related("tenant").get(), by="ann", at=NOON)
 
     assert (quotas.used_bytes(tenant), declare(tenant, "second").length) == (0, 1000)
+
+
+def test_every_open_upload_counts_whatever_it_says_will_be_in_it():
+    tenant = make_tenant(storage_quota_bytes=2500)
+    first = declare(tenant, "first")
+    declare(tenant, "again", sha256=first.sha256)
+    assert quotas.used_bytes(tenant) == 2000
+
+    with pytest.raises(StorageQuotaError):
+        declare(tenant, "once-more", sha256=first.sha256)
+
+    assert Package.objects.count() == 2
+
+
+@pytest.mark.parametrize("quota", [None, 10**9])
+def test_one_digest_with_another_length_is_refused(quota):
+    tenant = make_tenant(storage_quota_bytes=quota)
+    first = declare(tenant, "first")
+
+    with pytest.raises(PackageDeclarationRefusedError) as refused:
+        declare(tenant, "again", sha256=first.sha256, length=1)
+
+    assert refused.value.message.endswith("with 1000 bytes, not 1.")
+    assert declare(make_tenant(), "again", sha256=first.sha256, length=1).length == 1
+    assert Package.objects.filter(tenant=tenant).count() == 1
 
 
 def test_tenants_have_room_of_their_own_and_without_a_quota_as_much_as_there_is():

@@ -137,3 +137,21 @@ def test_no_list_asks_more_often_the_more_rows_it_holds(rows, caller):
     # Otherwise nothing would be shown of it: whoever adds a list lets it grow here.
     assert [path for path in found if after[path][1] < before[path][1] + 2] == []
     assert {path: after[path][0] for path in found} == {path: before[path][0] for path in found}
+
+
+def test_every_list_refuses_what_its_document_does_not_name_and_takes_what_it_names(rows, caller):
+    wrong = {}
+    for path in lists():
+        named = fuzz.document()["paths"][path]["get"]["parameters"]
+        known = ", ".join(sorted(each["name"] for each in named if each["in"] == "query"))
+        for form in ("", "&format=csv"):
+            refused = caller.get(f"{rows.address(path)}?nosuch=1{form}")
+            told = refused.json().get("detail", "")
+            if (refused.status_code, told) != (422, f"There is no parameter 'nosuch'; this list takes {known}."):
+                wrong[path] = (refused.status_code, told)
+
+    assert wrong == {}
+
+
+def test_a_list_of_workshop_cases_takes_open_for_true_or_false_alone(rows, caller):
+    assert caller.get("/workshop-cases?open=yes").json()["fields"] == {"open": ["True or false."]}

@@ -30,6 +30,15 @@ def test_who_asks_too_often_waits_and_others_do_not(caller, as_role, counters, s
     assert as_role("viewer").get("/me").status_code == 200
 
 
+def test_one_token_has_one_allowance_however_the_header_writes_it(caller, client, counters, settings):
+    settings.API_REQUESTS_PER_MINUTE = 2
+    ways = ("Bearer {}", "bEARER {}", "  Bearer   {}  ")
+
+    answers = [client.get("/api/v1/me", headers={"Authorization": way.format(caller.token)}) for way in ways]
+
+    assert [answer.status_code for answer in answers] == [200, 200, 429]
+
+
 def test_with_redis_all_processes_count_together(counters, settings, redis_url, monkeypatch):
     settings.CELERY_BROKER_URL = redis_url
 

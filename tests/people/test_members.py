@@ -172,6 +172,58 @@ def test_an_old_invitation_is_none(tenant, age):
         operations.find_invitation(secret, at=NOON + age)
 
 
+def test_an_invitation_ends_no_later_than_the_token_that_made_it(tenant):
+    short = Grantor("token:ci", frozenset(Permission), until=NOON + timedelta(minutes=1))
+
+    made, secret = operations.invite(tenant, role=Role.VIEWER, by=short, at=NOON)
+
+    assert made.expires_at == NOON + timedelta(minutes=1)
+    with pytest.raises(InvitationInvalidError):
+        operations.find_invitation(secret, at=NOON + timedelta(minutes=1))
+
+
+def open_roles(tenant):
+    return list(Invitation.objects.filter(tenant=tenant, revoked_at=None).order_by("pk").values_list("role", flat=True))
+
+
+def test_the_invitations_of_a_removed_member_end_with_the_membership(tenant):
+    make_member(tenant, "ann")
+    mia, other = make_member(tenant), make_tenant("other")
+    for where in (tenant, other):
+        operations.invite(where, role=Role.VIEWER, by=Grantor("mia", frozenset(Permission)), at=NOON)
+    operations.invite(tenant, role=Role.AUDITOR, by=ROOT, at=NOON)
+
+    operations.remove_member(mia, by="ann", at=NOON)
+
+    assert (open_roles(tenant), open_roles(other)) == ([Role.AUDITOR], [Role.VIEWER])
+    assert Entry.objects.filter(action="member.invitation_revoked").count() == 1
+
+
+def test_the_invitations_of_who_may_invite_no_more_end_and_accepted_ones_stay(tenant):
+    make_member(tenant, "ann")
+    mia = make_member(tenant)
+    secrets = [
+        operations.invite(tenant, role=role, by=Grantor("mia", frozenset(Permission)), at=NOON)[1]
+        for role in (Role.ADMINISTRATOR, Role.VIEWER)
+    ]
+    operations.join_by_invitation(secrets[1], Newcomer("bob", "a long password"), at=NOON)
+
+    operations.change_role(mia, role=Role.VIEWER, by=ROOT, at=NOON)
+
+    assert open_roles(tenant) == [Role.VIEWER]
+    with pytest.raises(InvitationInvalidError):
+        operations.find_invitation(secrets[0], at=NOON)
+
+
+def test_the_invitations_of_a_revoked_token_end_with_it(tenant):
+    token, _ = operations.issue_service_token(tenant, name="ci", role=Role.ADMINISTRATOR, by=ROOT, at=NOON)
+    operations.invite(tenant, role=Role.VIEWER, by=Grantor("token:ci", frozenset(Permission)), at=NOON)
+
+    operations.revoke_service_token(token, by="root", at=NOON)
+
+    assert open_roles(tenant) == []
+
+
 def test_a_revoked_invitation_is_none_and_stays_so(tenant):
     secret = invited(tenant)
     for _ in range(2):

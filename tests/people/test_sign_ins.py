@@ -56,6 +56,18 @@ def test_failures_from_everywhere_stop_strangers_and_not_the_owner_where_they_ca
     assert not is_throttled(address=HOME)
 
 
+def test_who_has_the_password_has_no_more_tries_at_the_code_from_many_addresses():
+    for number in range(20):
+        address = f"203.0.113.{number // 4}"
+        succeed(address=address)
+        fail(1, address=address, step=SignInStep.SECOND_FACTOR)
+    succeed(address=AWAY)
+
+    assert is_throttled(address=AWAY, step=SignInStep.SECOND_FACTOR)
+    assert not is_throttled(address=AWAY, step=SignInStep.PASSWORD)
+    assert not is_throttled(address=AWAY, step=SignInStep.SECOND_FACTOR, at=NOON + timedelta(minutes=15))
+
+
 def test_an_address_is_forgotten_after_a_month():
     succeed(at=NOON - timedelta(days=30))
     for number in range(20):

@@ -29,9 +29,9 @@ def import_(
     arrivals = Arrivals(api, sleep=sleep_of(context))
     answer = Answer(as_json)
     begun = arrivals.send(file, is_dry_run=dry_run)
-    columns = (TextColumn(file.name), BarColumn(), DownloadColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn())
     with Progress(*columns, console=answer.progress(), transient=True) as bar:
-        task = bar.add_task("import", total=None)
+        task = bar.add_task(file.name, total=None)
         done = arrivals.follow(begun["id"], progress=lambda here, total: bar.update(task, completed=here, total=total))
     if errors is not None:
         arrivals.save_problems(done["id"], errors)

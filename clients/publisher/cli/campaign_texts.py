@@ -4,15 +4,16 @@ import json
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 from clients.publisher.errors import InputError
 
 
 def table_of(campaign: Any) -> Table:
-    table = Table("wave", "size", "state", *campaign["counts"], title=line_of(campaign))
+    table = Table("wave", "size", "state", *campaign["counts"], title=Text(line_of(campaign)))
     for wave in campaign["waves"]:
         counts = [str(wave["counts"].get(state, 0)) for state in campaign["counts"]]
-        table.add_row(str(wave["number"]), size_of(wave), wave["state"], *counts)
+        table.add_row(str(wave["number"]), Text(size_of(wave)), wave["state"], *counts)
     return table
 
 
@@ -30,10 +31,10 @@ def line_of(campaign: Any) -> str:
 
 def read_wave(text: str) -> dict[str, Any]:
     size, colon, failures = text.rpartition(":") if ":" in text else (text, "", "")
-    if colon and not failures.isdigit():
+    if colon and not failures.isdecimal():
         raise InputError(f"--wave takes percent or percent:failures; {text!r} is neither.", code="input.wave")
     kind, separator, value = size.partition("=")
-    if separator and (kind not in ("count", "group") or not value or (kind == "count" and not value.isdigit())):
+    if separator and (kind not in ("count", "group") or not value or (kind == "count" and not value.isdecimal())):
         raise InputError(f"--wave takes a percent, count=N or group=NAME; {size!r} is none.", code="input.wave")
     sized: dict[str, Any] = {"percent": size}
     if separator:

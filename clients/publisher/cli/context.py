@@ -14,6 +14,7 @@ import httpx
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from clients.publisher.api import Api, connect
 from clients.publisher.campaigns import Campaigns
@@ -67,7 +68,8 @@ class Answer:
             return
         table = Table(*columns)
         for row in listed:
-            table.add_row(*("" if row[name] is None else str(row[name]) for name in columns))
+            # As it is: a name may look like the library's marks for colours.
+            table.add_row(*(Text("" if row[name] is None else str(row[name])) for name in columns))
         Console(width=None if os.isatty(1) else 200).print(table)
 
     def progress(self) -> Console:
@@ -126,7 +128,10 @@ def _client(seams: Seams, url: str, token: str) -> httpx.Client:
     url, token = found.url, found.token
     if not url.startswith(("http://", "https://")):
         raise InputError(f"The server's address is {url!r}; it begins with https:// or http://.", code="input.url")
-    return connect(url, token, transport=seams.transport)
+    try:
+        return connect(url, token, transport=seams.transport)
+    except httpx.InvalidURL as error:
+        raise InputError(f"The server's address is {url!r}: {error}.", code="input.url") from error
 
 
 def _plain(value: object) -> str:

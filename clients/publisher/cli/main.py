@@ -6,6 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
+# The library carries click within itself, and hands out no name of this one.
+from typer._click.exceptions import ClickException
+
 from clients.publisher.cli import (
     arrivals,
     campaigns,
@@ -33,7 +36,7 @@ from clients.publisher.cli import (
     workshop,
 )
 from clients.publisher.cli.context import Seams, choose_profile
-from clients.publisher.errors import PublisherError
+from clients.publisher.errors import InputError, PublisherError
 from clients.publisher.profiles import FIRST
 
 app = typer.Typer(
@@ -102,22 +105,30 @@ def _command() -> Any:
 
 def run(arguments: Sequence[str], *, seams: Seams | None = None) -> int:
     """Run one command and return its exit code; failures are told in a sentence, with the stable code."""
+    is_json = "--json" in arguments
     try:
-        _command().main(args=list(arguments), prog_name="ota", obj=seams or Seams())
+        # For people the library itself draws what is wrong with the arguments.
+        code = _command().main(args=list(arguments), prog_name="ota", obj=seams or Seams(), standalone_mode=not is_json)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 1
     except PublisherError as error:
-        _tell(error, is_json="--json" in arguments)
-        return error.exit_code
-    return 0
+        return _tell(error, is_json=is_json)
+    except ClickException as error:
+        return _tell(InputError(error.format_message(), code="input.usage"), is_json=is_json)
+    except OSError as error:
+        # Of the network a PublisherError tells: this is a file of the caller's.
+        name = f"{error.filename} " if error.filename else ""
+        return _tell(InputError(f"{name}cannot be used: {error.strerror}.", code="file.unusable"), is_json=is_json)
+    return code if isinstance(code, int) else 0
 
 
-def _tell(error: PublisherError, *, is_json: bool) -> None:
+def _tell(error: PublisherError, *, is_json: bool) -> int:
     if is_json:
         problem = {**error.details, "code": error.code, "detail": error.message}
         typer.echo(json.dumps({"error": problem}))
     else:
         typer.echo(f"{error.code}: {error.message}", err=True)
+    return error.exit_code
 
 
 def main() -> None:

@@ -34,9 +34,9 @@ def publish(
     """Upload a file and publish it, signed by a release role. Done again, it goes on where it stopped."""
     packages = open_publisher(context, url, token, keys).packages
     answer = Answer(as_json)
-    columns = (TextColumn(file.name), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     with Progress(*columns, console=answer.progress(), transient=True) as bar:
-        task = bar.add_task("upload", total=None)
+        task = bar.add_task(file.name, total=None)
         published = packages.publish(
             file,
             PackageSpec(role, name, version, tuple(hardware_id), counter),

@@ -22,11 +22,14 @@ def record(
     url: Url,
     token: Token,
     out: Annotated[Path, typer.Option("--out", help="the file to write, one JSON object a line")],
+    as_json: AsJson = False,
 ) -> None:
     """Write all that is held of a vehicle to a file."""
     response = open_api(context, url, token).fetch(address(vehicle_id, "record"))
     out.write_bytes(response.content)
-    Answer(False).say(f"{len(response.content.splitlines())} rows of {vehicle_id} are in {out}.", {})
+    rows = response.content.count(b"\n")
+    written = {"vehicle_id": vehicle_id, "rows": rows, "file": str(out)}
+    Answer(as_json).say(f"{rows} rows of {vehicle_id} are in {out}.", written)
 
 
 @app.command()

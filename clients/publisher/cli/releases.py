@@ -60,7 +60,7 @@ def _placed(text: str, position: int) -> tuple[str, int]:
     target_name, at, given = text.partition("@")
     if not at:
         return target_name, position
-    if not given.isdigit():
+    if not given.isdecimal():
         raise InputError(f"The position in {text!r} is not a number.", code="input.position")
     return target_name, int(given)
 

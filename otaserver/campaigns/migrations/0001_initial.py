@@ -530,6 +530,7 @@ class Migration(migrations.Migration):
                         to="campaigns.campaign",
                     ),
                 ),
+                ("campaign_revision", models.PositiveIntegerField(blank=True, null=True)),
                 ("changed_at", models.DateTimeField()),
             ],
             options={

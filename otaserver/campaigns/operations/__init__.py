@@ -43,7 +43,7 @@ from otaserver.campaigns.operations.health import record_health, wanted_of
 from otaserver.campaigns.operations.joining import close_campaign
 from otaserver.campaigns.operations.kept_forecasts import forecasts_due, is_fresh, keep_forecast
 from otaserver.campaigns.operations.lifecycle import Decommission, Sale, decommission_vehicle, record_sale
-from otaserver.campaigns.operations.plan_drafts import drop_plan, keep_step, link_campaign
+from otaserver.campaigns.operations.plan_drafts import drop_plan, keep_step, link_campaign, note_review
 from otaserver.campaigns.operations.reconciliation import sweep
 from otaserver.campaigns.operations.report_batches import record_together
 from otaserver.campaigns.operations.reports import confirm_withdrawal, record_log, record_report, record_reports
@@ -109,6 +109,7 @@ __all__ = [
     "lift_blackout",
     "link_campaign",
     "note_question",
+    "note_review",
     "open_exhausted_cases",
     "open_failed_cases",
     "order_now",

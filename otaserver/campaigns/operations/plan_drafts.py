@@ -22,8 +22,8 @@ def keep_step(tenant: Tenant, person: User, step: str, given: Given, *, at: date
     # In another window the same person may be giving another step.
     locked = PlanDraft.objects.select_for_update(of=("self",)).get(pk=draft.pk)
     locked.steps = {**locked.steps, step: {name: list(values) for name, values in given.items()}}
-    locked.changed_at = at
-    locked.save(update_fields=["steps", "changed_at"])
+    locked.campaign_revision, locked.changed_at = None, at
+    locked.save(update_fields=["steps", "campaign_revision", "changed_at"])
     return locked
 
 
@@ -32,7 +32,13 @@ def link_campaign(draft: PlanDraft, campaign: Campaign, *, at: datetime) -> None
 
     From `at` on it is reviewed, and so a forecast of it is due.
     """
-    PlanDraft.objects.filter(pk=draft.pk).update(campaign=campaign, changed_at=at)
+    draft.campaign, draft.campaign_revision, draft.changed_at = campaign, campaign.revision, at
+    draft.save(update_fields=["campaign", "campaign_revision", "changed_at"])
+
+
+def note_review(draft: PlanDraft, *, at: datetime) -> None:
+    """Keep that somebody looks at a plan now, so that a forecast of it is due; the plan stays what it is."""
+    PlanDraft.objects.filter(pk=draft.pk).update(changed_at=at)
 
 
 def drop_plan(tenant: Tenant, person: User) -> bool:

@@ -39,6 +39,11 @@ class Action:
     tone: str = "plain"
 
     @property
+    def holds_back(self) -> bool:
+        """Whether it is a brake: done whatever the numbers are by now, which move for as long as vehicles do."""
+        return self.tone == "stop" or self.name == "pause"
+
+    @property
     def needs_reason(self) -> bool:
         return self.reason is Reason.NEEDED
 

@@ -16,7 +16,7 @@ from firmware_store.models import Release
 from otaserver import clock
 from otaserver.campaigns import operations
 from otaserver.campaigns.errors import CampaignMovedError
-from otaserver.campaigns.models import Campaign, Wave
+from otaserver.campaigns.models import Campaign, Decision, Wave
 from otaserver.campaigns.states import WaveState
 from otaserver.console import refusals
 from otaserver.console.access import permissions_in
@@ -68,6 +68,7 @@ class ConfirmAction(CampaignPage):
             )
             return redirect("console:control_room", campaign.pk)
         found, refusal = effects.counted(action.name, campaign, at=clock.now())
+        form.carry(revision=str(campaign.revision), shown=effects.numbers(found, refusal))
         return self.render(
             str(action.question),
             status=status,
@@ -85,20 +86,32 @@ class ConfirmAction(CampaignPage):
             raise CampaignMovedError(
                 _("This campaign has moved since you opened this page. Look at the numbers again.")
             )
-        values = {name: value for name, value in given.items() if name != "revision"}
+        if not action.holds_back and given["shown"] != effects.numbers(*effects.counted(action.name, campaign, at=at)):
+            raise CampaignMovedError(_("These numbers have changed since you opened this page. Look at them again."))
+        values = {name: value for name, value in given.items() if name not in ("revision", "shown")}
         if action.name == "approve":
             values["revision"] = given["revision"]
         made = action.operation(campaign, **values, by=self.actor, at=at)
         return made if isinstance(made, Campaign) else campaign
 
 
-class _Form(forms.Form):
-    """What an action asks for besides a yes."""
+class _ReadForm(forms.Form):
+    """A form that sends back what its page has shown, also where the page is shown again with other numbers."""
 
     revision = forms.IntegerField(widget=forms.HiddenInput)
+    shown = forms.CharField(widget=forms.HiddenInput, max_length=200)
+
+    def carry(self, **values: str) -> None:
+        self.initial.update(values)
+        if self.is_bound:
+            self.data = {name: self.data[name] for name in self.data} | values
+
+
+class _Form(_ReadForm):
+    """What an action asks for besides a yes."""
 
     def __init__(self, campaign: Campaign, action: Action, *, data: Any = None) -> None:
-        super().__init__(data, initial={"revision": campaign.revision, "name": f"{campaign.name} back"[:100]})
+        super().__init__(data, initial={"name": f"{campaign.name} back"[:100]})
         if action.takes_reason:
             self.fields["reason"] = forms.CharField(
                 label=_("Reason"),
@@ -132,15 +145,18 @@ class DecideWave(CampaignPage):
         wave, form = self._wave(number), ReasonForm(request.POST)
         if not form.is_valid() or request.POST.get("passed") not in ("yes", "no"):
             return self._ask(wave, form, status=422)
-        passed = request.POST["passed"] == "yes"
         try:
-            operations.decide_wave(
-                wave, passed=passed, reason=form.cleaned_data["reason"], by=self.actor, at=clock.now()
-            )
+            self._decide(wave, form.cleaned_data, passed=request.POST["passed"] == "yes")
         except OtaError as error:
             form.add_error(None, refusals.of(error))
-            return self._ask(wave, form, status=error.status)
+            return self._ask(self._wave(number), form, status=error.status)
         return redirect("console:control_room", wave.campaign_id)
+
+    def _decide(self, wave: Wave, given: dict[str, Any], *, passed: bool) -> None:
+        asked, following = _question(wave)
+        if given["shown"] != _shown(asked, following) or given["revision"] != wave.campaign.revision:
+            raise CampaignMovedError(_("These numbers have changed since you opened this page. Look at them again."))
+        operations.decide_wave(wave, passed=passed, reason=given["reason"], by=self.actor, at=clock.now())
 
     def _wave(self, number: int) -> Wave:
         campaign = self.campaign()
@@ -153,12 +169,22 @@ class DecideWave(CampaignPage):
     def _ask(self, wave: Wave, form: "ReasonForm", *, status: int = 200) -> HttpResponseBase:
         if wave.state != WaveState.UNDECIDED and status == 200:
             return redirect("console:control_room", wave.campaign_id)
-        asked = wave.decisions.filter(kind="wave.undecided").order_by("-at").first()
-        following = wave.campaign.waves.filter(number=wave.number + 1).first()
+        asked, following = _question(wave)
+        form.carry(revision=str(wave.campaign.revision), shown=_shown(asked, following))
         title = _("Does wave %(number)s pass?") % {"number": wave.number}
         context: dict[str, Any] = {"wave": wave, "form": form, "asked": asked, "following": following}
         return self.render(title, status=status, subtitle=wave.campaign.name, campaign=wave.campaign, **context)
 
 
-class ReasonForm(forms.Form):
+def _question(wave: Wave) -> tuple[Decision | None, Wave | None]:
+    """Return what the engine asks of this wave, and the wave that comes if it passes."""
+    asked = wave.decisions.filter(kind="wave.undecided").order_by("-at").first()
+    return asked, wave.campaign.waves.filter(number=wave.number + 1).first()
+
+
+def _shown(asked: Decision | None, following: Wave | None) -> str:
+    return f"{asked.pk if asked else 0}.{(following.places if following else None) or 0}"
+
+
+class ReasonForm(_ReadForm):
     reason = forms.CharField(label=gettext_lazy("Reason"), max_length=2000, widget=forms.Textarea(attrs={"rows": 2}))

@@ -137,3 +137,8 @@ def counted(name: str, campaign: Campaign, *, at: datetime) -> tuple[Sequence[Ef
         return effects(name, campaign, at=at), ""
     except OtaError as error:
         return [], refusals.of(error)
+
+
+def numbers(found: Sequence[Effect], refusal: str) -> str:
+    """Return what the page that shows these sends back: the numbers that somebody has read, or that there were none."""
+    return "refused" if refusal else ".".join(["read", *(str(effect.count) for effect in found)])

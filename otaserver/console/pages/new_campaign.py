@@ -1,8 +1,13 @@
 """A new campaign in steps: what was given is kept from step to step, until it is sent or thrown away."""
 
+import hashlib
+import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
+from django.contrib import messages
+from django.db import transaction
 from django.http import Http404, HttpRequest, QueryDict
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
@@ -12,6 +17,7 @@ from django.utils.translation import gettext_lazy
 from otaserver import clock
 from otaserver.campaigns import operations
 from otaserver.campaigns.draft_models import PlanDraft
+from otaserver.campaigns.errors import CampaignMovedError
 from otaserver.campaigns.models import Campaign
 from otaserver.campaigns.operations import CampaignPlan
 from otaserver.campaigns.states import CampaignState
@@ -36,11 +42,17 @@ STEPS: Mapping[str, Any] = {
 }
 _ORDER = list(STEPS)
 _FORMS: Mapping[str, type[StepForm]] = {"what": WhatForm, "whom": WhomForm, "gate": GateForm, "when": WhenForm}
+_NUMBER = re.compile(r"[0-9]{1,9}\Z")
 _BUTTONS = frozenset({"csrfmiddlewaretoken", "next", "back", "more", "suggest"})
 
 
 # Steps whose rows are added two at a time, and the prefix of their rows' names.
 _ROWS: Mapping[str, str] = {"waves": "form", "when": "window"}
+
+
+def _number(text: object) -> int:
+    """Return the number that a form sends, 0 for what is none: it is refused where one is needed."""
+    return int(str(text)) if _NUMBER.match(str(text)) else 0
 
 
 class NewCampaign(Page):
@@ -60,7 +72,9 @@ class NewCampaign(Page):
         tenant = self._open(step)
         if step == "review":
             return self._finish(tenant)
+        revision = self._draft.campaign_revision if self._draft is not None else None
         self._keep(tenant, step, request.POST)
+        self._follow(tenant, revision)
         if "back" in request.POST:
             return self._go(tenant, _ORDER[max(_ORDER.index(step) - 1, 0)])
         if "more" in request.POST:
@@ -90,9 +104,8 @@ class NewCampaign(Page):
             if name not in _BUTTONS
         }
         rows = f"{_ROWS.get(step, '')}-TOTAL_FORMS"
-        shown = str(data.get(rows, ""))
-        if "more" in data and shown.isdigit():
-            given[rows] = [str(int(shown) + 2)]
+        if "more" in data:
+            given[rows] = [str(_number(data.get(rows)) + 2)]
         self._draft = operations.keep_step(tenant, self.person, step, given, at=clock.now())
 
     def _given(self, step: str) -> QueryDict | None:
@@ -173,9 +186,7 @@ class NewCampaign(Page):
             if counted is None:
                 error = _("The vehicles of the group are being counted. Ask again in a few seconds.")
                 return self._show(tenant, "waves", self._form(tenant, "waves"), error=error)
-            found = operations.suggest_waves(
-                release, group, failure_budget=int(budget) if budget.isdigit() else 0, at=at, counted=counted.fit
-            )
+            found = operations.suggest_waves(release, group, failure_budget=_number(budget), at=at, counted=counted.fit)
         except OtaError as refusal:
             return self._show(tenant, "waves", self._form(tenant, "waves"), status=422, error=refusals.of(refusal))
         rows = [
@@ -198,44 +209,83 @@ class NewCampaign(Page):
             parts |= form.plan()
         return CampaignPlan(**parts), ""
 
-    def _drafted(self, tenant: Tenant, plan: CampaignPlan) -> Campaign:
-        """Return the campaign that the draft is stored as: made here, or changed to what the steps say now."""
-        at, draft = clock.now(), self._draft
+    def _follow(self, tenant: Tenant, revision: int | None) -> None:
+        """Let the drafted campaign be what complete steps say, unless somebody else has changed it."""
+        plan, _unfinished = self._plan(tenant)
+        if plan is None or (self._campaign() is not None and revision is None):
+            return
+        try:
+            self._store(tenant, plan, revision or 0)
+        except CampaignMovedError:
+            # The review says so, and asks.
+            return
+        except OtaError as error:
+            messages.error(self.request, refusals.of(error))
+
+    def _campaign(self) -> Campaign | None:
+        """Return the draft campaign that the plan has become, as it is now."""
+        found = self._draft.campaign if self._draft is not None else None
+        return found if found is not None and found.state == CampaignState.DRAFT else None
+
+    @transaction.atomic
+    def _store(self, tenant: Tenant, plan: CampaignPlan, revision: int) -> Campaign:
+        """Store the plan as a campaign that is at this revision; 0: as a new one."""
+        at, campaign, draft = clock.now(), self._campaign(), self._draft
         assert draft is not None, "a plan that is complete was kept"
-        campaign = draft.campaign
-        if campaign is None or campaign.state != CampaignState.DRAFT:
+        if campaign is None:
             campaign = operations.create_campaign(tenant, plan, by=self.actor, at=at)
         else:
-            operations.change_campaign(campaign, plan, revision=campaign.revision, by=self.actor, at=at)
+            operations.change_campaign(campaign, plan, revision=revision, by=self.actor, at=at)
         operations.link_campaign(draft, campaign, at=at)
         return campaign
 
     def _review(self, tenant: Tenant, *, status: int = 200, error: str = "") -> HttpResponseBase:
         plan, unfinished = self._plan(tenant)
-        if plan is None:
+        if plan is None or self._draft is None:
             return self._go(tenant, unfinished)
-        campaign, forecast = None, None
-        try:
-            campaign = self._drafted(tenant, plan)
-            forecast = kept_forecast(campaign)
-        except OtaError as refusal:
-            status, error = refusal.status, refusals.of(refusal)
+        operations.note_review(self._draft, at=clock.now())
+        campaign = self._campaign()
+        is_same = campaign is not None and campaign.revision == self._draft.campaign_revision
         return self._show(
-            tenant, "review", None, status=status, error=error, plan=plan, campaign=campaign, forecast=forecast
+            tenant,
+            "review",
+            None,
+            status=status,
+            error=error,
+            plan=plan,
+            campaign=campaign,
+            forecast=kept_forecast(campaign) if campaign is not None and is_same else None,
+            shown=self._shown(),
         )
+
+    def _shown(self) -> str:
+        """Return what the review sends back of what it shows: the steps, as a digest, and the campaign's revision."""
+        assert self._draft is not None, "a review shows a plan that was kept"
+        campaign = self._campaign()
+        said = json.dumps(self._draft.steps, sort_keys=True).encode()
+        return f"{campaign.revision if campaign is not None else 0}.{hashlib.sha256(said).hexdigest()[:32]}"
 
     def _finish(self, tenant: Tenant) -> HttpResponseBase:
         plan, unfinished = self._plan(tenant)
         if plan is None:
             return self._go(tenant, unfinished)
         try:
-            campaign = self._drafted(tenant, plan)
-            if "submit" in self.request.POST:
-                operations.submit_campaign(campaign, by=self.actor, at=clock.now())
-        except OtaError as refusal:
-            return self._review(tenant, status=refusal.status, error=refusals.of(refusal))
-        operations.drop_plan(tenant, self.person)
+            campaign = self._sent(tenant, plan)
+        except OtaError as error:
+            self._open("review")
+            return self._review(tenant, status=error.status, error=refusals.of(error))
         return redirect("console:control_room", campaign.pk)
+
+    @transaction.atomic
+    def _sent(self, tenant: Tenant, plan: CampaignPlan) -> Campaign:
+        shown = self._shown()
+        if self.request.POST.get("shown") != shown:
+            raise CampaignMovedError(_("This plan has changed since you opened this page. Look at it again."))
+        campaign = self._store(tenant, plan, int(shown.partition(".")[0]))
+        if "submit" in self.request.POST:
+            operations.submit_campaign(campaign, by=self.actor, at=clock.now())
+        operations.drop_plan(tenant, self.person)
+        return campaign
 
 
 class DropDraft(Page):

@@ -114,7 +114,7 @@ class CompareReleases(Page):
         releases = Release.objects.filter(tenant=tenant).order_by("-created_at", "-pk")
         known = releases.prefetch_related("items__package", "conditions")
         left, right = (
-            known.filter(pk=request.GET[side]).first() if request.GET.get(side, "").isdecimal() else None
+            known.filter(pk=int(request.GET[side][:18])).first() if request.GET.get(side, "").isdecimal() else None
             for side in ("left", "right")
         )
         rows = differences(left, right) if left is not None and right is not None else []

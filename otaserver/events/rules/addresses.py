@@ -8,6 +8,18 @@ MAX_URL_LENGTH = 500
 Network = IPv4Network | IPv6Network
 _NAT64 = ip_network("64:ff9b::/96")
 _6TO4 = ip_network("2002::/16")
+# Nobody's own server stands there, though the library takes them for public (IANA special-purpose registries).
+_NOT_PUBLIC = tuple(
+    ip_network(each)
+    for each in (
+        "192.0.0.0/24",  # IETF protocol assignments
+        "::/96",  # IPv4-compatible: may end at a loopback or private address
+        "64:ff9b:1::/48",  # NAT64 within a network
+        "fec0::/10",  # site-local
+        "3fff::/20",  # documentation
+        "5f00::/16",  # segment routing
+    )
+)
 
 
 def url_problem(url: str, *, requires_https: bool) -> str | None:
@@ -43,7 +55,7 @@ def is_allowed(address: str, *, allowed: Sequence[Network]) -> bool:
     ip = _plain(ip_address(address))
     if any(ip in network for network in allowed):
         return True
-    return ip.is_global and not ip.is_multicast
+    return ip.is_global and not ip.is_multicast and not any(ip in network for network in _NOT_PUBLIC)
 
 
 def _plain(ip: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:

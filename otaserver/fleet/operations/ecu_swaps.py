@@ -115,7 +115,7 @@ def declare_ecus(
             "vehicle.ecus_declared",
             locked,
             tenant=locked.tenant,
-            by=f"vehicle:{locked}",
+            by=rules.VEHICLE,
             at=at,
             gone=gone,
             new=sorted({ecu.serial for ecu in declared - held}),

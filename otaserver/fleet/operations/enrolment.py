@@ -64,7 +64,7 @@ def enrol(tenant: Tenant, request: EnrolmentRequest, *, address: str, at: dateti
                 "vehicle.enrolled_again",
                 vehicle,
                 tenant=tenant,
-                by=f"vehicle:{vehicle}",
+                by=rules.VEHICLE,
                 at=at,
                 ecus=sorted(keyids),
                 revoked_credentials=revoked,

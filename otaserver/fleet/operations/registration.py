@@ -65,7 +65,7 @@ def register_ecus(
             "vehicle.ecus_replaced",
             locked,
             tenant=locked.tenant,
-            by=f"vehicle:{locked}",
+            by=rules.VEHICLE,
             at=at,
             before=sorted(before),
             after=sorted(keyids),

@@ -15,6 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer, Serializer
 
+from otaserver.bearer import bearer_token
 from otaserver.errors import NotFoundError, RateLimitedError
 from otaserver.operator_api import echoes, idempotency, limits, preconditions, problems, strictness
 from otaserver.operator_api.access import Caller, RolePermission, ServiceTokenAuthentication
@@ -29,6 +30,8 @@ Handler = Callable[..., HttpResponseBase]
 Row = TypeVar("Row", bound=Model)
 _POSITION = re.compile(r"[0-9]{1,18}\Z")
 _LIMIT = re.compile(r"[1-9][0-9]{0,8}\Z")
+_OF_EVERY_LIST = ("cursor", "format", "limit")
+_NO_SUCH_PARAMETER = "There is no such parameter."
 _BAD_CURSOR = "The cursor is not one that this server gave out for this list."
 _CHANGES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 # What was there before is gone after them, whoever wrote it.
@@ -81,6 +84,11 @@ class TenantView(GenericAPIView[Any]):
     compares_version = False
     allowance: Allowance | None = None
 
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        # What a list reads of the query string, as it reads it; the rest is refused.
+        self.parameters = set(_OF_EVERY_LIST)
+
     def get_exception_handler(self) -> Callable[..., Any]:
         return problems.exception_response
 
@@ -100,7 +108,8 @@ class TenantView(GenericAPIView[Any]):
             setattr(self, method.lower(), partial(self._change, getattr(self, method.lower())))
 
     def check_throttles(self, request: Request) -> None:
-        self.allowance = limits.spend(request.headers.get("Authorization", "") or self.caller.actor)
+        # As it was authenticated: the header may write one token in many ways.
+        self.allowance = limits.spend(bearer_token(request.headers.get("Authorization", "")) or self.caller.actor)
         if self.allowance is not None and self.allowance.is_exceeded:
             raise RateLimitedError(
                 f"More than {self.allowance.limit} requests in {limits.WINDOW_SECONDS} seconds.",
@@ -161,6 +170,7 @@ class TenantView(GenericAPIView[Any]):
             context = {**self.get_serializer_context(), **context_of(page)}
             return list(serializer(page, many=True, context=context).data)
 
+        self._refuse_unread()
         kind = self.request.accepted_renderer.format if self.request.accepted_renderer else "json"
         if kind in ("csv", "jsonl"):
             columns = list(cast(Serializer[Any], serializer()).fields)
@@ -175,12 +185,35 @@ class TenantView(GenericAPIView[Any]):
         name = self.request.path.removeprefix("/api/v1/").replace("/", "-")
         return file_response(rows, represent, ordering=paginator.ordering, columns=columns, kind=kind, name=name)
 
-    def only(self, rows: QuerySet[Row], *names: str) -> QuerySet[Row]:
-        """Return the rows whose fields have the values that the query string gives; it may name these fields only."""
-        wanted = {name: self.request.query_params[name] for name in names if name in self.request.query_params}
+    def only(self, rows: QuerySet[Row], *names: str, **fields: str) -> QuerySet[Row]:
+        """Return the rows whose fields have the values that the query string gives for these names.
+
+        `fields` are names that stand for a field called otherwise.
+        """
+        by_field = {name: name for name in names} | fields
+        given = {field: self.parameter(name) for name, field in by_field.items()}
+        wanted = {field: value for field, value in given.items() if value is not None}
         if any("\0" in value for value in wanted.values()):
             return rows.none()
         return rows.filter(**wanted)
+
+    def parameter(self, name: str) -> str | None:
+        """Return what the query string gives for this name; a list refuses names that it does not ask for."""
+        self.parameters.add(name)
+        return self.request.query_params.get(name)
+
+    def _refuse_unread(self) -> None:
+        # A change may read the list that it changes, for its version: what it says itself is not the list's.
+        if self.request.method not in ("GET", "HEAD"):
+            return
+        # A filter that is misspelt would otherwise show, or export, everything.
+        unknown = sorted(set(self.request.query_params) - self.parameters)
+        if unknown:
+            known = ", ".join(sorted(self.parameters))
+            raise FieldsInvalidError(
+                f"There is no parameter {unknown[0][:40]!a}; this list takes {known}.",
+                fields={name[:40]: [_NO_SUCH_PARAMETER] for name in unknown[:10]},
+            )
 
     def find(self, rows: QuerySet[Row], pk: int) -> Row:
         """Return the row, which may only be one of the caller's tenant: `rows` must say so."""

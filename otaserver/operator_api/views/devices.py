@@ -34,11 +34,7 @@ class DeviceList(DeviceView):
         responses=DeviceSerializer(many=True), parameters=[OpenApiParameter(name, str) for name in ("state", "vehicle")]
     )
     def get(self, request: Request) -> Response:
-        rows = self.only(self.devices(), "state")
-        wanted = request.query_params.get("vehicle")
-        if wanted is not None:
-            rows = rows.none() if "\0" in wanted else rows.filter(claimed_vehicle_id=wanted)
-        return self.page_of(rows, DeviceSerializer)
+        return self.page_of(self.only(self.devices(), "state", vehicle="claimed_vehicle_id"), DeviceSerializer)
 
     @extend_schema(request=ExpectedDevices, responses={201: ExpectedCount})
     def post(self, request: Request) -> Response:

@@ -61,7 +61,7 @@ class VehicleList(FleetView):
         parameters=[OpenApiParameter("filter", str, description="the filter language of dynamic groups")],
     )
     def get(self, request: Request) -> Response:
-        text = request.query_params.get("filter", "")
+        text = self.parameter("filter") or ""
         tenant = self.caller.tenant
         vehicles = queries.vehicles_matching(tenant, text) if text else Vehicle.objects.of(tenant)
         return self.page_of(vehicles.prefetch_related("ecus"), VehicleSerializer)

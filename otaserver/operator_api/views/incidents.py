@@ -1,7 +1,5 @@
 """What went wrong and who sees to it: the failure catalogue, the workshop list, software from elsewhere."""
 
-from typing import Any
-
 from django.db.models import QuerySet
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
@@ -11,6 +9,7 @@ from otaserver import clock
 from otaserver.campaigns import operations
 from otaserver.campaigns.models import SoftwareChange, WorkshopCase
 from otaserver.campaigns.rules import failures
+from otaserver.operator_api.errors import FieldsInvalidError
 from otaserver.operator_api.serializers.incidents import (
     ClosingNote,
     FailureSerializer,
@@ -50,9 +49,13 @@ class WorkshopCaseList(WorkshopView):
         ],
     )
     def get(self, request: Request) -> Response:
-        rows = _of_vehicle(self.only(self.cases(), "code"), request)
-        wanted = request.query_params.get("open")
-        if wanted in ("true", "false"):
+        rows = self.only(self.cases(), "code", vehicle="vehicle__vehicle_id")
+        wanted = self.parameter("open")
+        if wanted not in (None, "true", "false"):
+            raise FieldsInvalidError(
+                f"open is {wanted[:20]!r}; it is true or false.", fields={"open": ["True or false."]}
+            )
+        if wanted is not None:
             rows = rows.filter(closed_at__isnull=wanted == "true")
         return self.page_of(rows, WorkshopCaseSerializer)
 
@@ -77,11 +80,5 @@ class SoftwareChangeList(TenantView):
     )
     def get(self, request: Request) -> Response:
         rows = SoftwareChange.objects.filter(vehicle__tenant=self.caller.tenant).select_related("vehicle", "campaign")
-        return self.page_of(_of_vehicle(self.only(rows, "cause", "policy"), request), SoftwareChangeSerializer)
-
-
-def _of_vehicle(rows: QuerySet[Any], request: Request) -> QuerySet[Any]:
-    wanted = request.query_params.get("vehicle")
-    if wanted is None:
-        return rows
-    return rows.none() if "\0" in wanted else rows.filter(vehicle__vehicle_id=wanted)
+        wanted = self.only(rows, "cause", "policy", vehicle="vehicle__vehicle_id")
+        return self.page_of(wanted, SoftwareChangeSerializer)

@@ -70,7 +70,8 @@ class ExpiringVehicles(TenantView):
         parameters=[OpenApiParameter("days", int, description="whose last credential ends within so many; 30")],
     )
     def get(self, request: Request) -> Response:
-        text = request.query_params.get("days", "30")
+        given = self.parameter("days")
+        text = "30" if given is None else given
         if not text.isascii() or not text.isdecimal() or int(text[:9]) > LONGEST_LOOK_AHEAD_DAYS:
             raise FieldsInvalidError(f"days is {text[:20]!r}; it is 0 to {LONGEST_LOOK_AHEAD_DAYS}.", field="days")
         found = queries.expiring_vehicles(self.caller.tenant, within=timedelta(days=int(text)), at=clock.now())

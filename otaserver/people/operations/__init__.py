@@ -4,9 +4,9 @@ from otaserver.people.operations.invitations import (
     find_invitation,
     invite,
     join_by_invitation,
-    revoke_invitation,
 )
 from otaserver.people.operations.members import change_role, end_sessions, remove_member
+from otaserver.people.operations.open_invitations import revoke_invitation
 from otaserver.people.operations.second_factors import (
     begin_enrolment,
     confirm_enrolment,

@@ -34,6 +34,8 @@ class Newcomer:
 def invite(tenant: Tenant, *, role: str, by: Grantor, at: datetime, email: str = "") -> tuple[Invitation, str]:
     """Make a one-time link for a member to be; return the invitation and the secret part of its link, shown once.
 
+    It ends no later than what `by` may itself.
+
     Raises:
         BeyondOwnPermissionsError: the role may what `by` may not.
     """
@@ -46,17 +48,10 @@ def invite(tenant: Tenant, *, role: str, by: Grantor, at: datetime, email: str =
         sha256=token_sha256(secret),
         created_by=by.actor,
         created_at=at,
-        expires_at=at + INVITATION_LIFE,
+        expires_at=min(at + INVITATION_LIFE, by.until or at + INVITATION_LIFE),
     )
     audit.record("member.invited", made, tenant=tenant, by=by.actor, at=at, role=role, email=email)
     return made, secret
-
-
-@transaction.atomic
-def revoke_invitation(invitation: Invitation, *, by: str, at: datetime) -> None:
-    """End an invitation that nobody has accepted; one that was, or was revoked, stays as it is."""
-    if Invitation.objects.filter(pk=invitation.pk, accepted_at=None, revoked_at=None).update(revoked_at=at):
-        audit.record("member.invitation_revoked", invitation, tenant=invitation.tenant, by=by, at=at)
 
 
 def find_invitation(secret: str, *, at: datetime) -> Invitation:

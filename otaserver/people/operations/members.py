@@ -5,6 +5,7 @@ from django.db.models import F
 
 from otaserver.audit import operations as audit
 from otaserver.people.errors import BeyondOwnPermissionsError, LastAdministratorError
+from otaserver.people.operations.open_invitations import end_invitations
 from otaserver.people.rules import Grantor
 from otaserver.tenants.models import Member, Tenant, User
 from otaserver.tenants.states import PERMISSIONS, Role
@@ -13,6 +14,8 @@ from otaserver.tenants.states import PERMISSIONS, Role
 @transaction.atomic
 def change_role(member: Member, *, role: str, by: Grantor, at: datetime) -> Member:
     """Give a member another role; their sessions and personal tokens have it from their next request on.
+
+    Open invitations of theirs end if they could not make them now.
 
     Raises:
         BeyondOwnPermissionsError: the role may what `by` may not.
@@ -27,13 +30,15 @@ def change_role(member: Member, *, role: str, by: Grantor, at: datetime) -> Memb
         _refuse_last_administrator(found)
     before, found.role = found.role, role
     found.save(update_fields=["role"])
+    name, kept = found.user.get_username(), PERMISSIONS[role]
+    end_invitations(found.tenant, name, permissions=kept, by=by.actor, at=at)
     audit.record("member.changed", str(found.user), tenant=found.tenant, by=by.actor, at=at, before=before, role=role)
     return found
 
 
 @transaction.atomic
 def remove_member(member: Member, *, by: str, at: datetime) -> None:
-    """End a membership with its personal tokens, and all console sessions of the person, at once.
+    """End a membership with its personal tokens and open invitations, and all console sessions of the person, at once.
 
     The person's account and name stay: their other tenants are theirs, and the records speak of them.
 
@@ -48,6 +53,7 @@ def remove_member(member: Member, *, by: str, at: datetime) -> None:
         _refuse_last_administrator(found)
     found.delete()
     end_sessions(found.user)
+    end_invitations(tenant, found.user.get_username(), by=by, at=at)
     audit.record("member.removed", str(found.user), tenant=tenant, by=by, at=at, role=found.role)
 
 

@@ -9,6 +9,7 @@ from otaserver.people import rules
 from otaserver.people.errors import SignInThrottledError
 from otaserver.people.models import SignIn
 from otaserver.people.rules import Failures
+from otaserver.people.states import SignInStep
 
 
 def begin_sign_in(account: str, *, address: str, step: str, at: datetime) -> SignIn:
@@ -20,10 +21,7 @@ def begin_sign_in(account: str, *, address: str, step: str, at: datetime) -> Sig
         SignInThrottledError: too many have failed.
     """
     own = SignIn.objects.create(account_sha256=_hashed(account), address=address, step=step, at=at)
-    is_known = SignIn.objects.filter(
-        account_sha256=own.account_sha256, address=address, has_succeeded=True, at__gt=at - rules.KNOWN
-    ).exists()
-    if rules.is_throttled(_failures(own), is_known_address=is_known):
+    if rules.is_throttled(_failures(own), is_known_address=_is_known(own)):
         own.delete()
         raise SignInThrottledError(
             "Too many tries have failed; wait a quarter of an hour.",
@@ -44,6 +42,15 @@ def forget_sign_ins(*, at: datetime) -> int:
     """Remove tries that nothing asks for any more, and return how many."""
     old = Q(at__lte=at - rules.KNOWN) | Q(at__lte=at - rules.WINDOW, has_succeeded=False)
     return SignIn.objects.filter(old).delete()[0]
+
+
+def _is_known(own: SignIn) -> bool:
+    # To the second step comes only who has the password: that makes no address known there, or a stolen one would
+    # buy tries at the code from as many addresses as somebody has.
+    if own.step == SignInStep.SECOND_FACTOR:
+        return False
+    same = SignIn.objects.filter(account_sha256=own.account_sha256, address=own.address, has_succeeded=True)
+    return same.filter(at__gt=own.at - rules.KNOWN).exists()
 
 
 def _failures(own: SignIn) -> Failures:

@@ -15,6 +15,7 @@ from otaserver.people.errors import (
     ScopesRefusedError,
 )
 from otaserver.people.models import PersonalToken
+from otaserver.people.operations.open_invitations import end_invitations
 from otaserver.people.rules import Grantor
 from otaserver.tenants import operations as tenants
 from otaserver.tenants.errors import TokenInvalidError, TokenNameTakenError
@@ -65,8 +66,9 @@ def issue_service_token(
 
 @transaction.atomic
 def revoke_service_token(token: ServiceToken, *, by: str, at: datetime) -> None:
-    """End a service token now. Revoking a revoked one changes nothing."""
+    """End a service token now, with the open invitations that it made. Revoking a revoked one changes nothing."""
     if tenants.revoke_service_token(token, at=at):
+        end_invitations(token.tenant, f"token:{token.name}", by=by, at=at)
         audit.record("token.revoked", token.name, tenant=token.tenant, by=by, at=at)
 
 

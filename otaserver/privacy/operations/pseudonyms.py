@@ -1,22 +1,19 @@
 """A vehicle's id, and with it who owned it, is erased wherever it stands; its part in statistics stays."""
 
-import json
 import secrets
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from django.db import transaction
-from django.db.models import JSONField, Model, Q, QuerySet, TextField
-from django.db.models.functions import Cast
+from django.db.models import Model, QuerySet
 
 from otaserver.audit import operations as audit
 from otaserver.campaigns.models import (
     Assignment,
     Attempt,
     ConsentRecord,
-    Decision,
     LogTail,
     Report,
     SoftwareChange,
@@ -24,18 +21,17 @@ from otaserver.campaigns.models import (
 )
 from otaserver.campaigns.records import StandingConsent
 from otaserver.director.models import Direction, InstalledImage, Manifest, VehicleMetadata
-from otaserver.events.models import Event
-from otaserver.fleet.arrival_models import FleetImportProblem
 from otaserver.fleet.authentication_models import AuthenticationSet
 from otaserver.fleet.lifecycle_models import EcuSwap
 from otaserver.fleet.models import AttributeValue, ClaimCode, Ecu, Membership, Vehicle
 from otaserver.fleet.protocol_models import ReportedAttribute
 from otaserver.fleet.provisioning_models import ProvisioningPermit
 from otaserver.fleet.watch_models import SeenRequest
-from otaserver.privacy import rules
+from otaserver.privacy import queries
 from otaserver.privacy.errors import ReasonMissingError, VehicleInServiceError
 from otaserver.privacy.holdings import HOLDINGS
-from otaserver.tenants.answer_models import KeptAnswer
+from otaserver.privacy.operations import mentions
+from otaserver.privacy.operations.mentions import Names
 
 # What says who the vehicle is and is good for nothing else once it has ended.
 DELETED: tuple[type[Model], ...] = (
@@ -52,15 +48,16 @@ DELETED: tuple[type[Model], ...] = (
     StandingConsent,
     VehicleMetadata,
 )
-# What stays, with the fields in which the vehicle or one of its ECUs is named.
+# What stays, with the fields in which the vehicle or one of its ECUs is named. The serials that are keys of an
+# attempt's packages are no text, and rewritten apart.
 REWRITTEN: Mapping[type[Model], tuple[str, ...]] = {
     Ecu: ("serial",),
     InstalledImage: ("ecu_serial",),
     SoftwareChange: ("ecu_serial",),
     WorkshopCase: ("reason", "note"),
     Assignment: ("message", "verdict_detail"),
-    Attempt: ("packages",),
     Report: ("ecu_serial", "message", "measured"),
+    ConsentRecord: ("recorded_by",),
 }
 
 
@@ -91,21 +88,21 @@ def pseudonymise_vehicle(vehicle: Vehicle, *, reason: str, by: str, at: datetime
             f"Vehicle {locked} is in service; decommission it first.", vehicle_id=locked.vehicle_id
         )
     known = _new_names(locked)
-    replaced = rules.replacer(known)
+    names = Names(locked, known, others=queries.ids_with(locked))
+    said = names.within(reason.strip())
     _delete(locked)
-    _rewrite_all(locked, replaced)
-    _rewrite_decisions(locked, replaced)
-    _rewrite_events(locked, known, replaced)
-    _forget_mentions(locked)
+    for model, fields in REWRITTEN.items():
+        mentions.rewrite(_of(model, locked), fields, names.within)
+    _rewrite_packages(locked, known)
+    mentions.rewrite_mentions(names)
     vehicle.vehicle_id = known[locked.vehicle_id]
     Vehicle.objects.filter(pk=locked.pk).update(
-        vehicle_id=vehicle.vehicle_id, blocked_reason=replaced(locked.blocked_reason)
+        vehicle_id=vehicle.vehicle_id, blocked_reason=names.within(locked.blocked_reason)
     )
     entries = audit.erase(
-        locked.tenant, known, replaced, reason=f"{vehicle.vehicle_id}: {replaced(reason.strip())}", by=by, at=at
+        locked.tenant, locked.vehicle_id, names.erased, reason=f"{vehicle.vehicle_id}: {said}", by=by, at=at
     )
-    details = {"reason": replaced(reason.strip()), "entries": entries}
-    audit.record("vehicle.pseudonymised", vehicle, tenant=locked.tenant, by=by, at=at, **details)
+    audit.record("vehicle.pseudonymised", vehicle, tenant=locked.tenant, by=by, at=at, reason=said, entries=entries)
     return Pseudonym(vehicle.vehicle_id, entries)
 
 
@@ -131,44 +128,11 @@ def _delete(vehicle: Vehicle) -> None:
     ConsentRecord.objects.filter(assignment__vehicle=vehicle).update(by="erased")
 
 
-def _rewrite_all(vehicle: Vehicle, replaced: Callable[[str], str]) -> None:
-    for model, fields in REWRITTEN.items():
-        _rewrite(_of(model, vehicle), fields, replaced)
-
-
-def _rewrite_decisions(vehicle: Vehicle, replaced: Callable[[str], str]) -> None:
-    rows = Decision.objects.filter(campaign__assignments__vehicle=vehicle)
-    _rewrite(rows.filter(sentence__contains=vehicle.vehicle_id), ("sentence", "inputs"), replaced)
-
-
-def _rewrite_events(vehicle: Vehicle, names: Iterable[str], replaced: Callable[[str], str]) -> None:
-    rows = Event.objects.filter(tenant=vehicle.tenant).annotate(told=Cast("data", TextField()))
-    named = Q()
-    for name in names:
-        named |= Q(subject__contains=name) | Q(told__contains=name)
-    _rewrite(rows.filter(named), ("subject", "data"), replaced)
-
-
-def _rewrite(rows: QuerySet[Any], fields: tuple[str, ...], replaced: Callable[[str], str]) -> None:
-    for row in rows:
-        changes = {}
-        for name in fields:
-            value = getattr(row, name)
-            is_json = isinstance(row._meta.get_field(name), JSONField)
-            new = json.loads(replaced(json.dumps(value))) if is_json else replaced(value)
-            if new != value:
-                changes[name] = new
-        if changes:
-            rows.model.objects.filter(pk=row.pk).update(**changes)
-
-
-def _forget_mentions(vehicle: Vehicle) -> None:
-    """Empty what the tenant keeps for a while and may name the vehicle: lines of files, answers to requests."""
-    problems = FleetImportProblem.objects.filter(fleet_import__tenant=vehicle.tenant)
-    problems.filter(value__contains=vehicle.vehicle_id).update(value="")
-    wanted = vehicle.vehicle_id.encode()
-    answers = KeptAnswer.objects.filter(tenant=vehicle.tenant).exclude(status=None).only("body")
-    KeptAnswer.objects.filter(pk__in=[row.pk for row in answers if wanted in bytes(row.body)]).delete()
+def _rewrite_packages(vehicle: Vehicle, known: Mapping[str, str]) -> None:
+    """Rename the ECUs by whose serials an attempt tells what each was to install."""
+    for attempt in Attempt.objects.filter(vehicle=vehicle).only("packages"):
+        packages = {known.get(serial, serial): package for serial, package in attempt.packages.items()}
+        Attempt.objects.filter(pk=attempt.pk).update(packages=packages)
 
 
 def _of(model: type[Model], vehicle: Vehicle) -> QuerySet[Any]:

@@ -138,6 +138,7 @@ def test_a_campaign_shows_its_waves_and_where_its_vehicles_stand(published):
 
 def test_watching_ends_with_the_campaign(published):
     create(published)
+    Campaign.objects.update(state=CampaignState.RUNNING)
     seen = []
 
     def finish(campaign):
@@ -147,7 +148,18 @@ def test_watching_ends_with_the_campaign(published):
     for campaign in published.publisher().campaigns.watch("first"):
         finish(campaign)
 
-    assert seen == ["draft", "completed"]
+    assert seen == ["running", "completed"]
+
+
+@pytest.mark.parametrize("state", ["draft", "in_review", "approved", "paused"])
+def test_watching_what_waits_for_a_person_ends_and_says_for_what(published, state):
+    create(published)
+    Campaign.objects.update(state=state)
+
+    with pytest.raises(CampaignEndedBadlyError, match=r"'first' waits until it is .* by a person") as caught:
+        list(published.publisher().campaigns.watch("first"))
+
+    assert (caught.value.code, caught.value.exit_code) == ("campaign.waiting", 6)
 
 
 @pytest.mark.parametrize("action", ["stop", "cancel"])

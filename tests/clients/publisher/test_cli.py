@@ -1,10 +1,13 @@
+import io
 import json
 import subprocess
 import sys
 
 import httpx
 import pytest
+from rich.console import Console
 
+from clients.publisher.cli import campaign_texts
 from firmware_store.models import Package, Release, RoleMetadata
 from otaserver.campaigns.models import Campaign, WorkshopCase
 from otaserver.campaigns.states import CampaignState
@@ -322,3 +325,69 @@ def test_a_campaigns_place_among_others_is_given_by_options(bench, command, firm
     assert (made.priority, made.halt_action, made.foreign_software) == (1, "hold_offers", "adopt")
     assert [required.name for required in made.requires.all()] == ["first"]
     assert Release.objects.get(version="2").stepping_stone == Release.objects.get(version="1")
+
+
+@pytest.mark.parametrize("name", ["[/red] boom", "[eu] pilots", "[bold]"])
+def test_names_are_shown_as_they_are_whatever_marks_they_hold(bench, command, name):
+    make_group(bench.tenant, name=name)
+
+    code, out, err = command("group", "list")
+
+    assert (code, err, name in out) == (0, "", True)
+
+
+def test_a_campaign_is_drawn_as_it_is_named():
+    wave = {"number": 1, "percent": None, "group": {"name": "[eu] pilots"}, "state": "open", "counts": {}}
+    campaign = {"name": "[/red] boom", "state": "running", "reason": "[x]", "counts": {}, "waves": [wave]}
+    console = Console(width=120, file=io.StringIO())
+
+    console.print(campaign_texts.table_of(campaign))
+
+    drawn = console.file.getvalue()
+    assert ("group [eu] pilots" in drawn, "[/red] boom: running ([x])" in drawn) == (True, True)
+
+
+@pytest.mark.parametrize("token", ["ota_s\u00e9cret", "ota_sec\nret", "ota_sec\x1bret", "ota_sec ret"])
+@pytest.mark.parametrize("arguments", [("whoami",), ("login", "http://testserver")])
+def test_what_is_no_token_is_neither_sent_nor_printed(bench, command, monkeypatch, token, arguments):
+    monkeypatch.setenv("OTA_TOKEN", token)
+
+    code, out, err = command(*arguments)
+
+    assert (code, out, err) == (2, "", "input.token: A token is printable ASCII without blanks; this one is not.\n")
+    assert bench.wire.seen == []
+
+
+def test_a_folder_that_cannot_hold_profiles_is_told(bench, command, monkeypatch, tmp_path):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("OTA_CONFIG", str(tmp_path / "file" / "ota"))
+
+    code, out, err = command("login", "http://testserver")
+
+    assert (code, out) == (2, "")
+    assert err.startswith(("file.unwritable: ", "input.invalid: "))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("campaign", "show", "--json"), "Missing argument"),
+        (("packages", "--nonsense", "--json"), "No such option"),
+        (("nonsense", "--json"), "No such command"),
+    ],
+)
+def test_wrong_arguments_are_told_as_json_where_that_is_asked_for(command, arguments, words):
+    code, out, err = command(*arguments)
+
+    assert (code, err, json.loads(out)["error"]["code"]) == (2, "", "input.usage")
+    assert words in json.loads(out)["error"]["detail"]
+
+
+def test_help_is_no_failure_with_json_either(command):
+    assert command("packages", "--json", "--help")[0] == 0
+
+
+def test_an_address_that_is_none_is_told(command):
+    code, _, err = command("whoami", "--url", "http://testserver:port")
+
+    assert (code, err.partition(":")[0]) == (2, "input.url")

@@ -19,6 +19,18 @@ def test_all_that_is_held_of_a_vehicle_is_written_to_a_file(bench, command, tmp_
     assert out.startswith(f"{len(rows)} rows of VIN1")
 
 
+def test_the_record_of_a_vehicle_is_told_as_json_and_where_it_cannot_be_written(bench, command, tmp_path):
+    make_vehicle(bench.tenant, "VIN1")
+    record = ("vehicle", "record", "VIN1", "--json", "--out")
+
+    code, out, _ = command(*record, str(tmp_path / "a.jsonl"))
+    nowhere, refused, _ = command(*record, str(tmp_path / "nowhere" / "a.jsonl"))
+
+    rows = len((tmp_path / "a.jsonl").read_text().splitlines())
+    assert (code, json.loads(out)) == (0, {"vehicle_id": "VIN1", "rows": rows, "file": str(tmp_path / "a.jsonl")})
+    assert (nowhere, json.loads(refused)["error"]["code"]) == (2, "file.unusable")
+
+
 def test_a_vehicle_is_pseudonymised_with_a_reason(bench, command):
     vehicle = make_vehicle(bench.tenant, "VIN1")
     Vehicle.objects.filter(pk=vehicle.pk).update(enrolled_at=None, decommissioned_at=NOON)

@@ -69,7 +69,7 @@ def test_an_announced_ecu_takes_the_place_of_the_old_one_and_nothing_else_change
     assert (car.enrolled_at, car.confirmed_at, car.is_manifest_wanted) == (LATER, None, True)
     assert car.configuration.ecus == [["brake", "", ""], ["gateway", "supplier/gateway-1.0", ""]]
     entry = Entry.objects.order_by("-pk").first()
-    assert (entry.action, entry.actor) == ("vehicle.ecus_declared", "vehicle:VIN1")
+    assert (entry.action, entry.actor) == ("vehicle.ecus_declared", "vehicle")
     assert entry.details == {"gone": ["BRAKE"], "new": ["BRAKE-2"], "by_claim_code": False}
 
 

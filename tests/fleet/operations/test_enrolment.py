@@ -143,7 +143,7 @@ def test_enrolling_again_replaces_ecus_ends_old_credentials_and_is_audited():
     vehicle = Vehicle.objects.get()
     assert (vehicle.enrolled_at, vehicle.confirmed_at, vehicle.is_manifest_wanted) == (LATER, None, True)
     entry = Entry.objects.get()
-    assert (entry.action, entry.actor) == ("vehicle.enrolled_again", "vehicle:VIN1")
+    assert (entry.action, entry.actor) == ("vehicle.enrolled_again", "vehicle")
     assert entry.details == {"ecus": ["NEW", "P"], "revoked_credentials": 1, "address": ADDRESS}
     assert first_break(tenant) is None
 

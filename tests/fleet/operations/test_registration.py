@@ -74,7 +74,7 @@ def test_an_announced_ecu_is_recorded_and_the_others_keep_what_they_proved(vehic
     rows = Ecu.objects.order_by("serial").values_list("serial", "report_counter", "installed_target")
     assert list(rows) == [("P1", 7, "t"), ("S2", 0, "")]
     entry = Entry.objects.get(action="vehicle.ecus_replaced")
-    assert entry.actor == "vehicle:VIN1"
+    assert entry.actor == "vehicle"
     assert entry.details == {"before": ["P1", "S1"], "after": ["P1", "S2"], "new_keys": []}
     assert EcuSwap.objects.get().done_at == LATER
     assert Vehicle.objects.get().enrolled_at == LATER
