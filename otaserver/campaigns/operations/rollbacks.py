@@ -161,12 +161,15 @@ def clear_the_way(rollback: Campaign, *, at: datetime) -> list[Decision]:
     return [decisions.draft(rollback, "campaign.overrode", sentence, by=ENGINE, at=at, campaigns=names, vehicles=count)]
 
 
+def may_grow(rollback: Campaign) -> bool:
+    """Return whether a vehicle still has an order of what a roll-back takes back: it will have to be taken back too."""
+    first = rollback.rolls_back_id
+    return first is not None and Assignment.objects.filter(campaign=first, state__in=ACTIVE_STATES).exists()
+
+
 def may_come_late(rollback: Campaign) -> bool:
-    """Return whether vehicles may yet prove to run what a roll-back takes back: installing it, or silent since."""
-    if rollback.rolls_back_id is None:
-        return False
-    installing = Assignment.objects.filter(campaign=rollback.rolls_back_id, state__in=ACTIVE_STATES)
-    return installing.exists() or queries.unknown(rollback).exists()
+    """Return whether vehicles may yet prove to run what a roll-back takes back: they have an order, or fell silent."""
+    return rollback.rolls_back_id is not None and (may_grow(rollback) or queries.unknown(rollback).exists())
 
 
 def reason_to_stay_open(rollback: Campaign, *, at: datetime) -> str | None:

@@ -87,10 +87,12 @@ def readable(campaign: Campaign, rows: Sequence[tuple[int, str, gate.Outcome]], 
 
     More of them where what vehicles behind an unsettled one report makes a halt certain.
     """
-    states = {state.signal.name: state for state in campaign.signal_states.select_related("signal", "campaign")}
     # Beyond an unsettled one the gate reads but what halts.
     is_halted = bool(places) and places[-1] >= len(places)
-    if not states or is_halted or len(places) == len(rows):
+    if is_halted or len(places) == len(rows):
+        return places
+    states = {state.signal.name: state for state in campaign.signal_states.select_related("signal", "campaign")}
+    if not states:
         return places
     mature = [
         (place, pk, outcome) for place, (pk, _, outcome) in enumerate(rows) if outcome is not gate.Outcome.NEUTRAL

@@ -123,12 +123,6 @@ def _has_unread(wave: Wave) -> bool:
     return own.values_list("pk", flat=True).first() is not None
 
 
-def _may_grow(campaign: Campaign) -> bool:
-    # A vehicle that still installs the release being rolled back will have to be taken back too.
-    first = campaign.rolls_back_id
-    return first is not None and Assignment.objects.filter(campaign=first, state__in=ACTIVE_STATES).exists()
-
-
 def _judge(campaign: Campaign, wave: Wave, has_passed: bool, *, at: datetime) -> list[Decision]:
     # Counting a whole wave is for its end alone: whatever comes of it, this is not repeated.
     by_state, left = counts.wave_counts(wave), turns.without_turn(campaign).count()
@@ -186,7 +180,7 @@ def _complete(campaign: Campaign, *, at: datetime) -> list[Decision]:
     if joining.is_open(campaign):
         return []
     unsettled = campaign.assignments.filter(state__in=_PENDING | {AssignmentState.SOAKING})
-    if unsettled.exists() or _may_grow(campaign) or precedence.awaits_newer(campaign):
+    if unsettled.exists() or rollbacks.may_grow(campaign) or precedence.awaits_newer(campaign):
         return []
     unknown = 0
     if campaign.kind == CampaignKind.ROLLBACK:
