@@ -26,6 +26,19 @@ def large(monkeypatch):
     monkeypatch.setattr(queries, "SEARCHED_THROUGH", 1)
 
 
+@pytest.fixture
+def others(tenant):
+    """So many other vehicles that the plan does not depend on what the tests before left in the tables."""
+    ids = [f"x-{n}2" for n in range(300)]
+    Ecu.objects.bulk_create(Ecu(vehicle=each, serial=f"t-{each.vehicle_id}") for each in add(tenant, *ids))
+    # SQLite's plans follow no statistics, as nobody makes any.
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            for model in (Vehicle, Ecu, Spelling):
+                cursor.execute(f"ANALYZE {model._meta.db_table}")
+    return ids
+
+
 def add(tenant, *ids):
     rows = [Vehicle(tenant=tenant, vehicle_id=each, created_at=NOON) for each in ids]
     return Vehicle.objects.bulk_create(rows)
@@ -134,8 +147,8 @@ def test_a_large_fleets_ecus_are_found_by_the_beginnings_of_their_serials(large,
 
 
 @pytest.mark.parametrize("filter", ['vehicle_id startswith "W"', 'vehicle_id endswith "11"'])
-def test_a_filter_asks_for_the_beginning_and_the_end_of_an_id_by_the_same_indexes(tenant, filter):
-    add(tenant, "w-11", "x-12")
+def test_a_filter_asks_for_the_beginning_and_the_end_of_an_id_by_the_same_indexes(tenant, others, filter):
+    add(tenant, "w-11")
     index = "spelling_forwards" if "starts" in filter else "spelling_backwards"
 
     with plans() as found:
@@ -144,10 +157,10 @@ def test_a_filter_asks_for_the_beginning_and_the_end_of_an_id_by_the_same_indexe
     assert matching == ["w-11"]
     assert [bool(ranges(plan, index)) for plan in found] == [True]
     negated = queries.vehicles_matching(tenant, filter.replace("starts", "not starts").replace("ends", "not ends"))
-    assert list(negated.values_list("vehicle_id", flat=True)) == ["x-12"]
+    assert sorted(negated.values_list("vehicle_id", flat=True)) == sorted(others)
 
 
-def test_no_search_goes_through_all_vehicles_or_ecus_of_a_large_fleet(large, tenant):
+def test_no_search_goes_through_all_vehicles_or_ecus_of_a_large_fleet(large, tenant, others):
     add(tenant, "w-11", "11-w")
 
     with plans() as found:
