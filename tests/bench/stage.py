@@ -85,7 +85,7 @@ def _production(folder: Path, database_url: str) -> dict[str, str]:
         "OTA_SECRET_KEY": secrets.token_urlsafe(40),
         "OTA_URL_SECRET": secrets.token_urlsafe(40),
         "OTA_ONLINE_KEYS": str(folder / "online-keys"),
-        "OTA_ALLOWED_HOSTS": "127.0.0.1",
+        "OTA_ALLOWED_HOSTS": "127.0.0.1,localhost",  # nginx asks by the one, its callers by the other
     }
 
 
