@@ -100,7 +100,7 @@ def make_large_fleet(tenant: Tenant, count: int, installed: Release) -> Group:
 
 def _copy(pattern: Vehicle, count: int) -> None:
     """Write so many vehicles like this one, under names of their own."""
-    columns = [field.column for field in Vehicle._meta.concrete_fields if not field.primary_key]
+    columns = [field.column for field in Vehicle._meta.concrete_fields if not field.primary_key and not field.generated]
     copied = ", ".join("'BULK' || n" if column == "vehicle_id" else f"v.{column}" for column in columns)
     table = Vehicle._meta.db_table
     with connection.cursor() as cursor:

@@ -29,6 +29,8 @@ pytestmark = [pytest.mark.long, pytest.mark.e2e, pytest.mark.xdist_group("heavy"
 VEHICLES = int(os.environ.get("OTA_TEST_FAULTS_VEHICLES", "40"))
 # Polls in a second by all of them: so that a small fleet is still under way when the last thing dies.
 POLLS = 60
+# Seconds that each part of the story may take.
+PATIENCE = max(300, VEHICLES)
 STEPS = len(list(bodies(1)))
 DISK_MEGABYTES = 200
 SETTLED = {"succeeded", "failed", "refused", "lapsed", "withdrawn", "superseded"}
@@ -187,27 +189,29 @@ def test_no_acknowledged_report_is_lost_and_nothing_offered_twice_or_after_a_sto
         lost = []
         for number, fault in enumerate(FAULTS):
             due = VEHICLES * STEPS * (number + 1) // (len(FAULTS) + 2)
-            wait_for(lambda due=due: stage.reports_stored() >= due, seconds=300, what=f"{due} reports")
+            wait_for(lambda due=due: stage.reports_stored() >= due, seconds=PATIENCE, what=f"{due} reports")
             began = time.monotonic()
             fault(stage)
             lost.append((fault, began, time.monotonic()))
             assert_nothing_lost(stage)
         wait_for(
-            lambda: stage.states("first") == {"succeeded": VEHICLES}, seconds=300, what="the end of the first campaign"
+            lambda: stage.states("first") == {"succeeded": VEHICLES},
+            seconds=PATIENCE,
+            what="the end of the first campaign",
         )
         first = stage.reports_stored()
 
         # The stop comes in the middle of the second campaign, and without Redis.
         stage.post(f"/campaigns/{stage.made['second']}/start")
         due = first + VEHICLES
-        wait_for(lambda: stage.reports_stored() >= due, seconds=300, what="the middle of the second campaign")
+        wait_for(lambda: stage.reports_stored() >= due, seconds=PATIENCE, what="the middle of the second campaign")
         stage.redis.kill()
         stage.post("/tenant/stop", {"reason": "Smoke."})
         stopped_at = time.monotonic()
         # For a moment nothing but the database knows of the stop; what soaks needs a clock to end.
         time.sleep(2)
         stage.redis.start()
-        wait_for(lambda: set(stage.states("second")) <= SETTLED, seconds=300, what="the end of what was stopped")
+        wait_for(lambda: set(stage.states("second")) <= SETTLED, seconds=PATIENCE, what="the end of what was stopped")
         # Whoever is offered anything after its end, is now.
         time.sleep(2 * max(0.5, VEHICLES / POLLS))
 
