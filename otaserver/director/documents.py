@@ -54,8 +54,10 @@ def targets_body(
 ) -> bytes:
     """Return the targets to sign; with no content they are empty and say "nothing to do".
 
+    The content is a direction's: it has a canonical form, or the order would have been refused.
+
     Raises:
-        NotStrictJsonError: the content, or the vehicle's id, has no canonical form.
+        NotStrictJsonError: the vehicle's id has no canonical form.
     """
     stated = content or {"custom": {}, "targets": {}}
     if profile == Profile.AKTUALIZR and content is not None:
@@ -63,7 +65,7 @@ def targets_body(
     return _assembled(
         profile,
         "targets",
-        {"custom": primitives.canonical(stated["custom"]), "targets": primitives.canonical(stated["targets"])},
+        {name: primitives.canonical_unchecked(stated[name]) for name in ("custom", "targets")},
         vehicle_id=vehicle_id,
         version=version,
         expires_at=expires_at,

@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 
 from rich.console import Console
 
@@ -22,6 +23,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHES)}; all where none is given")
     parser.add_argument("--pairs", type=int, default=PAIRS, help=f"how often both sides run (default {PAIRS})")
+    parser.add_argument("--save", type=Path, default=ROOT / "var" / "bench.json", help="the file for the figures")
     arguments = parser.parse_args()
     unknown = [name for name in arguments.names if name not in BENCHES]
     if unknown or arguments.pairs < 1:
@@ -41,7 +43,7 @@ def main() -> None:
             figures += found
             databases.append(database)
     reporting.show(console, figures, databases=databases, load_before=load_before)
-    reporting.save(figures, ROOT / "var" / "bench.json")
+    reporting.save(figures, arguments.save)
 
 
 if __name__ == "__main__":

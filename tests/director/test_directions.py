@@ -247,7 +247,15 @@ def test_of_two_first_orders_at_once_one_stands_and_both_are_counted(at_once):
     assert direction.content["custom"]["order"]["attempt"] == str(direction.attempt_id)
 
 
-@pytest.mark.parametrize("fields", [{"campaign": "Frühling"}, {"preconditions": [{"volts": 12.5}]}])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"campaign": "Frühling"},
+        {"release": "1.0\n"},
+        {"preconditions": [{"volts": 12.5}]},
+        {"preconditions": [{"volts": 2**53}]},
+    ],
+)
 def test_an_order_that_has_no_canonical_form_is_refused(fields):
     vehicle = make_vehicle()
     order = make_order(vehicle, make_package(vehicle.tenant), **fields)

@@ -1,7 +1,7 @@
 """What is assembled for vehicles, against what python-tuf itself would sign, over generated documents."""
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -106,11 +106,8 @@ def test_the_same_holds_of_aktualizrs_form(order, vehicle_id, version, expires_a
         assert body == encode_canonical(json.loads(body)).encode()
 
 
-@pytest.mark.parametrize("wrong", [{"a": 1.5}, {"a": "é"}, {"a": "\n"}, {"a": 2**53}])
-def test_what_has_no_canonical_form_is_not_assembled(wrong):
-    named = {"vehicle_id": "VIN1", "version": 1, "expires_at": datetime(2026, 6, 1, tzinfo=UTC) + timedelta(days=1)}
+def test_an_id_that_has_no_canonical_form_is_not_assembled():
+    named = {"vehicle_id": "VIN\n1", "version": 1, "expires_at": datetime(2026, 6, 1, tzinfo=UTC)}
 
     with pytest.raises(NotStrictJsonError):
-        documents.targets_body(Profile.TUF, **named, content={"custom": wrong, "targets": {}})
-    with pytest.raises(NotStrictJsonError):
-        documents.targets_body(Profile.TUF, **named | {"vehicle_id": "VIN\n1"}, content=None)
+        documents.targets_body(Profile.TUF, **named, content=None)
