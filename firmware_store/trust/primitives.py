@@ -26,7 +26,6 @@ MAX_DEPTH = 32
 MAX_INTEGER = 2**53 - 1  # beyond it readers that keep numbers as doubles disagree
 RSA_MIN_BITS = 2048
 _CURVES = {"ecdsa-sha2-nistp256": SECP256R1, "ecdsa-sha2-nistp384": SECP384R1}
-_PRINTABLE = re.compile(r"[ -~]*\Z")
 _PEM = re.compile(r"-----BEGIN PUBLIC KEY-----\n([A-Za-z0-9+/=]{1,64}\n)+-----END PUBLIC KEY-----\n?\Z")
 _ED25519 = re.compile(r"[0-9a-f]{64}\Z")
 
@@ -55,6 +54,8 @@ def is_plain(value: Any) -> bool:
 
     It looks at everything that `_check` looks at, all texts at once: metadata is signed for a vehicle at each change.
     """
+    if type(value) is str:
+        return _is_printable(value)
     layer, texts = [value], []
     for depth in range(MAX_DEPTH + 1):
         below: list[Any] = []
@@ -77,7 +78,12 @@ def is_plain(value: Any) -> bool:
             elif item is not None and kind is not bool:
                 return False
         layer = below
-    return set(map(type, texts)) <= {str} and _PRINTABLE.match("".join(texts)) is not None
+    return set(map(type, texts)) <= {str} and _is_printable("".join(texts))
+
+
+def _is_printable(text: str) -> bool:
+    """Return whether it is of printable ASCII alone."""
+    return text.isascii() and text.isprintable()
 
 
 def olpc(value: Any, *, text: bytes | None = None) -> bytes:
@@ -191,7 +197,7 @@ def _check(value: Any, depth: int) -> None:
     """Refuse what has no canonical form. By exact type: a subclass of int or str could write itself differently."""
     kind = type(value)
     if kind is str:
-        if not _PRINTABLE.match(value) and not _PEM.match(value):
+        if not _is_printable(value) and not _PEM.match(value):
             raise NotStrictJsonError(f"{value[:80]!a} is not printable ASCII.")
     elif kind is int:
         if not -MAX_INTEGER <= value <= MAX_INTEGER:
@@ -201,7 +207,7 @@ def _check(value: Any, depth: int) -> None:
             raise NotStrictJsonError(f"It nests deeper than {MAX_DEPTH}.")
         if kind is dict:
             for key in value:
-                if type(key) is not str or not _PRINTABLE.match(key):
+                if type(key) is not str or not _is_printable(key):
                     raise NotStrictJsonError(f"The key {key!a:.80} is not printable ASCII.")
             value = value.values()
         for item in value:
