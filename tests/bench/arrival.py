@@ -12,6 +12,7 @@ import time
 from itertools import count
 
 from django.db import connection
+from django.db.models import Model
 
 from otaserver import clock
 from otaserver.fleet import operations
@@ -29,7 +30,7 @@ _fleets = count(1)
 def measure(pairs: int) -> list[measuring.Figure]:
     if connection.vendor != "postgresql":
         return []
-    rows = {}
+    rows: dict[type[Model], bytes] = {}
 
     def ours() -> measuring.Rates:
         tenant = _tenant()
@@ -91,34 +92,39 @@ def _line(number: int) -> bytes:
     return json.dumps(said).encode() + b"\n"
 
 
-def _rows_of(tenant: Tenant) -> dict[str, bytes]:
-    """Return what the database would COPY of a tenant's rows, by table."""
+def _rows_of(tenant: Tenant) -> dict[type[Model], bytes]:
+    """Return what the database would COPY of a tenant's rows, by model."""
     own = {Configuration: "tenant_id = %s", Group: "tenant_id = %s", Vehicle: "tenant_id = %s"}
     rest = f"vehicle_id IN (SELECT id FROM {Vehicle._meta.db_table} WHERE tenant_id = %s)"
     found = {}
     with connection.cursor() as cursor:
         for model in TABLES:
             table = model._meta.db_table
-            with cursor.copy(
-                f"COPY (SELECT * FROM {table} WHERE {own.get(model, rest)}) TO STDOUT", [tenant.pk]
-            ) as out:
-                found[table] = b"".join(bytes(part) for part in out)
+            chosen = f"SELECT {_columns(model)} FROM {table} WHERE {own.get(model, rest)}"
+            with cursor.copy(f"COPY ({chosen}) TO STDOUT", [tenant.pk]) as out:
+                found[model] = b"".join(bytes(part) for part in out)
     return found
 
 
-def _seconds_of_copy(rows: dict[str, bytes]) -> float:
+def _columns(model: type[Model]) -> str:
+    """Return the columns that are written: the others the database reckons itself."""
+    return ", ".join(field.column for field in model._meta.concrete_fields if not field.generated)
+
+
+def _seconds_of_copy(rows: dict[type[Model], bytes]) -> float:
     """Copy the rows into tables like the real ones, with their indexes and constraints."""
+    tables = [model._meta.db_table for model in rows]
     with connection.cursor() as cursor:
-        for table in rows:
+        for table in tables:
             cursor.execute(f"CREATE TEMPORARY TABLE copied_{table} (LIKE {table} INCLUDING ALL)")
         started = time.perf_counter()
-        for table, data in rows.items():
+        for model, data in rows.items():
             source = io.BytesIO(data)
-            with cursor.copy(f"COPY copied_{table} FROM STDIN") as copy:
+            with cursor.copy(f"COPY copied_{model._meta.db_table} ({_columns(model)}) FROM STDIN") as copy:
                 while part := source.read(1024 * 1024):
                     copy.write(part)
         seconds = time.perf_counter() - started
-        for table in rows:
+        for table in tables:
             cursor.execute(f"DROP TABLE copied_{table}")
     return seconds
 

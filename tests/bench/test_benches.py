@@ -14,14 +14,16 @@ from tests.embedded import fronts
 from tests.processes import ROOT
 
 pytestmark = [pytest.mark.long, pytest.mark.e2e, pytest.mark.xdist_group("heavy"), fronts.needs_nginx]
-SMALL = {"BENCH_VEHICLES": "10000", "OTA_TEST_VEHICLES": "2000"}
+# The smallest fleets that they take, or that say anything.
+LARGER = {"campaigns": 10_000, "growth": 1_000}
 
 
-def run(module, *arguments, database="postgresql"):
+def run(module, *arguments, vehicles=500, database="postgresql"):
+    sizes = {"BENCH_VEHICLES": str(vehicles), "OTA_TEST_VEHICLES": "2000"}
     done = subprocess.run(
         [sys.executable, "-m", module, "--pairs", "1", *arguments],
         cwd=ROOT,
-        env=os.environ | SMALL | {"OTA_TEST_DATABASE": database},
+        env=os.environ | sizes | {"OTA_TEST_DATABASE": database},
         capture_output=True,
         text=True,
         timeout=600,
@@ -33,7 +35,7 @@ def run(module, *arguments, database="postgresql"):
 
 @pytest.mark.parametrize("name", BENCHES)
 def test_a_bench_gives_figures_above_nothing(name, tmp_path):
-    run("tests.bench", name, "--save", str(tmp_path / "bench.json"))
+    run("tests.bench", name, "--save", str(tmp_path / "bench.json"), vehicles=LARGER.get(name, 500))
 
     figures = json.loads((tmp_path / "bench.json").read_text())
     assert {figure["bench"] for figure in figures} == {name}
@@ -66,4 +68,4 @@ def test_another_server_can_be_put_beside_ours():
             other.shutdown()
 
     assert f"times the rate of {url}" in said
-    assert float(said.split()[0]) > 0
+    assert float(said.splitlines()[-1].split()[0]) > 0
