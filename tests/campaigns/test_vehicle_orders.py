@@ -6,7 +6,7 @@ import pytest
 
 from otaserver.campaigns import operations
 from otaserver.campaigns.errors import AttemptNotFoundError
-from otaserver.campaigns.operations import ConsentAnswer
+from otaserver.campaigns.operations import ConsentAnswer, consents
 from otaserver.campaigns.queries import current_order, last_success, order_numbered
 from otaserver.campaigns.rules.delivery import Delivery
 from otaserver.campaigns.rules.windows import Window
@@ -108,6 +108,32 @@ def test_past_the_deadline_nobody_is_asked_any_more():
 
     assert (before.delivery, before.is_urgent) == (Delivery.ASK, False)
     assert (later.delivery, later.is_urgent) == (Delivery.INSTALL, True)
+
+
+def test_that_it_goes_ahead_unanswered_is_on_record_once():
+    assignment = make_order(consent="ask_with_deadline", consent_deadline_seconds=3600)
+    agree(assignment, "no")
+
+    for minutes in (0, 59, 60, 61):
+        operations.order_to_carry_out(assignment.vehicle, at=after(minutes=minutes))
+
+    _, record = assignment.consents.order_by("received_at", "pk")
+    assert (record.decision, record.by, record.received_at) == ("deadline", "server", after(hours=1))
+    assert record.attempt == assignment.attempts.get()
+
+
+def test_with_a_yes_before_the_deadline_or_no_room_for_more_answers_none_is_recorded(monkeypatch):
+    asked = {"consent": "ask_with_deadline", "consent_deadline_seconds": 3600}
+    agreed, full = make_order(**asked), make_order(**asked)
+    agree(agreed, "yes")
+    monkeypatch.setattr(consents, "MAX_RECORDS", 0)
+
+    for each in (agreed, full):
+        for minutes in (0, 60):
+            found = operations.order_to_carry_out(each.vehicle, at=after(minutes=minutes))
+        assert found.delivery == Delivery.INSTALL
+
+    assert [each.decision for each in (*agreed.consents.all(), *full.consents.all())] == ["yes"]
 
 
 def test_the_deadline_counts_from_when_the_vehicle_first_heard_of_the_question():

@@ -1,12 +1,13 @@
 """Consent as a vehicle confirms or denies an order by its protocol, or all orders to come at once."""
 
 import hashlib
+from contextlib import suppress
 from datetime import datetime
 from uuid import UUID
 
 from django.db import transaction
 
-from otaserver.campaigns.errors import StandingConsentGivenError
+from otaserver.campaigns.errors import StandingConsentGivenError, TooManyConsentsError
 from otaserver.campaigns.models import Assignment
 from otaserver.campaigns.operations.consents import ConsentAnswer, record_consent
 from otaserver.campaigns.operations.undeliverable import take_back_undeliverable
@@ -60,13 +61,20 @@ def take_back_standing_consent(vehicle: Vehicle) -> None:
     StandingConsent.objects.filter(vehicle=vehicle).delete()
 
 
-def note_question(order: VehicleOrder, *, at: datetime) -> None:
-    """Note that a vehicle hears now that its owner is to be asked; the first time counts. Nothing is asked: no change.
+def note_question(vehicle: Vehicle, order: VehicleOrder, *, at: datetime) -> None:
+    """Note that a vehicle hears now that its owner is to be asked, or that it goes ahead unanswered; each once.
 
-    A deadline runs from then (`rules.consent.goes_ahead_at`).
+    A deadline runs from the first question (`rules.consent.goes_ahead_at`). Of an order without one nothing changes.
     """
     if order.delivery == Delivery.ASK and order.asked_at is None:
         Assignment.objects.filter(attempts=order.attempt_id, asked_at=None).update(asked_at=at)
+    elif order.is_deadline_news and order.delivery in (Delivery.INSTALL, Delivery.DOWNLOAD):
+        answer = ConsentAnswer(ConsentDecision.DEADLINE, "server", _LANGUAGE, _NO_TEXT)
+        # A later owner is asked anew, and has a deadline of their own.
+        name = f"deadline:{order.goes_ahead_at.isoformat() if order.goes_ahead_at else ''}"
+        # Where no more answers are kept, the vehicle goes ahead all the same.
+        with suppress(TooManyConsentsError):
+            record_consent(vehicle, answer, attempt=order.number, record_id=name, device_time=None, at=at)
 
 
 def order_to_carry_out(vehicle: Vehicle, *, at: datetime) -> VehicleOrder | None:
@@ -75,13 +83,11 @@ def order_to_carry_out(vehicle: Vehicle, *, at: datetime) -> VehicleOrder | None
     One that its client could not carry out is taken back instead.
     """
     order = current_order(vehicle, at=at)
-    if order is not None and take_back_undeliverable(vehicle, order, at=at):
+    if order is None or take_back_undeliverable(vehicle, order, at=at):
         return None
-    if order is None or order.delivery != Delivery.ASK:
-        return order
-    standing = StandingConsent.objects.filter(vehicle=vehicle).first()
+    standing = StandingConsent.objects.filter(vehicle=vehicle).first() if order.delivery == Delivery.ASK else None
     if standing is None:
-        note_question(order, at=at)
+        note_question(vehicle, order, at=at)
         return order
     confirm_order(vehicle, attempt=order.number, is_agreed=True, by=standing.initiator or "auto-confirm", at=at)
     return current_order(vehicle, at=at)

@@ -52,7 +52,7 @@ class VehicleOrder:
     the vehicle has said how it ended. `has_windows`: there are times at which it may be installed and others at which
     it may not; `not_before` is when it may be installed, where that lies in the future.
     `is_urgent`: nobody is asked whether. `asked_at`: when the vehicle first heard that somebody is; `goes_ahead_at`:
-    from when on nobody is asked any more.
+    from when on nobody is asked any more; `is_deadline_news`: that time is past, nobody agreed, and no record says so.
     """
 
     attempt_id: UUID
@@ -70,6 +70,7 @@ class VehicleOrder:
     is_urgent: bool
     asked_at: datetime | None
     goes_ahead_at: datetime | None
+    is_deadline_news: bool
     packages: Sequence[PackageForEcus]
 
 
@@ -141,6 +142,7 @@ def _described(attempt: Any, *, at: datetime) -> VehicleOrder:
     terms = consent_terms(campaign)
     deadline = goes_ahead_at(terms, asked_at=assignment.asked_at)
     has_deadline_passed = is_open and deadline is not None and at >= deadline
+    decision = _last_decision(assignment.pk) if is_open and terms.is_asked else None
     facts = delivery.Facts(
         state=state,
         is_stopped=vehicle.blocked_at is not None or vehicle.tenant.stopped_at is not None,
@@ -148,7 +150,7 @@ def _described(attempt: Any, *, at: datetime) -> VehicleOrder:
         can_hold=capabilities.can_hold(vehicle.protocol, vehicle.client),
         is_window_open=Listing(listed, None).is_open(at),
         needs_consent=is_open and terms.is_asked and not has_deadline_passed,
-        has_consent=is_open and terms.is_asked and _has_consent(assignment.pk),
+        has_consent=decision == ConsentDecision.YES,
     )
     return VehicleOrder(
         attempt_id=attempt.pk,
@@ -166,6 +168,7 @@ def _described(attempt: Any, *, at: datetime) -> VehicleOrder:
         is_urgent=not terms.is_asked or has_deadline_passed,
         asked_at=assignment.asked_at,
         goes_ahead_at=deadline,
+        is_deadline_news=has_deadline_passed and decision not in (ConsentDecision.YES, ConsentDecision.DEADLINE),
         packages=[_for_ecus(package, ecus) for package, ecus in packages],
     )
 
@@ -201,9 +204,10 @@ def _for_ecus(package: Package, ecus: Sequence[tuple[str, str]]) -> PackageForEc
     )
 
 
-def _has_consent(assignment: int) -> bool:
+def _last_decision(assignment: int) -> str | None:
+    """Return the answer that counts, or None: there is none."""
     last = ConsentRecord.objects.filter(assignment=assignment, ended_at=None).order_by("-received_at", "-pk")
-    return last.values_list("decision", flat=True).first() == ConsentDecision.YES
+    return last.values_list("decision", flat=True).first()
 
 
 def _next_opening(listed: Sequence[Interval] | None, at: datetime) -> datetime | None:

@@ -62,6 +62,7 @@ def update_control_map(request: HttpRequest, *, deployment: UUID, at: datetime) 
         raise AttemptNotFoundError(f"The deployment {deployment} is over.", attempt=str(deployment))
     if not gate.is_open:
         note(vehicle, deployment, ReportPhase.HELD, GATE, at=at)
+    campaigns.note_question(vehicle, order, at=at)
     return JsonResponse(control_map(order, gate))
 
 
@@ -92,7 +93,7 @@ def _next(request: HttpRequest, vehicle: Vehicle, asked: _Asked, *, at: datetime
         # It would install what it gets as soon as it has it.
         note(vehicle, order.attempt_id, ReportPhase.HELD, GATE, at=at)
         return HttpResponse(status=204)
-    campaigns.note_question(order, at=at)
+    campaigns.note_question(vehicle, order, at=at)
     response = JsonResponse(instructions(request, order, reads_maps=asked.reads_maps, at=at))
     response["Cache-Control"] = "no-store"
     return response

@@ -311,14 +311,15 @@ def test_an_owner_who_has_not_agreed_holds_it_and_one_who_agrees_releases_it(dev
 
 
 def test_the_deadline_of_an_owner_counts_from_when_the_device_hears_of_the_question(device, server_clock):
-    order(device, server_clock, consent="ask_with_deadline", consent_deadline_seconds=3600)
+    stage = order(device, server_clock, consent="ask_with_deadline", consent_deadline_seconds=3600)
     assert ask(device).status_code == 200
 
     server_clock.advance(minutes=59)
     before = action(gate(device))
     server_clock.advance(minutes=1)
 
-    assert (before, action(gate(device))) == ("pause", "continue")
+    assert (before, action(gate(device)), action(gate(device))) == ("pause", "continue", "continue")
+    assert list(stage.assignment.consents.values_list("decision", "by")) == [("deadline", "server")]
 
 
 def test_preconditions_are_judged_by_what_the_device_says_of_itself(tenant, device, server_clock):
