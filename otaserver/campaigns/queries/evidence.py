@@ -8,8 +8,7 @@ from otaserver.campaigns.queries.gates import StratumView, gate_tests, gate_view
 from otaserver.campaigns.records import GateReading
 from otaserver.campaigns.rules.evidence import Point, Way
 from otaserver.campaigns.rules.gate import GateTest, Outcome
-
-_OUTCOMES = {outcome.value[0].upper(): outcome for outcome in Outcome if outcome is not Outcome.UNSETTLED}
+from otaserver.campaigns.rules.readings import Packed, runs_of
 
 
 @dataclass(frozen=True)
@@ -43,9 +42,9 @@ def _path(view: StratumView, test: GateTest, way: Way) -> EvidencePath:
 
 
 def _of(reading: GateReading, stratum: str) -> Iterator[tuple[Outcome, int]]:
-    for place, letter, count in reading.runs:
-        if not stratum or reading.strata[int(place)] == stratum:
-            yield _OUTCOMES[str(letter)], int(count)
+    for read, outcome, count in runs_of(Packed(reading.strata, reading.runs)):
+        if not stratum or read == stratum:
+            yield outcome, count
 
 
 def _begun_anew(campaign: Campaign) -> Mapping[int, Sequence[str]]:

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import groupby, repeat
 
 from otaserver.campaigns.rules.gate import Outcome
 
@@ -71,9 +71,14 @@ def outcomes_of(packed: Packed) -> Iterator[tuple[str, Outcome]]:
     Raises:
         ValueError, KeyError, IndexError, TypeError: it is nothing that was.
     """
+    for stratum, outcome, count in runs_of(packed):
+        yield from repeat((stratum, outcome), count)
+
+
+def runs_of(packed: Packed) -> Iterator[tuple[str, Outcome, int]]:
+    """Yield the same with how often it was read in a row, and raise the same."""
     for place, letter, count in packed.runs:
-        for _ in range(int(count)):
-            yield packed.strata[int(place)], _OUTCOMES[str(letter)]
+        yield packed.strata[int(place)], _OUTCOMES[str(letter)], int(count)
 
 
 def health_of(packed: Packed) -> HealthSeen:
