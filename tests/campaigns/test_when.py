@@ -308,6 +308,20 @@ def test_an_hour_has_no_more_bytes_than_the_pace():
     assert set(Attempt.objects.values_list("length", flat=True)) == {1000}
 
 
+def test_an_hour_must_fit_a_stepping_stone_too():
+    tenant = make_tenant()
+    old, stone = make_versions(tenant, length=100), make_versions(tenant, "2.0", length=90_000)
+    new = make_versions(tenant, "3.0", length=500)
+    new.stepping_stone = stone
+    new.save()
+    plan = {"tenant": tenant, "old": old, "release": new, "group": make_group(tenant, *make_fleet(tenant, 1, old))}
+
+    # Nobody would ever be offered the stone, and the first in turn keeps all others waiting.
+    with pytest.raises(PlanRefusedError, match="100000 bytes an hour and the release has 180000"):
+        make_campaign(**plan, bytes_per_hour=100_000)
+    make_campaign(**plan, bytes_per_hour=180_000)
+
+
 # Preconditions
 
 
