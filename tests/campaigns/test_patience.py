@@ -3,9 +3,20 @@
 import pytest
 
 from otaserver.campaigns import operations, queries
-from otaserver.campaigns.models import Attempt
-from otaserver.fleet.models import Vehicle
-from tests.campaigns.campaign_factories import at, in_turn, make_running, make_started, report, states, tick
+from otaserver.campaigns.models import Assignment, Attempt
+from otaserver.campaigns.rules.windows import EVERY_DAY, Window
+from otaserver.fleet.models import Membership, Vehicle
+from tests.campaigns.campaign_factories import (
+    at,
+    in_turn,
+    make_fleet,
+    make_running,
+    make_started,
+    report,
+    states,
+    succeed,
+    tick,
+)
 from tests.factories import NOON
 
 pytestmark = pytest.mark.django_db
@@ -116,3 +127,40 @@ def test_what_is_given_more_time_keeps_nobody_else_from_being_given_up():
     tick(campaign, at(days=7))
 
     assert states(campaign) == ["held", "lapsed"]
+
+
+NIGHT = Window(EVERY_DAY, 22 * 60, 8 * 60)
+
+
+def test_who_comes_into_a_wave_long_after_it_opened_has_its_window_all_the_same():
+    campaign = make_running(vehicles=1, is_dynamic=True, windows=[NIGHT])
+    succeed(in_turn(campaign)[0])
+    (late,) = make_fleet(campaign.tenant, 1, campaign.fallback_release)
+    Vehicle.objects.filter(pk=late.pk).update(protocol="aktualizr")
+    Membership.objects.create(group=campaign.group, vehicle=late)
+
+    tick(campaign, at(days=15))
+    row = campaign.assignments.get(vehicle=late)
+    assert (row.state, row.code) == ("waiting", "withheld_window")
+    tick(campaign, at(days=15, hours=10))
+
+    row.refresh_from_db()
+    assert row.state == "offered"
+
+
+def test_the_time_of_a_freeze_or_a_pause_is_not_the_time_of_an_order_that_is_kept_back():
+    campaign = make_started(vehicles=1, consent="ask", offer_timeout_seconds=2 * 86400)
+    Vehicle.objects.update(protocol="aktualizr")
+    tick(campaign)
+    operations.pause_campaign(campaign, by="alice", at=NOON)
+    operations.resume_campaign(campaign, by="alice", at=at(days=9))
+    declare(campaign, at(days=9), at(days=20))
+
+    # Looked at every five minutes, it has its two days after all that; four looks show the beginning and the end.
+    tick(campaign, at(days=20))
+    assert states(campaign) == ["waiting"]
+    Assignment.objects.update(next_attempt_at=at(days=21, hours=23))
+    tick(campaign, at(days=21, hours=23))
+    assert states(campaign) == ["waiting"]
+    tick(campaign, at(days=22, minutes=5))
+    assert states(campaign) == ["lapsed"]

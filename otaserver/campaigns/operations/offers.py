@@ -36,7 +36,7 @@ OUTDATED_OVERLAP = timedelta(hours=1)
 def rejoin(campaign: Campaign) -> int:
     """Let what was withdrawn by a stop wait again, now that the campaign runs; return how many."""
     withdrawn = campaign.assignments.filter(state=AssignmentState.WITHDRAWN)
-    return withdrawn.update(state=AssignmentState.WAITING, settled_at=None, code="", message="")
+    return withdrawn.update(state=AssignmentState.WAITING, settled_at=None, withheld_at=None, code="", message="")
 
 
 def take_back_outdated(campaign: Campaign, *, at: datetime) -> int:
