@@ -147,9 +147,7 @@ def require_possible(plan: CampaignPlan, release: bundles.ReleaseView, *, at: da
         preconditions=plan.preconditions,
         consent=Terms(plan.consent, plan.consent_postponements, plan.consent_deadline_seconds),
     )
-    # A stepping stone is fetched by an order of its own: an hour must fit the longest hop.
-    length = max(sum(package.length for package in hop.packages.values()) for hop in release.chain)
-    problem = timing_problem(timing, release_length=length, at=at)
+    problem = timing_problem(timing, release_length=release.longest_hop, at=at)
     if problem is not None:
         raise PlanRefusedError(problem)
 

@@ -92,11 +92,12 @@ def _advance(campaign_id: int, *, at: datetime) -> bool:
         drafts += waves.advance_waves(campaign, is_looking=is_looking, at=at)
         if campaign.kind == CampaignKind.ROLLBACK:
             drafts += rollbacks.clear_the_way(campaign, at=at)
-        drafts += precedence.clear_the_way(campaign, at=at)
         if campaign.state == CampaignState.RUNNING:
             offered = offers.offer(campaign, at=at)
             has_more = offered.has_more
             drafts += offered.decisions
+            # Afterwards: whoever was freed before has taken its room and pace by now.
+            drafts += precedence.clear_the_way(campaign, at=at)
         precedence.end_soaks(campaign, at=at)
     if campaign.state in (CampaignState.RUNNING, CampaignState.PAUSED) and renewals.renew(campaign, at=at):
         has_more = True
