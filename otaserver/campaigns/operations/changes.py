@@ -9,7 +9,7 @@ from django.db.models import F
 
 from otaserver.campaigns.errors import CampaignMovedError, CampaignNameTakenError, ChangeRefusedError
 from otaserver.campaigns.models import Campaign
-from otaserver.campaigns.operations import checks, decisions, renewals, requirements
+from otaserver.campaigns.operations import checks, decisions, endings, renewals, requirements
 from otaserver.campaigns.operations.campaigns import (
     ROWS,
     CampaignPlan,
@@ -77,6 +77,8 @@ def change_campaign(
     if any(change.field in _SIGNED for change in changed):
         # What was signed for vehicles speaks of the old times.
         renewals.mark_all(campaign, at=at)
+    if any(change.field == "ends_at" for change in changed):
+        endings.reopen(campaign)
     _record(campaign, changed, reason=reason.strip(), by=by, at=at)
 
 
