@@ -120,8 +120,8 @@ def _read_by_index(*, only: bool) -> None:
 
 
 def _note_tick(campaign: Campaign, *, at: datetime) -> None:
-    # To the minute, which spares a write of most ticks.
-    if campaign.advanced_at is None or at - campaign.advanced_at >= timedelta(minutes=1):
+    # To the minute, which spares a write of most ticks. A clock that was set back does not leave it in the future.
+    if campaign.advanced_at is None or not timedelta() <= at - campaign.advanced_at < timedelta(minutes=1):
         Campaign.objects.filter(pk=campaign.pk).update(advanced_at=at)
 
 

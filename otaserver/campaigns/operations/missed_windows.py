@@ -25,7 +25,7 @@ def take_back_missed(campaign: Campaign, *, at: datetime) -> int:
     Such a vehicle may call every day, and never while it may be told of its order: silent it is not. It waits, with the
     reason, and has its turn again when its window opens, for as long as the campaign waits for any vehicle.
     """
-    if campaign.advanced_at is not None and at - campaign.advanced_at < EVERY:
+    if campaign.advanced_at is not None and timedelta() <= at - campaign.advanced_at < EVERY:
         return 0
     listed = schedules.windows_of(campaign)
     if not listed:
