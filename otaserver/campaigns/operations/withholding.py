@@ -12,7 +12,7 @@ from otaserver.campaigns.queries.schedules import Schedules
 from otaserver.campaigns.rules import capabilities, stepping, withholding
 from otaserver.campaigns.rules.capabilities import Capability
 from otaserver.campaigns.rules.withholding import LOOK_AGAIN, MISSED_WINDOW, SHUT_WINDOW, Withheld
-from otaserver.campaigns.states import AssignmentState, Consent, ConsentDecision
+from otaserver.campaigns.states import AssignmentState, Consent
 from otaserver.fleet.models import AttributeValue
 
 # Ticks are never so far apart: for so long others have kept the vehicle from its order.
@@ -54,14 +54,14 @@ def _reasons(
     campaign: Campaign, abilities: Mapping[int, Capability], assignments: Mapping[int, int], *, at: datetime
 ) -> dict[int, Withheld]:
     listings = Schedules(campaign, at=at).of(abilities)
-    consented = _consented([assignments[vehicle] for vehicle in abilities])
+    answers = _answers([assignments[vehicle] for vehicle in abilities])
     attributes = _attributes(abilities)
     found = {
         vehicle: withholding.reason(
             able,
             is_window_open=listings[vehicle].is_open(at),
             needs_consent=campaign.consent != Consent.NONE,
-            has_consent=assignments[vehicle] in consented,
+            answer=answers.get(assignments[vehicle]),
             conditions=campaign.preconditions,
             attributes=attributes[vehicle],
         )
@@ -70,11 +70,10 @@ def _reasons(
     return {vehicle: withheld for vehicle, withheld in found.items() if withheld is not None}
 
 
-def _consented(assignments: Collection[int]) -> set[int]:
-    """Return those whose last record is a yes."""
+def _answers(assignments: Collection[int]) -> dict[int, str]:
+    """Return what their owners answered last."""
     rows = ConsentRecord.objects.filter(assignment__in=assignments, ended_at=None).order_by("received_at", "pk")
-    last = dict(rows.values_list("assignment_id", "decision"))
-    return {assignment for assignment, decision in last.items() if decision == ConsentDecision.YES}
+    return dict(rows.values_list("assignment_id", "decision"))
 
 
 def _attributes(vehicles: Collection[int]) -> dict[int, dict[str, Any]]:
