@@ -177,7 +177,7 @@ def free_for(campaign: Campaign, standing: Sequence[Assignment], *, at: datetime
     """
     vehicles = {each.vehicle_id: (each.vehicle.protocol, each.vehicle.client) for each in standing}
     waiting = campaign.assignments.filter(vehicle__in=vehicles, state=AssignmentState.WAITING)
-    kept = withholding.put_off(campaign, dict(waiting.values_list("vehicle", "pk")), vehicles, at=at)
+    kept = withholding.put_off(campaign, dict(waiting.values_list("vehicle_id", "pk")), vehicles, at=at)
     return [each for each in standing if each.vehicle_id not in kept]
 
 
