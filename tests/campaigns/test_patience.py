@@ -117,6 +117,23 @@ def test_an_owner_who_did_not_agree_is_no_silent_vehicle(is_answered, code):
     assert f"({code}: The owner was asked" in explain(campaign, at(days=15))
 
 
+def test_an_order_stands_until_the_owners_deadline_has_come():
+    campaign = make_started(vehicles=1, consent="ask_with_deadline", consent_deadline_seconds=10 * 86400)
+    Vehicle.objects.update(protocol="ddi")
+    tick(campaign)
+    (assignment,) = in_turn(campaign)
+    # It hears of it on the last day of the offer.
+    for day in range(1, 13):
+        tick(campaign, at(days=day))
+    operations.order_to_carry_out(assignment.vehicle, at=at(days=13))
+
+    tick(campaign, at(days=22))
+    assert states(campaign) == ["offered"]
+    assert operations.order_to_carry_out(assignment.vehicle, at=at(days=23)).is_urgent
+    tick(campaign, at(days=30))
+    assert states(campaign) == ["lapsed"]
+
+
 def test_what_is_given_more_time_keeps_nobody_else_from_being_given_up():
     campaign = make_running(vehicles=2)
     holding, silent = in_turn(campaign)

@@ -268,6 +268,11 @@ def test_an_order_may_not_be_installed_after_the_end():
         ({"bytes_per_hour": 10}, "10 bytes an hour"),
         ({"preconditions": [{"name": "mood", "operator": "==", "value": "good"}]}, "'mood'"),
         ({"consent": "ask_with_deadline"}, "needs a number"),
+        (
+            {"consent": "ask_with_deadline", "consent_deadline_seconds": 30 * 86400},
+            "2592000 seconds after the first question .* stands for 1814400 at most",
+        ),
+        ({"consent": "ask_with_deadline", "consent_postponements": 21}, "it would never go ahead"),
     ],
 )
 def test_a_plan_that_could_never_let_a_vehicle_install_is_refused(plan, said):

@@ -146,6 +146,7 @@ def require_possible(plan: CampaignPlan, release: bundles.ReleaseView, *, at: da
         bytes_per_hour=plan.bytes_per_hour,
         preconditions=plan.preconditions,
         consent=Terms(plan.consent, plan.consent_postponements, plan.consent_deadline_seconds),
+        patience_seconds=plan.offer_timeout_seconds + plan.download_timeout_seconds,
     )
     problem = timing_problem(timing, release_length=release.longest_hop, at=at)
     if problem is not None:

@@ -51,7 +51,9 @@ def _with_time_left(campaign: Campaign, own: Sequence[Assignment], *, at: dateti
     barred_until = _barred_until(campaign, [row.vehicle_id for row in own], at=at)
     left = []
     for row in own:
-        due_at = max(_heard_until(campaign, row) or at, barred_until.get(row.vehicle_id, at))
+        due_at = max(
+            _heard_until(campaign, row) or at, _asked_until(campaign, row) or at, barred_until.get(row.vehicle_id, at)
+        )
         if due_at > at:
             row.due_at = due_at
             left.append(row)
@@ -66,6 +68,12 @@ def _heard_until(campaign: Campaign, row: Assignment) -> datetime | None:
     return deadlines.due_at(
         row.state, timeouts_of(campaign), at=heard_at, offered_at=row.offered_at, installing_at=None
     )
+
+
+def _asked_until(campaign: Campaign, row: Assignment) -> datetime | None:
+    """Return until when an owner whom the server counts for may still agree, and the vehicle then carry it out."""
+    ahead_at = goes_ahead_at(consent_terms(campaign), asked_at=row.asked_at)
+    return None if ahead_at is None else ahead_at + timedelta(seconds=campaign.download_timeout_seconds)
 
 
 def _barred_until(campaign: Campaign, vehicles: Collection[int], *, at: datetime) -> Mapping[int, datetime]:
