@@ -33,7 +33,8 @@ def end(campaign: Campaign, *, at: datetime) -> list[Decision]:
     withdrawn = assignments.withdraw(campaign, at=at)
     waiting = campaign.assignments.filter(state=AssignmentState.WAITING)
     # What an attempt came to, or what the server kept an order back for, is why the vehicle was not updated.
-    told = Concat(Value(f"{message.rstrip('.')}; the vehicle waited ("), "code", Value("): "), "message")
+    before = Value(f"{message.rstrip('.')}; the vehicle waited (")
+    told = Concat(before, "code", Value("): "), "message", output_field=TextField())
     lapsed = waiting.update(
         state=AssignmentState.LAPSED,
         settled_at=at,
