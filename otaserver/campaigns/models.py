@@ -318,6 +318,8 @@ class Assignment(StatefulModel):
     offered_at = models.DateTimeField(null=True, blank=True)
     # When its vehicle first heard that the owner is to be asked, where the server counts: the deadline runs from then.
     asked_at = models.DateTimeField(null=True, blank=True)
+    # Since when the server keeps its order back (`rules.withholding`), less the time in which others did; null: never.
+    withheld_at = models.DateTimeField(null=True, blank=True)
     installing_at = models.DateTimeField(null=True, blank=True)
     # The gate has read its outcome; each is read once, and what is read stays read.
     is_judged = models.BooleanField(default=False)

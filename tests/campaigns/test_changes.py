@@ -20,6 +20,7 @@ from otaserver.campaigns.errors import (
 )
 from otaserver.campaigns.models import Campaign, Decision, Wave
 from otaserver.campaigns.operations import WavePlan
+from otaserver.campaigns.rules.windows import EVERY_DAY, Window
 from otaserver.errors import OtaError
 from otaserver.statemachine import InvalidTransitionError
 from tests.campaigns.campaign_factories import (
@@ -115,6 +116,52 @@ def test_no_difference_is_no_change():
 )
 def test_a_draft_is_not_changed_into_what_none_may_be(error, changes):
     refused(error, make_campaign(), **changes)
+
+
+NIGHT = Window(EVERY_DAY, 22 * 60, 8 * 60)
+NEVER = [
+    {"windows": (Window(0, 0, 60),)},
+    {"windows": (Window(EVERY_DAY, 0, 0),)},
+    {"windows": (NIGHT, NIGHT)},
+    {"offers_per_minute": 0},
+    {"offers_per_minute": -5},
+    {"bytes_per_hour": 0},
+]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        *NEVER,
+        {"ends_at": NOON},
+        {"consent": "ask", "consent_deadline_seconds": 5},
+        {"consent": "ask_with_deadline", "consent_postponements": 99999},
+        {"consent": "ask_with_deadline", "consent_deadline_seconds": -1},
+        {"consent": "ask_with_deadline"},
+    ],
+)
+def test_a_draft_is_not_changed_so_that_it_could_never_install(changes):
+    refused(PlanRefusedError, make_campaign(vehicles=1), **changes)
+
+
+@pytest.mark.parametrize("changes", [*NEVER, {"ends_at": at(hours=23)}])
+def test_nor_is_one_that_waits_for_its_start(changes):
+    campaign = make_approved(vehicles=1, ends_at=at(days=3))
+    operations.schedule_campaign(campaign, starts_at=at(days=1), by="alice", at=NOON)
+
+    refused(PlanRefusedError, campaign, reason="Because.", **changes)
+
+
+def test_a_pace_is_slowed_though_no_window_opens_before_the_end():
+    mondays = Window(1, 0, 1440)
+    campaign = make_running(vehicles=1, ends_at=at(days=4), windows=[mondays], offers_per_minute=9)
+    plan = replace(operations.plan_of(campaign), offers_per_minute=1)
+
+    operations.change_campaign(
+        campaign, plan, revision=campaign.revision, by="carol", at=at(days=3), reason="Too many at once."
+    )
+
+    assert Campaign.objects.get().offers_per_minute == 1
 
 
 def test_a_draft_cannot_take_a_name_or_a_group_of_others():

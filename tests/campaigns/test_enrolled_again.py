@@ -80,3 +80,25 @@ def test_the_enrolment_before_the_offer_changes_nothing(campaign):
     tick(campaign, at(minutes=6))
 
     assert (states(campaign), Attempt.objects.count()) == (["offered"], 1)
+
+
+def test_one_that_enrolled_again_while_it_installed_and_holds_hours_later_gets_another_order(campaign):
+    (assignment,) = in_turn(campaign)
+    report(assignment, "installing", at=at(minutes=1))
+    enrol_again(campaign, "gateway", "brake", at=at(minutes=5))
+    for hours in (1, 2, 3):
+        tick(campaign, at(hours=hours))
+    report(assignment, "held", code="window", at=at(hours=3))
+
+    tick(campaign, at(hours=3, minutes=1))
+
+    assert ordered(campaign) == {"new-gateway", "new-brake"}
+
+
+def test_a_clock_that_was_set_back_hides_nobody_who_enrols_again(campaign):
+    tick(campaign, at(days=3))
+
+    enrol_again(campaign, "gateway", "brake", at=at(hours=1))
+    tick(campaign, at(hours=1, minutes=1))
+
+    assert ordered(campaign) == {"new-gateway", "new-brake"}

@@ -1,14 +1,15 @@
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 
 from otaserver.campaigns import errors, operations
-from otaserver.campaigns.models import Assignment
+from otaserver.campaigns.models import Assignment, Campaign
 from otaserver.campaigns.rules.windows import EVERY_DAY, Window
 from otaserver.fleet.models import Vehicle
 from otaserver.statemachine import InvalidTransitionError
-from tests.campaigns.campaign_factories import install, make_campaign, make_started
-from tests.factories import NOON
+from tests.campaigns.campaign_factories import install, make_campaign, make_fleet, make_started, make_versions
+from tests.factories import NOON, make_group, make_tenant
 
 pytestmark = pytest.mark.django_db
 HOUR = 3600
@@ -73,6 +74,52 @@ def test_windows_in_the_vehicles_zones_delay_the_waves():
     (outlook,) = forecast(campaign, rates=[0], runs=1).outlooks
 
     assert list(outlook.wave_ends) == [(23 + 8) * HOUR]
+
+
+def test_where_nothing_is_offered_outside_windows_nothing_is_on_the_wire_there():
+    window = Window(weekdays=EVERY_DAY, start_minute=20 * 60, length_minutes=60)
+    campaign = make_campaign(vehicles=4, windows=[window], downloads_early=False)
+    Vehicle.objects.update(last_contact_at=NOON)
+
+    (outlook,) = forecast(campaign, rates=[0], runs=1).outlooks
+
+    assert set(outlook.load) == {8}
+
+
+def test_nothing_goes_on_after_the_campaigns_end(campaign):
+    ends_at = NOON + timedelta(hours=3)
+    Campaign.objects.filter(pk=campaign.pk).update(ends_at=ends_at, offers_per_minute=None)
+    campaign.refresh_from_db()
+    Vehicle.objects.filter(last_contact_at=None).update(last_contact_at=NOON - timedelta(days=2))
+
+    (outlook,) = forecast(campaign, rates=[0], runs=9).outlooks
+
+    # The second wave never opens; the first ends once what installed has soaked, or with the campaign.
+    assert outlook.wave_ends[0] <= 11 * HOUR
+    assert outlook.wave_ends[1] is None
+    assert max(outlook.load) < 3
+
+
+def test_vehicles_that_are_held_out_take_no_part():
+    made = make_campaign(vehicles=10, control_percent=Decimal(50))
+    Vehicle.objects.update(last_contact_at=NOON)
+
+    found = forecast(made, rates=[0], runs=1)
+
+    assert (found.fitting, list(found.places)) == (5, [5])
+
+
+def test_a_vehicle_fetches_what_fits_its_own_hardware():
+    tenant = make_tenant()
+    old, new = make_versions(tenant), make_versions(tenant, "2.0", length=1000)
+    both, one = make_fleet(tenant, 3, old), make_fleet(tenant, 4, old, hardware=("gateway",))
+    made = make_campaign(tenant=tenant, old=old, release=new, group=make_group(tenant, *both, *one))
+    Vehicle.objects.update(last_contact_at=NOON)
+
+    # Whom a run draws is chance; over some the mean is near what the fleet would fetch.
+    (outlook,) = forecast(made, rates=[0], runs=50).outlooks
+
+    assert 8500 < outlook.load[0] < 11500
 
 
 def test_one_that_has_started_is_not_forecast():

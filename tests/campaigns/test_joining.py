@@ -19,6 +19,7 @@ from tests.campaigns.campaign_factories import (
     succeed,
     tick,
 )
+from tests.campaigns.health_factories import start_with_signals
 from tests.factories import NOON, make_group, make_tenant
 
 pytestmark = pytest.mark.django_db
@@ -187,3 +188,20 @@ def test_so_many_join_at_a_tick(monkeypatch):
 
     assert sizes == [6, 8, 9, 9]
     assert states(cars.campaign).count("offered") == 7
+
+
+def test_the_tests_of_signals_are_planned_for_those_who_join_and_who_of_them_is_held_out_is_asked():
+    campaign = start_with_signals(4, limits={"boots": 3}, control=50, is_dynamic=True)
+    tick(campaign)
+    late = make_fleet(campaign.tenant, 12, campaign.fallback_release)
+    fleet.add_to_group(campaign.group, late, by="test", at=NOON)
+
+    tick(campaign, at(minutes=2))
+
+    own = campaign.assignments.filter(vehicle__in=late)
+    joined, held_out = own.filter(verdict="fits"), own.filter(verdict="control")
+    # By hash, so that some are of each.
+    assert joined.count() and held_out.count()
+    assert campaign.signal_states.get().planned_results == 2 + joined.count()
+    assert set(held_out.values_list("vehicle__is_health_wanted", flat=True)) == {True}
+    assert set(joined.values_list("vehicle__is_health_wanted", flat=True)) == {False}

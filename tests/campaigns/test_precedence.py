@@ -11,6 +11,7 @@ from otaserver.campaigns import operations, queries
 from otaserver.campaigns.errors import PlanRefusedError
 from otaserver.campaigns.models import Assignment, Campaign, CampaignRequirement, Decision
 from otaserver.campaigns.operations import CampaignPlan, WavePlan
+from otaserver.campaigns.rules.windows import EVERY_DAY, Window
 from otaserver.campaigns.states import ACTIVE_STATES, SETTLED_STATES, CampaignPriority
 from otaserver.fleet.models import Vehicle
 from tests.campaigns.campaign_factories import (
@@ -156,6 +157,60 @@ def test_no_more_is_taken_away_than_there_is_room_for():
     tick(recall)
 
     assert sorted(states(feature)) == ["offered"] * 3 + ["withdrawing"]
+
+
+@pytest.mark.parametrize("pace", [{"offers_per_minute": 1}, {"bytes_per_hour": 3000}])
+def test_no_more_is_taken_away_than_the_pace_lets_out(pace):
+    garage = Garage(vehicles=4)
+    feature = garage.start(priority=FEATURE, hardware=("gateway",))
+    tick(feature)
+    security = garage.start(priority=SECURITY, release=garage.release(length=2000), **pace)
+
+    for seconds in (0, 5, 65, 70):
+        tick(security, at(seconds=seconds))
+
+    # The first has not heard yet that it is free.
+    assert states(feature).count("withdrawing") == 1
+    confirm(feature)
+    tick(security, at(seconds=75))
+    assert (states(security).count("offered"), states(feature).count("withdrawing")) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("plan", "code"),
+    [
+        ({"windows": [Window(EVERY_DAY, 22 * 60, 60)]}, "withheld_window"),
+        ({"consent": "ask"}, "withheld_consent"),
+        ({"preconditions": [{"name": "parked", "operator": "==", "value": True}]}, "withheld_precondition"),
+    ],
+)
+def test_what_the_server_keeps_back_itself_takes_no_order_away(garage, plan, code):
+    Vehicle.objects.update(protocol="aktualizr")
+    feature = garage.start(priority=FEATURE, hardware=("gateway",))
+    tick(feature)
+    security = garage.start(priority=SECURITY, **plan)
+
+    for minutes in range(0, 60, 10):
+        tick_all(security, feature, when=at(minutes=minutes))
+        confirm(feature, at(minutes=minutes))
+
+    # Else the vehicle would lose its order every few minutes, and have neither for as long as it lasts.
+    assert (states(feature), feature.assignments.get().attempts.count()) == (["offered"], 1)
+    assert (states(security), in_turn(security)[0].code) == (["waiting"], code)
+
+
+def test_it_takes_the_order_away_once_its_own_may_be_given_out(garage):
+    Vehicle.objects.update(protocol="aktualizr")
+    feature = garage.start(priority=FEATURE, hardware=("gateway",))
+    tick(feature)
+    security = garage.start(priority=SECURITY, windows=[Window(EVERY_DAY, 22 * 60, 60)])
+    tick(security)
+
+    tick(security, at(hours=10))
+    confirm(feature, at(hours=10))
+    tick_all(feature, security, when=at(hours=10))
+
+    assert (states(feature), states(security)) == (["waiting"], ["offered"])
 
 
 def test_a_campaign_without_room_keeps_nobody_from_others():

@@ -238,3 +238,15 @@ def test_a_wave_whose_group_has_gone_by_the_time_it_opens_asks_a_person():
     operations.decide_wave(asked.wave, passed=True, reason="They have it.", by="bob", at=at(hours=9))
     tick(campaign, at(hours=9))
     assert states(campaign).count("offered") == 4
+
+
+def test_waves_that_vehicles_held_out_leave_nobody_for_are_refused():
+    campaign, _ = draft([WavePlan(count=8), ALL], control_percent=Decimal(50))
+
+    with pytest.raises(errors.PlanRefusedError, match="Wave 1 is to take 8 vehicles, and 5 are left of 5"):
+        operations.submit_campaign(campaign, by="alice", at=NOON)
+    fine, _ = draft([WavePlan(count=4), ALL], control_percent=Decimal(50))
+    start(fine)
+
+    assert list(fine.waves.values_list("places", flat=True)) == [4, 1]
+    assert operations.count_fitting(draft([ALL], control_percent=Decimal(50))[0], at=NOON) == 5

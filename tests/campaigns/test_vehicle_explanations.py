@@ -11,7 +11,7 @@ from otaserver.campaigns.rules import explanations as rules
 from otaserver.campaigns.rules.windows import Window
 from otaserver.campaigns.states import AssignmentState, Verdict
 from otaserver.fleet import operations as fleet
-from otaserver.fleet.models import Group, Membership, Vehicle
+from otaserver.fleet.models import Ecu, Group, Membership, Vehicle
 from tests.campaigns.campaign_factories import (
     HARDWARE,
     fail,
@@ -22,9 +22,10 @@ from tests.campaigns.campaign_factories import (
     make_running,
     make_started,
     make_versions,
+    report,
     tick,
 )
-from tests.factories import NOON, make_tenant, make_vehicle
+from tests.factories import NOON, make_group, make_tenant, make_vehicle
 
 pytestmark = pytest.mark.django_db
 
@@ -268,6 +269,112 @@ def test_what_the_server_keeps_back_says_what_for():
 
     assert (answer.code, answer.limit) == ("order.withheld", "2026-06-01 12:05 UTC")
     assert answer.value == "withheld_window: its client cannot wait for a window, and none is open"
+
+
+def test_a_pause_between_attempts_that_is_over_holds_nobody():
+    campaign = make_running(vehicles=2, max_in_flight=1)
+    first, _ = in_turn(campaign)
+    report(first, "finished", "failure", "disk_full")
+    tick(campaign, NOON + timedelta(minutes=1))
+    early = codes(first.vehicle, NOON + timedelta(minutes=2))[-1]
+    late = NOON + timedelta(hours=5)
+    no_room = codes(first.vehicle, late)[-1]
+    freeze(campaign)
+
+    assert (early, no_room, codes(first.vehicle, late)[-1]) == (
+        "attempt.later",
+        "assignment.waiting",
+        "blackout.in_force",
+    )
+
+
+def test_a_campaign_that_is_held_up_itself_keeps_nobody_from_another():
+    tenant = make_tenant()
+    old, new, other = make_versions(tenant), make_versions(tenant, "2.0"), make_versions(tenant, "3.0", ("gateway",))
+    shut = {"windows": [NIGHT], "downloads_early": False}
+    first = make_running(vehicles=2, tenant=tenant, old=old, release=new, **shut)
+    second = make_running(
+        tenant=tenant,
+        old=old,
+        release=other,
+        group=first.group,
+        name="b",
+        max_in_flight=1,
+        no_way_back_reason="None.",
+        fallback_release=None,
+    )
+    waits = in_turn(second, "waiting")[0]
+
+    found = {answer.campaign: answer.code for answer in explain(waits.vehicle).answers if answer.campaign}
+
+    assert found == {"spring": "window.shut", "b": "assignment.waiting"}
+
+
+def put_on_a_list(campaign):
+    group = make_group(campaign.tenant, in_turn(campaign)[0].vehicle)
+    Group.objects.filter(pk=group.pk).update(blocks_updates_reason="Lent to the press.")
+
+
+@pytest.mark.parametrize(
+    ("before", "code"),
+    [
+        (put_on_a_list, "verdict.on_block_list"),
+        (lambda _: Ecu.objects.update(hardware_id="other"), "verdict.wrong_hardware"),
+        (lambda _: Vehicle.objects.update(enrolled_at=None), "verdict.not_enrolled"),
+    ],
+)
+def test_who_could_take_no_part_when_its_turn_came_is_told_the_rule_and_what_would_change_it(before, code):
+    campaign = make_started(vehicles=1)
+    before(campaign)
+    tick(campaign)
+
+    answer = explain(in_turn(campaign)[0].vehicle).answers[-1]
+
+    assert (answer.code, answer.remedy) == (code, rules.excluded(code.removeprefix("verdict.")).remedy)
+    assert answer.sentence.startswith("The vehicle could take no part when its turn came")
+
+
+def test_a_vehicle_that_was_decommissioned_was_not_overtaken():
+    campaign = make_running(vehicles=1)
+    (assignment,) = in_turn(campaign)
+    operations.decommission_vehicle(assignment.vehicle, reason="Scrapped.", by="x", at=NOON)
+
+    answer = explain(assignment.vehicle).answers[-1]
+
+    assert answer.sentence.startswith("The vehicle was taken out of service (decommissioned")
+
+
+def test_who_matches_a_dynamic_campaign_that_is_paused_is_not_told_that_its_list_is_made():
+    campaign = make_running(vehicles=1, is_dynamic=True)
+    operations.pause_campaign(campaign, by="x", at=NOON)
+    late = well(campaign.tenant)
+    Membership.objects.create(group=campaign.group, vehicle=late)
+
+    assert codes(late) == ["campaign.takes_in"]
+    operations.close_campaign(campaign, by="x", at=NOON, reason="Enough.")
+    assert codes(late) == ["campaign.list_frozen"]
+
+
+def test_what_goes_on_is_told_however_much_came_and_went_since():
+    campaign = make_running(vehicles=1)
+    (assignment,) = in_turn(campaign)
+    for number in range(25):
+        over = Campaign.objects.create(
+            tenant=campaign.tenant,
+            name=f"over {number}",
+            group=campaign.group,
+            release=campaign.release,
+            created_by="x",
+            created_at=NOON,
+            state="completed",
+            started_at=NOON,
+            finished_at=NOON + timedelta(days=number),
+        )
+        Assignment.objects.create(campaign=over, vehicle=assignment.vehicle, rank=1, state="superseded")
+
+    told = [answer.campaign for answer in explain(assignment.vehicle).answers if answer.campaign]
+
+    assert (told[-1], told[0], len(told)) == ("spring", "over 24", 20)
 
 
 def test_a_failure_has_its_code():

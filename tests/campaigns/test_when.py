@@ -1,5 +1,6 @@
 """When a campaign's vehicles are offered its release, and what their orders say of when they may install it."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -190,6 +191,42 @@ def test_at_its_end_a_campaign_settles_what_waits_withdraws_what_is_pending_and_
     )
 
 
+def test_at_its_end_a_campaign_still_tells_why_a_vehicle_waited():
+    parked = [{"name": "parked", "operator": "==", "value": True}]
+    campaign = make_started(vehicles=2, ends_at=at(hours=2), preconditions=parked)
+    kept_back, tried = in_turn(campaign)
+    Vehicle.objects.filter(pk=kept_back.vehicle_id).update(protocol="aktualizr")
+    tick(campaign)
+    report(tried, "finished", "failure", "disk_full", at=at(hours=1))
+
+    tick(campaign, at(hours=2))
+
+    ended = "(campaign_ended: The campaign ended at 2026-06-01 14:00 UTC; the vehicle waited"
+    assert explain(tried, at(hours=3)) == (
+        f"The vehicle waited for its next order when time was up {ended} (disk_full): ). It counts neither way."
+    )
+    assert explain(kept_back, at(hours=3)).startswith(
+        f"The vehicle had not been offered the release when time was up {ended} (withheld_precondition): its client"
+    )
+
+
+def test_what_an_end_had_settled_goes_on_where_the_end_is_put_off():
+    campaign = make_running(vehicles=3, max_in_flight=2, ends_at=at(days=1), soak_seconds=86400)
+    succeed(in_turn(campaign, "offered")[0], at=at(hours=23))
+    tick(campaign, at(days=1))
+    assert sorted(states(campaign)) == ["lapsed", "soaking", "withdrawing"]
+
+    plan = replace(operations.plan_of(campaign), ends_at=at(days=9))
+    operations.change_campaign(
+        campaign, plan, revision=campaign.revision, by="carol", at=at(days=1), reason="A holiday lay between."
+    )
+    for hours in (24, 50, 51):
+        operations.confirm_withdrawal(in_turn(campaign)[1].vehicle, at=at(hours=hours))
+        tick(campaign, at(hours=hours))
+
+    assert sorted(states(campaign)) == ["offered", "offered", "succeeded"]
+
+
 def test_a_paused_campaign_completes_at_its_end_too():
     campaign = make_running(vehicles=1, ends_at=at(days=2))
     operations.pause_campaign(campaign, by="alice", at=NOON)
@@ -231,6 +268,11 @@ def test_an_order_may_not_be_installed_after_the_end():
         ({"bytes_per_hour": 10}, "10 bytes an hour"),
         ({"preconditions": [{"name": "mood", "operator": "==", "value": "good"}]}, "'mood'"),
         ({"consent": "ask_with_deadline"}, "needs a number"),
+        (
+            {"consent": "ask_with_deadline", "consent_deadline_seconds": 30 * 86400},
+            "2592000 seconds after the first question .* stands for 1814400 at most",
+        ),
+        ({"consent": "ask_with_deadline", "consent_postponements": 21}, "it would never go ahead"),
     ],
 )
 def test_a_plan_that_could_never_let_a_vehicle_install_is_refused(plan, said):
@@ -306,6 +348,20 @@ def test_an_hour_has_no_more_bytes_than_the_pace():
 
     assert seen == [2, 2, 4, 4, 5]
     assert set(Attempt.objects.values_list("length", flat=True)) == {1000}
+
+
+def test_an_hour_must_fit_a_stepping_stone_too():
+    tenant = make_tenant()
+    old, stone = make_versions(tenant, length=100), make_versions(tenant, "2.0", length=90_000)
+    new = make_versions(tenant, "3.0", length=500)
+    new.stepping_stone = stone
+    new.save()
+    plan = {"tenant": tenant, "old": old, "release": new, "group": make_group(tenant, *make_fleet(tenant, 1, old))}
+
+    # Nobody would ever be offered the stone, and the first in turn keeps all others waiting.
+    with pytest.raises(PlanRefusedError, match="100000 bytes an hour and the release has 180000"):
+        make_campaign(**plan, bytes_per_hour=100_000)
+    make_campaign(**plan, bytes_per_hour=180_000)
 
 
 # Preconditions

@@ -835,6 +835,7 @@ class Migration(migrations.Migration):
                 ("due_at", models.DateTimeField(blank=True, null=True)),
                 ("offered_at", models.DateTimeField(blank=True, null=True)),
                 ("asked_at", models.DateTimeField(blank=True, null=True)),
+                ("withheld_at", models.DateTimeField(blank=True, null=True)),
                 ("installing_at", models.DateTimeField(blank=True, null=True)),
                 ("is_judged", models.BooleanField(default=False)),
                 ("settled_at", models.DateTimeField(blank=True, null=True)),

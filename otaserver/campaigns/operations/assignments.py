@@ -3,7 +3,7 @@
 Locks are taken in the order campaign, assignments, vehicles, directions, audit chain.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -11,7 +11,8 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 
 from otaserver.campaigns.models import Assignment, Attempt, Campaign
-from otaserver.campaigns.operations import silences
+from otaserver.campaigns.operations import patience, silences
+from otaserver.campaigns.operations.patience import timeouts_of
 from otaserver.campaigns.rules import deadlines
 from otaserver.campaigns.states import (
     ACTIVE_STATES,
@@ -53,17 +54,6 @@ _LAPSES = (
         "The last manifest of the soak left out an ECU of the release.",
     ),
 )
-
-
-def timeouts_of(campaign: Campaign) -> deadlines.Timeouts:
-    """Return a campaign's patience in the form that the rules judge."""
-    return deadlines.Timeouts(
-        offer_seconds=campaign.offer_timeout_seconds,
-        download_seconds=campaign.download_timeout_seconds,
-        install_seconds=campaign.install_timeout_seconds,
-        soak_seconds=campaign.soak_seconds,
-        grace_hours=campaign.grace_hours,
-    )
 
 
 def move(
@@ -173,17 +163,31 @@ def lapse(assignments: QuerySet[Assignment], *, at: datetime) -> int:
         .order_by("pk")
         .values_list("pk", "vehicle_id", "state")[:LAPSE_CHUNK]
     )
+    prolonged = patience.prolong([pk for pk, _, state in rows if state in STOPPABLE_STATES], at=at)
+    rows = [row for row in rows if row[0] not in prolonged]
+    why = patience.reasons([pk for pk, _, state in rows if state in STOPPABLE_STATES], at=at)
     for kind in _LAPSES:
         pks = [pk for pk, _, state in rows if state in kind.states]
         if pks:
             # A withdrawal that is not confirmed says nothing new: why it was withdrawn is known already.
-            why = {"code": kind.code, "message": kind.message} if kind.code else {}
-            Assignment.objects.filter(pk__in=pks).update(state=kind.to, settled_at=at, due_at=None, **why)
+            said = {"code": kind.code, "message": kind.message} if kind.code else {}
+            Assignment.objects.filter(pk__in=pks).update(state=kind.to, settled_at=at, due_at=None, **said)
             # What soaks has no order at the vehicle; another campaign's may stand there by now.
             soaks = AssignmentState.SOAKING in kind.states
             last = Q(outcome=ReportOutcome.SUCCESS) if soaks else Q(closed_at=None)
-            Attempt.objects.filter(last, assignment__in=pks).update(closed_at=at, outcome=kind.outcome, code=kind.code)
+            _close(last, pks, kind, why, at=at)
     silences.tell_apart([(pk, vehicle) for pk, vehicle, state in rows if state == AssignmentState.INSTALLING])
     ordered = {vehicle: None for _, vehicle, state in rows if state != AssignmentState.SOAKING}
     director.direct(ordered, at=at)
     return closed + len(rows)
+
+
+def _close(last: Q, pks: Collection[int], kind: _Lapse, why: Mapping[int, patience.Why], *, at: datetime) -> None:
+    """Close the last attempts of what is given up, and say of each why, where that was not silence."""
+    by_reason: dict[patience.Why, list[int]] = {}
+    for pk in pks:
+        by_reason.setdefault(why.get(pk, (kind.code, "")), []).append(pk)
+    for (code, message), own in by_reason.items():
+        Attempt.objects.filter(last, assignment__in=own).update(closed_at=at, outcome=kind.outcome, code=code)
+        if message:
+            Assignment.objects.filter(pk__in=own).update(code=code, message=message)

@@ -146,9 +146,9 @@ def require_possible(plan: CampaignPlan, release: bundles.ReleaseView, *, at: da
         bytes_per_hour=plan.bytes_per_hour,
         preconditions=plan.preconditions,
         consent=Terms(plan.consent, plan.consent_postponements, plan.consent_deadline_seconds),
+        patience_seconds=plan.offer_timeout_seconds + plan.download_timeout_seconds,
     )
-    length = sum(package.length for package in release.packages.values())
-    problem = timing_problem(timing, release_length=length, at=at)
+    problem = timing_problem(timing, release_length=release.longest_hop, at=at)
     if problem is not None:
         raise PlanRefusedError(problem)
 
@@ -288,12 +288,12 @@ def _require_feasible(campaign: Campaign, *, at: datetime) -> tuple[bundles.Rele
     release = checks.require_published(campaign.release)
     checks.require_way_back(campaign, release)
     fitting = starts.fitting_now(campaign, release, at=at)
-    if not fitting and not rollbacks.may_come_late(campaign):
+    if not fitting.updated and not rollbacks.may_come_late(campaign):
         raise NoVehicleFitsError(f"No vehicle of {campaign.group or campaign.rolls_back} fits {release.label}.")
-    problem = starts.waves_problem(campaign, fitting)
+    problem = starts.waves_problem(campaign, fitting.by_band)
     if problem is not None:
         raise PlanRefusedError(problem)
-    return release, sum(fitting.values())
+    return release, fitting.updated + fitting.held_out
 
 
 def _decide(campaign: Campaign, kind: str, sentence: str, *, by: str, at: datetime) -> None:

@@ -48,7 +48,7 @@ def of_group(campaign: Campaign, release: bundles.ReleaseView, *, at: datetime) 
         NoVehicleFitsError: nobody could.
     """
     with staging.staged(campaign, release, starts.targets(campaign), at=at):
-        fitting = staging.fitting_by_band()
+        fitting = staging.taking_part_by_band(campaign)
         if not fitting:
             raise NoVehicleFitsError(f"No vehicle fits {release.label}.")
         seen = {band: _read(staging.sample(band, SAMPLE), at=at) for band in fitting}

@@ -1,7 +1,7 @@
 """Changing a campaign's plan: freely while it is a draft, afterwards what `rules.changes` allows, with a reason."""
 
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import datetime
 
 from django.db import IntegrityError, transaction
@@ -9,7 +9,7 @@ from django.db.models import F
 
 from otaserver.campaigns.errors import CampaignMovedError, CampaignNameTakenError, ChangeRefusedError
 from otaserver.campaigns.models import Campaign
-from otaserver.campaigns.operations import checks, decisions, renewals, requirements
+from otaserver.campaigns.operations import checks, decisions, endings, renewals, requirements
 from otaserver.campaigns.operations.campaigns import (
     ROWS,
     CampaignPlan,
@@ -71,11 +71,14 @@ def change_campaign(
     if campaign.state != CampaignState.DRAFT:
         reason = decisions.require_reason(reason)
     refuse_unsound(campaign.tenant, plan)
+    _refuse_impossible(campaign, plan, changed, at=at)
     _store(campaign, plan, changed, revision)
-    _check_again(campaign, plan, changed, at=at)
+    _check_again(campaign, changed, at=at)
     if any(change.field in _SIGNED for change in changed):
         # What was signed for vehicles speaks of the old times.
         renewals.mark_all(campaign, at=at)
+    if any(change.field == "ends_at" for change in changed):
+        endings.reopen(campaign)
     _record(campaign, changed, reason=reason.strip(), by=by, at=at)
 
 
@@ -122,6 +125,17 @@ def _refuse_forbidden(campaign: Campaign, changed: Sequence[FieldChange]) -> Non
     )
 
 
+def _refuse_impossible(campaign: Campaign, plan: CampaignPlan, changed: Sequence[FieldChange], *, at: datetime) -> None:
+    """Check what is changed of times and pace before it is stored: the database refuses it too, and says not why."""
+    names = {change.field for change in changed}
+    if campaign.state != CampaignState.DRAFT and not names & _SIGNED:
+        # What stays as it was is no reason to refuse a slower pace: its end may have come.
+        plan = replace(plan, ends_at=None, windows=())
+    if campaign.state == CampaignState.DRAFT or names & _TIMES:
+        starts_at = max(at, campaign.starts_at or at)
+        require_possible(plan, bundles.release_view(plan.release), at=starts_at)
+
+
 def _store(campaign: Campaign, plan: CampaignPlan, changed: Sequence[FieldChange], revision: int) -> None:
     values = {change.field: change.after for change in changed if change.field not in ROWS}
     # Compare-and-set on both: whoever halted it, or changed it, meanwhile has seen another plan.
@@ -145,14 +159,12 @@ def _store(campaign: Campaign, plan: CampaignPlan, changed: Sequence[FieldChange
     campaign.refresh_from_db()
 
 
-def _check_again(campaign: Campaign, plan: CampaignPlan, changed: Sequence[FieldChange], *, at: datetime) -> None:
+def _check_again(campaign: Campaign, changed: Sequence[FieldChange], *, at: datetime) -> None:
     names = {change.field for change in changed}
     release = bundles.release_view(campaign.release)
     if campaign.state == CampaignState.DRAFT:
         release = checks.require_published(campaign.release)
         checks.require_way_back(campaign, release)
-    if campaign.state == CampaignState.DRAFT or names & _TIMES:
-        require_possible(plan, release, at=at)
     # Not for a change of anything else: a stricter limit is never refused for the age of some metadata.
     if campaign.state != CampaignState.DRAFT and names & _LASTING:
         checks.require_lasting_metadata(campaign, release, starts_at=max(at, campaign.starts_at or at))

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from django.db.models import OuterRef, Subquery, TextField, Value
+from django.db.models import Case, OuterRef, Subquery, TextField, Value, When
 from django.db.models.functions import Coalesce, Concat
 
 from otaserver.campaigns.models import Campaign, Decision, Report
@@ -32,13 +32,16 @@ def end(campaign: Campaign, *, at: datetime) -> list[Decision]:
     pending.exclude(code=CAMPAIGN_ENDED).update(code=CAMPAIGN_ENDED, message=message)
     withdrawn = assignments.withdraw(campaign, at=at)
     waiting = campaign.assignments.filter(state=AssignmentState.WAITING)
+    # What an attempt came to, or what the server kept an order back for, is why the vehicle was not updated.
+    before = Value(f"{message.rstrip('.')}; the vehicle waited (")
+    told = Concat(before, "code", Value("): "), "message", output_field=TextField())
     lapsed = waiting.update(
         state=AssignmentState.LAPSED,
         settled_at=at,
         next_attempt_at=None,
         due_at=None,
         code=CAMPAIGN_ENDED,
-        message=message,
+        message=Case(When(code="", then=Value(message)), default=told, output_field=TextField()),
     )
     drafts = []
     if withdrawn or lapsed or not campaign.decisions.filter(kind=_KIND).exists():
@@ -48,6 +51,15 @@ def end(campaign: Campaign, *, at: datetime) -> list[Decision]:
         )
         drafts.append(draft(campaign, _KIND, sentence, by=ENGINE, at=at, lapsed=lapsed, withdrawn=withdrawn))
     return drafts + _complete(campaign, at=at)
+
+
+def reopen(campaign: Campaign) -> int:
+    """Let vehicles wait again that a campaign's end had settled, now that its end is a later one; return how many.
+
+    What was withdrawn from the others waits again with the next tick, as after every stop.
+    """
+    lapsed = campaign.assignments.filter(state=AssignmentState.LAPSED, code=CAMPAIGN_ENDED)
+    return lapsed.update(state=AssignmentState.WAITING, settled_at=None, code="", message="")
 
 
 def _keep_what_held(campaign: Campaign, message: str) -> None:

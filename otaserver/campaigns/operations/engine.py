@@ -92,11 +92,12 @@ def _advance(campaign_id: int, *, at: datetime) -> bool:
         drafts += waves.advance_waves(campaign, is_looking=is_looking, at=at)
         if campaign.kind == CampaignKind.ROLLBACK:
             drafts += rollbacks.clear_the_way(campaign, at=at)
-        drafts += precedence.clear_the_way(campaign, at=at)
         if campaign.state == CampaignState.RUNNING:
             offered = offers.offer(campaign, at=at)
             has_more = offered.has_more
             drafts += offered.decisions
+            # Afterwards: whoever was freed before has taken its room and pace by now.
+            drafts += precedence.clear_the_way(campaign, at=at)
         precedence.end_soaks(campaign, at=at)
     if campaign.state in (CampaignState.RUNNING, CampaignState.PAUSED) and renewals.renew(campaign, at=at):
         has_more = True
@@ -119,8 +120,8 @@ def _read_by_index(*, only: bool) -> None:
 
 
 def _note_tick(campaign: Campaign, *, at: datetime) -> None:
-    # To the minute, which spares a write of most ticks.
-    if campaign.advanced_at is None or at - campaign.advanced_at >= timedelta(minutes=1):
+    # To the minute, which spares a write of most ticks. A clock that was set back does not leave it in the future.
+    if campaign.advanced_at is None or not timedelta() <= at - campaign.advanced_at < timedelta(minutes=1):
         Campaign.objects.filter(pk=campaign.pk).update(advanced_at=at)
 
 

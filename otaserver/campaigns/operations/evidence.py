@@ -19,6 +19,7 @@ from otaserver.campaigns.operations import (
     software_changes,
     workshop,
 )
+from otaserver.campaigns.operations.patience import timeouts_of
 from otaserver.campaigns.operations.told import VehicleReport
 from otaserver.campaigns.queries import bundles
 from otaserver.campaigns.rules import deadlines, matching
@@ -123,7 +124,7 @@ def _note_proof(assignment: Assignment, *, is_complete: bool, at: datetime) -> N
         return
     due_at = deadlines.due_at(
         assignment.state,
-        assignments.timeouts_of(assignment.campaign),
+        timeouts_of(assignment.campaign),
         at=at,
         offered_at=assignment.offered_at,
         installing_at=assignment.installing_at,

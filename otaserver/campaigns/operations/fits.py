@@ -78,7 +78,7 @@ def count_fitting(campaign: Campaign, *, at: datetime) -> int:
         ReleaseNotPublishedError: see `checks`.
     """
     view = checks.require_published(campaign.release)
-    return sum(starts.fitting_now(campaign, view, at=at).values())
+    return starts.fitting_now(campaign, view, at=at).updated
 
 
 def ask_fit(release: Release, group: Group, *, at: datetime) -> CountedFit | None:

@@ -122,8 +122,9 @@ class _Stage:
 
     def _once(self, rate: float, seed: int) -> Rehearsal:
         rng = random.Random(seed)
-        waves = [RehearsedWave(_cast(seen, places, rng), most) for seen, places, most in self._company.roles]
-        script = _script(self._campaign, self._release, waves)
+        lengths = _Lengths(self._release)
+        waves = [RehearsedWave(_cast(seen, places, lengths, rng), most) for seen, places, most in self._company.roles]
+        script = _script(self._campaign, waves, ends_after=self._opens_at.ends_after)
         return rehearsal.rehearse(script, Truth(rate), seed=seed, opens_at=self._opens_at)
 
 
@@ -137,7 +138,23 @@ def _problem(campaign: Campaign, rates: Sequence[float], runs: int) -> str | Non
     return None
 
 
-def _cast(seen: Sequence[Seen], places: int, rng: random.Random) -> list[Member]:
+class _Lengths:
+    """What vehicles of each stratum have to fetch of a release: the packages for their own hardware."""
+
+    def __init__(self, release: bundles.ReleaseView) -> None:
+        self._packages = list(release.packages.values())
+        self._known = {hardware_id for package in self._packages for hardware_id in package.hardware_ids}
+        self._total = sum(package.length for package in self._packages)
+
+    def of(self, stratum: str) -> int:
+        own = set(stratum.split("+"))
+        if not own <= self._known:
+            # Its name is too long to say all of its hardware.
+            return self._total
+        return sum(package.length for package in self._packages if own & set(package.hardware_ids))
+
+
+def _cast(seen: Sequence[Seen], places: int, lengths: _Lengths, rng: random.Random) -> list[Member]:
     """Choose who plays a wave: as many members as it has places, or fewer that stand for several vehicles each."""
     if not places or not seen:
         return []
@@ -146,16 +163,12 @@ def _cast(seen: Sequence[Seen], places: int, rng: random.Random) -> list[Member]
     chosen = rng.choices(seen, k=full + (rest > 0))
     weights = [weight] * full + [rest] * (rest > 0)
     return [
-        Member(stratum=each.stratum, hears_after=each.hears_after, zone=each.zone, weight=count)
+        Member(each.stratum, each.hears_after, each.zone, weight=count, length=lengths.of(each.stratum))
         for each, count in zip(chosen, weights, strict=True)
     ]
 
 
-def _script(campaign: Campaign, release: bundles.ReleaseView, waves: Sequence[RehearsedWave]) -> Script:
-    length = sum(package.length for package in release.packages.values())
-    paces = [float(campaign.offers_per_minute)] if campaign.offers_per_minute is not None else []
-    if campaign.bytes_per_hour is not None and length:
-        paces.append(campaign.bytes_per_hour / length / 60)
+def _script(campaign: Campaign, waves: Sequence[RehearsedWave], *, ends_after: float | None) -> Script:
     return Script(
         plan=gate_plan(campaign),
         waves=waves,
@@ -166,8 +179,10 @@ def _script(campaign: Campaign, release: bundles.ReleaseView, waves: Sequence[Re
         failure_budget=campaign.failure_budget,
         max_failed=campaign.max_failed,
         max_in_flight=campaign.max_in_flight,
-        offers_per_minute=min(paces, default=None),
-        bytes_each=length,
+        offers_per_minute=campaign.offers_per_minute,
+        bytes_per_hour=campaign.bytes_per_hour,
+        downloads_early=campaign.downloads_early,
+        ends_after=ends_after,
         offer_timeout_seconds=campaign.offer_timeout_seconds,
         download_timeout_seconds=campaign.download_timeout_seconds,
         install_timeout_seconds=campaign.install_timeout_seconds,
@@ -180,12 +195,12 @@ class _Openings:
     def __init__(self, listed: Sequence[Window], campaign: Campaign, starts_at: datetime) -> None:
         self._windows = listed
         self._starts_at = starts_at
-        self._ends_after = None if campaign.ends_at is None else (campaign.ends_at - starts_at).total_seconds()
+        self.ends_after = None if campaign.ends_at is None else (campaign.ends_at - starts_at).total_seconds()
         self._of_day = lru_cache(maxsize=None)(self._read_day)
 
     def __call__(self, zone: str, moment: float) -> float | None:
         opens = self._next(zone, moment) if self._windows else moment
-        return opens if opens is not None and (self._ends_after is None or opens < self._ends_after) else None
+        return opens if opens is not None and (self.ends_after is None or opens < self.ends_after) else None
 
     def _next(self, zone: str, moment: float) -> float | None:
         first = int(moment // _DAY.total_seconds())

@@ -8,7 +8,7 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from otaserver.campaigns.errors import CampaignNotDynamicError
 from otaserver.campaigns.models import Assignment, Campaign, Decision, GateState
-from otaserver.campaigns.operations import checks, decisions, staging, starts
+from otaserver.campaigns.operations import checks, decisions, signals, staging, starts
 from otaserver.campaigns.operations.decisions import ENGINE
 from otaserver.campaigns.queries import block_lists, bundles, gates
 from otaserver.campaigns.states import AssignmentState, CampaignState, Verdict
@@ -57,6 +57,7 @@ def admit(campaign: Campaign, *, at: datetime) -> list[Decision]:
         staging.forget_excluded(campaign, only_fitting=False)
         staging.write_list(campaign, wave=starts.last_wave_if_open(campaign))
         by_stratum = staging.waiting(campaign)
+        signals.ask_held_out(campaign, among=found)
     joined = sum(by_stratum.values())
     if not joined:
         return []
@@ -73,6 +74,7 @@ def _plan_gate(campaign: Campaign, joined: Mapping[str, int]) -> None:
     for stratum, count in [("", sum(joined.values())), *joined.items()]:
         if stratum in states:
             campaign.gate_states.filter(stratum=stratum).update(planned_results=F("planned_results") + count)
+    campaign.signal_states.update(planned_results=F("planned_results") + sum(joined.values()))
     if not gates.tests_late_strata(campaign):
         return
     place = max(state.late_place for state in states.values())

@@ -87,7 +87,10 @@ def of_each(campaign: Campaign, vehicles: QuerySet[Vehicle], *, at: datetime, is
 def tally(
     campaign: Campaign, release: bundles.ReleaseView, vehicles: QuerySet[Vehicle], *, at: datetime
 ) -> Mapping[tuple[Verdict, int], int]:
-    """Return how many of these vehicles have each verdict in each band (`rules.ranking`); the database counts kinds."""
+    """Return how many of these vehicles have each verdict in each band (`rules.ranking`); the database counts kinds.
+
+    Of each stratum those that a campaign with a control share would hold out have that verdict.
+    """
     rows = _described(campaign, vehicles, at=at, is_late=False).values_list(
         "_configuration", "protocol", "_flags", "_list", "_band"
     )
@@ -95,9 +98,16 @@ def tally(
     for *kind, band, count in rows.annotate(_count=Count("pk")):
         counts.setdefault(Kind(*kind), []).append((band, count))
     found: Counter[tuple[Verdict, int]] = Counter()
+    strata: Counter[str] = Counter()
     for judged in judge(campaign, release, list(counts)):
         for band, count in counts[judged.kind]:
             found[judged.match.verdict, band] += count
+            if judged.match.verdict == Verdict.FITS and band == ranking.BULK_BAND:
+                strata[judged.stratum] += count
+    held_out = sum(ranking.held_out(size, campaign.control_percent) for size in strata.values())
+    if held_out:
+        found[Verdict.FITS, ranking.BULK_BAND] -= held_out
+        found[Verdict.CONTROL, ranking.BULK_BAND] += held_out
     return found
 
 

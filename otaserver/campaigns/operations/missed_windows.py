@@ -2,7 +2,8 @@
 
 from datetime import datetime, timedelta
 
-from django.db.models import Q
+from django.db.models import Q, Value
+from django.db.models.functions import Coalesce
 
 from otaserver.campaigns.models import Assignment, Attempt, Campaign
 from otaserver.campaigns.queries import schedules
@@ -24,7 +25,7 @@ def take_back_missed(campaign: Campaign, *, at: datetime) -> int:
     Such a vehicle may call every day, and never while it may be told of its order: silent it is not. It waits, with the
     reason, and has its turn again when its window opens, for as long as the campaign waits for any vehicle.
     """
-    if campaign.advanced_at is not None and at - campaign.advanced_at < EVERY:
+    if campaign.advanced_at is not None and timedelta() <= at - campaign.advanced_at < EVERY:
         return 0
     listed = schedules.windows_of(campaign)
     if not listed:
@@ -42,6 +43,8 @@ def take_back_missed(campaign: Campaign, *, at: datetime) -> int:
             due_at=None,
             offered_at=None,
             next_attempt_at=at + LOOK_AGAIN,
+            # As one that is kept back: it had its window, and the campaign does not wait for it for ever.
+            withheld_at=Coalesce("withheld_at", Value(at)),
             code=MISSED_WINDOW.code,
             message=MISSED_WINDOW.sentence,
         )

@@ -36,7 +36,7 @@ OUTDATED_OVERLAP = timedelta(hours=1)
 def rejoin(campaign: Campaign) -> int:
     """Let what was withdrawn by a stop wait again, now that the campaign runs; return how many."""
     withdrawn = campaign.assignments.filter(state=AssignmentState.WITHDRAWN)
-    return withdrawn.update(state=AssignmentState.WAITING, settled_at=None, code="", message="")
+    return withdrawn.update(state=AssignmentState.WAITING, settled_at=None, withheld_at=None, code="", message="")
 
 
 def take_back_outdated(campaign: Campaign, *, at: datetime) -> int:
@@ -46,15 +46,16 @@ def take_back_outdated(campaign: Campaign, *, at: datetime) -> int:
     not interrupted. Rows that another worker holds are left to the next tick.
     """
     # Since the last tick alone, with time to spare for rows that were held then: not the whole fleet, every time.
-    since = (campaign.advanced_at or campaign.started_at or at) - OUTDATED_OVERLAP
-    outdated = campaign.assignments.filter(
-        state__in=STOPPABLE_STATES,
-        vehicle__tenant=campaign.tenant_id,
-        vehicle__enrolled_at__gte=since,
-        vehicle__enrolled_at__gt=F("offered_at"),
+    since = min(campaign.advanced_at or campaign.started_at or at, at) - OUTDATED_OVERLAP
+    standing = campaign.assignments.filter(
+        state__in=STOPPABLE_STATES, vehicle__tenant=campaign.tenant_id, vehicle__enrolled_at__gt=F("offered_at")
     )
-    locked = outdated.select_for_update(of=("self",), skip_locked=True, no_key=True).order_by("pk")
-    vehicles = dict(locked.values_list("pk", "vehicle_id")[:OFFER_CHUNK])
+    vehicles: dict[int, int] = {}
+    # Those too that installed when their vehicle enrolled again, and hold since: they are due to be made anew. Apart,
+    # since each is found by an index of its own.
+    for outdated in (standing.filter(vehicle__enrolled_at__gte=since), standing.filter(renew_at__lte=at)):
+        locked = outdated.select_for_update(of=("self",), skip_locked=True, no_key=True).order_by("pk")
+        vehicles |= dict(locked.values_list("pk", "vehicle_id")[:OFFER_CHUNK])
     if vehicles:
         Attempt.objects.filter(assignment__in=vehicles, closed_at=None).update(closed_at=at, code="enrolled_again")
         Assignment.objects.filter(pk__in=vehicles).update(

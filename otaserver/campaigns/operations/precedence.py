@@ -1,16 +1,17 @@
 """Several campaigns, one vehicle: what gives way, what is overtaken, and what waits in vain."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from otaserver.campaigns.models import Assignment, Campaign, Decision
-from otaserver.campaigns.operations import assignments, decisions
+from otaserver.campaigns.operations import assignments, decisions, withholding
 from otaserver.campaigns.operations.decisions import ENGINE
 from otaserver.campaigns.queries import precedence as queries
+from otaserver.campaigns.queries import schedules
 from otaserver.campaigns.queries.bundles import release_view
-from otaserver.campaigns.rules import precedence, waves
+from otaserver.campaigns.rules import precedence
 from otaserver.campaigns.rules.failures import NEWER_RELEASE, OUTRANKED, OVERTAKEN
 from otaserver.campaigns.states import (
     ACTIVE_STATES,
@@ -145,7 +146,8 @@ def _about_to(newer: Campaign) -> Q:
 def clear_the_way(campaign: Campaign, *, at: datetime) -> list[Decision]:
     """Withdraw orders of lower classes, not being installed, from vehicles whose turn in this campaign has come.
 
-    Those vehicles wait again in their own campaigns. No more are withdrawn than this campaign has room for.
+    Those vehicles wait again in their own campaigns. No more are withdrawn than this campaign has room and pace for,
+    and none for an order that the server would keep back itself: the vehicle would have neither.
     """
     lower = Campaign.objects.filter(tenant=campaign.tenant_id, priority__gt=campaign.priority)
     lower = lower.filter(started_at__isnull=False).exclude(state=CampaignState.COMPLETED)
@@ -155,7 +157,7 @@ def clear_the_way(campaign: Campaign, *, at: datetime) -> list[Decision]:
     if not room:
         return []
     by_campaign: dict[Campaign, list[Assignment]] = {}
-    for assignment in _standing(campaign, lower, at=at)[:room]:
+    for assignment in free_for(campaign, list(_standing(campaign, lower, at=at)[:room]), at=at):
         by_campaign.setdefault(assignment.campaign, []).append(assignment)
     for other, found in by_campaign.items():
         message = f"{campaign} goes first: {campaign.get_priority_display().lower()}."
@@ -168,17 +170,36 @@ def clear_the_way(campaign: Campaign, *, at: datetime) -> list[Decision]:
     return [decisions.draft(campaign, "campaign.overrode", sentence, by=ENGINE, at=at, campaigns=names, vehicles=count)]
 
 
+def free_for(campaign: Campaign, standing: Sequence[Assignment], *, at: datetime) -> list[Assignment]:
+    """Return those of these orders of others whose vehicles this campaign would give its own order now.
+
+    The others' turn in this campaign is put off, with the reason (`withholding`).
+    """
+    vehicles = {each.vehicle_id: (each.vehicle.protocol, each.vehicle.client) for each in standing}
+    waiting = campaign.assignments.filter(vehicle__in=vehicles, state=AssignmentState.WAITING)
+    kept = withholding.put_off(campaign, dict(waiting.values_list("vehicle_id", "pk")), vehicles, at=at)
+    return [each for each in standing if each.vehicle_id not in kept]
+
+
 def _room(campaign: Campaign, lower: QuerySet[Campaign], *, at: datetime) -> int:
     """Return for how many vehicles more there is room, those counted that have not heard yet that they are free."""
-    if campaign.max_in_flight is None:
+    allowed = schedules.allowance(campaign, at=at)
+    limits = [] if campaign.max_in_flight is None else [campaign.max_in_flight - _in_flight(campaign)]
+    limits += [] if allowed.offers is None else [allowed.offers]
+    # Of each the whole release: who needs less of it leaves some for the next minute.
+    limits += [] if allowed.length is None else [allowed.length // max(release_view(campaign.release).longest_hop, 1)]
+    if not limits:
         return assignments.LAPSE_CHUNK
     becoming_free = Assignment.objects.filter(
         state=AssignmentState.WITHDRAWING,
         campaign__in=lower.values("pk"),
         vehicle__in=queries.ready(campaign, at=at).values("vehicle"),
     )
-    in_flight = campaign.assignments.filter(state__in=IN_FLIGHT_STATES).count() + becoming_free.count()
-    return waves.room(max_in_flight=campaign.max_in_flight, in_flight=in_flight, chunk=assignments.LAPSE_CHUNK)
+    return max(0, min(assignments.LAPSE_CHUNK, min(limits) - becoming_free.count()))
+
+
+def _in_flight(campaign: Campaign) -> int:
+    return campaign.assignments.filter(state__in=IN_FLIGHT_STATES).count()
 
 
 def _standing(campaign: Campaign, lower: QuerySet[Campaign], *, at: datetime) -> QuerySet[Assignment]:
@@ -188,7 +209,7 @@ def _standing(campaign: Campaign, lower: QuerySet[Campaign], *, at: datetime) ->
     )
     # Rows that another worker holds are left to the next tick: this one holds rows of its own campaign already.
     locked = standing.select_for_update(of=("self",), skip_locked=True, no_key=True).order_by("pk")
-    return locked.select_related("campaign")
+    return locked.select_related("campaign", "vehicle")
 
 
 def end_soaks(campaign: Campaign, *, at: datetime) -> None:

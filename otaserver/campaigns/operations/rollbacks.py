@@ -10,7 +10,7 @@ from django.db.models import Count, Exists, OuterRef, QuerySet
 from firmware_store.models import Package, Release
 from otaserver.campaigns.errors import CampaignNameTakenError, PlanRefusedError
 from otaserver.campaigns.models import Assignment, Attempt, Campaign, Decision, Wave
-from otaserver.campaigns.operations import assignments, decisions, offers
+from otaserver.campaigns.operations import assignments, decisions, offers, precedence
 from otaserver.campaigns.operations.decisions import ENGINE
 from otaserver.campaigns.queries import block_lists
 from otaserver.campaigns.queries import rollbacks as queries
@@ -147,7 +147,8 @@ def clear_the_way(rollback: Campaign, *, at: datetime) -> list[Decision]:
     # Rows that another worker holds are left to the next tick: this one holds rows of its own campaign already.
     locked = standing.select_for_update(of=("self",), skip_locked=True, no_key=True).order_by("pk")
     by_campaign: dict[Campaign, list[Assignment]] = {}
-    for assignment in locked.select_related("campaign")[: assignments.LAPSE_CHUNK]:
+    chosen = list(locked.select_related("campaign", "vehicle")[: assignments.LAPSE_CHUNK])
+    for assignment in precedence.free_for(rollback, chosen, at=at):
         by_campaign.setdefault(assignment.campaign, []).append(assignment)
     for campaign, found in by_campaign.items():
         assignments.withdraw_some(

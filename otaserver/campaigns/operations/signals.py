@@ -1,6 +1,6 @@
 """Reading matured vehicles' health into the tests of a campaign's signals."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -49,6 +49,13 @@ def plan_signals(campaign: Campaign, *, fitting: int, held_out: int) -> None:
     )
     held = campaign.assignments.filter(verdict=Verdict.CONTROL).values("vehicle")
     Vehicle.objects.filter(pk__in=held).update(is_health_wanted=True)
+
+
+def ask_held_out(campaign: Campaign, *, among: Collection[int]) -> None:
+    """Let those of these vehicles (rows' ids) that are held out be asked for the campaign's signals, if it has any."""
+    if campaign.signal_states.exists():
+        held = campaign.assignments.filter(verdict=Verdict.CONTROL, vehicle__in=among).values("vehicle")
+        Vehicle.objects.filter(pk__in=held).update(is_health_wanted=True)
 
 
 def read_health(campaign: Campaign, judged: Sequence[tuple[int, gate.Outcome]], *, at: datetime) -> HealthResult:

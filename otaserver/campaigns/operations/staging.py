@@ -128,6 +128,23 @@ def fitting_by_band() -> dict[int, int]:
         return dict(cursor.fetchall())
 
 
+def taking_part_by_band(campaign: Campaign) -> dict[int, int]:
+    """Return how many of the staged vehicles fit and would be updated, by band: those held out are not."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT band, count(*) FROM ({_PLACED.format(only='')}) placed WHERE {_TAKES_PART} GROUP BY 1",
+            _held_out(campaign),
+        )
+        return dict(cursor.fetchall())
+
+
+def _held_out(campaign: Campaign) -> dict[str, int]:
+    return {
+        "thousandths": ranking.thousandths(campaign.control_percent),
+        "late_limit": ranking.late_control_limit(campaign.control_percent),
+    }
+
+
 def sample(band: int, count: int) -> list[tuple[int, str]]:
     """Return up to so many of the staged vehicles of a band that fit, as good as random, each with its stratum."""
     with connection.cursor() as cursor:
@@ -156,8 +173,7 @@ def write_list(campaign: Campaign, *, only_fitting: bool = False, wave: Wave | N
         "campaign": campaign.pk,
         "wave": wave.pk if wave else None,
         "held_out": f"The vehicle is held out to compare with, one of {campaign.control_percent.normalize():f} %.",
-        "thousandths": ranking.thousandths(campaign.control_percent),
-        "late_limit": ranking.late_control_limit(campaign.control_percent),
+        **_held_out(campaign),
     }
     columns, expressions = [], []
     for field in Assignment._meta.concrete_fields:

@@ -1,6 +1,7 @@
 """Starting: the list of vehicles is frozen, with verdict, rank, stratum and what each ran."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import transaction
@@ -85,10 +86,23 @@ def targets(campaign: Campaign) -> QuerySet[Vehicle]:
     return rollbacks.vehicles_to_roll_back(campaign) if group is None else fleet.vehicles_in(group)
 
 
-def fitting_now(campaign: Campaign, release: bundles.ReleaseView, *, at: datetime) -> dict[int, int]:
-    """Return how many vehicles could take part if the campaign started now, by band (`rules.ranking`)."""
+@dataclass(frozen=True)
+class FittingNow:
+    """How many vehicles could take part if a campaign started now: by band (`rules.ranking`), and held out beside."""
+
+    by_band: Mapping[int, int]
+    held_out: int
+
+    @property
+    def updated(self) -> int:
+        return sum(self.by_band.values())
+
+
+def fitting_now(campaign: Campaign, release: bundles.ReleaseView, *, at: datetime) -> FittingNow:
+    """Return how many vehicles could take part if the campaign started now."""
     counted = kinds.tally(campaign, release, targets(campaign), at=at)
-    return {band: count for (verdict, band), count in counted.items() if verdict == Verdict.FITS}
+    by_band = {band: count for (verdict, band), count in counted.items() if verdict == Verdict.FITS}
+    return FittingNow(by_band, sum(count for (verdict, _), count in counted.items() if verdict == Verdict.CONTROL))
 
 
 def wave_sizes(waves: Iterable[Wave]) -> list[rules.Size]:

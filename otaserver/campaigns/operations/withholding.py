@@ -4,14 +4,19 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.db.models import QuerySet
+
 from otaserver.campaigns.models import Assignment, Campaign, ConsentRecord
 from otaserver.campaigns.queries import bundles
 from otaserver.campaigns.queries.schedules import Schedules
 from otaserver.campaigns.rules import capabilities, stepping, withholding
 from otaserver.campaigns.rules.capabilities import Capability
 from otaserver.campaigns.rules.withholding import LOOK_AGAIN, MISSED_WINDOW, SHUT_WINDOW, Withheld
-from otaserver.campaigns.states import AssignmentState, Consent, ConsentDecision
+from otaserver.campaigns.states import AssignmentState, Consent
 from otaserver.fleet.models import AttributeValue
+
+# Ticks are never so far apart: for so long others have kept the vehicle from its order.
+UNSEEN_AFTER = timedelta(days=1)
 
 Fitting = tuple[bundles.VehicleView, stepping.Route]
 
@@ -23,28 +28,40 @@ def keep_back(
 
     One whose order is kept back for longer than the campaign waits for any vehicle is given up.
     """
-    abilities = {view.pk: capabilities.of_client(view.candidate.protocol, view.client) for view, _ in fitting}
+    clients = {view.pk: (view.candidate.protocol, view.client) for view, _ in fitting}
+    kept = put_off(campaign, assignments, clients, at=at)
+    return [each for each in fitting if each[0].pk not in kept]
+
+
+def put_off(
+    campaign: Campaign, assignments: Mapping[int, int], clients: Mapping[int, tuple[str, str]], *, at: datetime
+) -> set[int]:
+    """Let those of these vehicles wait on whose order is to be kept back now, and return them; as in `keep_back`.
+
+    `clients`: their protocols, and what their clients call themselves.
+    """
+    abilities = {vehicle: capabilities.of_client(protocol, client) for vehicle, (protocol, client) in clients.items()}
     unable = {vehicle: able for vehicle, able in abilities.items() if not able.keeps_every_order}
     if not unable:
-        return list(fitting)
+        return set()
     reasons = _reasons(campaign, unable, assignments, at=at)
     for vehicle, withheld in reasons.items():
         _put_off(campaign, assignments[vehicle], withheld, at=at)
-    return [each for each in fitting if each[0].pk not in reasons]
+    return set(reasons)
 
 
 def _reasons(
     campaign: Campaign, abilities: Mapping[int, Capability], assignments: Mapping[int, int], *, at: datetime
 ) -> dict[int, Withheld]:
     listings = Schedules(campaign, at=at).of(abilities)
-    consented = _consented([assignments[vehicle] for vehicle in abilities])
+    answers = _answers([assignments[vehicle] for vehicle in abilities])
     attributes = _attributes(abilities)
     found = {
         vehicle: withholding.reason(
             able,
             is_window_open=listings[vehicle].is_open(at),
             needs_consent=campaign.consent != Consent.NONE,
-            has_consent=assignments[vehicle] in consented,
+            answer=answers.get(assignments[vehicle]),
             conditions=campaign.preconditions,
             attributes=attributes[vehicle],
         )
@@ -53,11 +70,10 @@ def _reasons(
     return {vehicle: withheld for vehicle, withheld in found.items() if withheld is not None}
 
 
-def _consented(assignments: Collection[int]) -> set[int]:
-    """Return those whose last record is a yes."""
+def _answers(assignments: Collection[int]) -> dict[int, str]:
+    """Return what their owners answered last."""
     rows = ConsentRecord.objects.filter(assignment__in=assignments, ended_at=None).order_by("received_at", "pk")
-    last = dict(rows.values_list("assignment_id", "decision"))
-    return {assignment for assignment, decision in last.items() if decision == ConsentDecision.YES}
+    return dict(rows.values_list("assignment_id", "decision"))
 
 
 def _attributes(vehicles: Collection[int]) -> dict[int, dict[str, Any]]:
@@ -74,13 +90,22 @@ def _put_off(campaign: Campaign, assignment: int, withheld: Withheld, *, at: dat
     if withheld == SHUT_WINDOW and rows.filter(code=MISSED_WINDOW.code).exists():
         # What an earlier window came to says more than that none is open now.
         withheld = MISSED_WINDOW
-    is_given_up = rows.filter(wave__opened_at__lte=at - patience)
-    if is_given_up.update(
-        state=AssignmentState.LAPSED,
-        settled_at=at,
-        next_attempt_at=None,
-        code=withheld.code,
-        message=withheld.sentence,
-    ):
-        return
-    rows.update(next_attempt_at=at + LOOK_AGAIN, code=withheld.code, message=withheld.sentence)
+    since = _since(rows, at=at)
+    why = {"code": withheld.code, "message": withheld.sentence}
+    if since <= at - patience:
+        rows.update(state=AssignmentState.LAPSED, settled_at=at, next_attempt_at=None, **why)
+    else:
+        rows.update(next_attempt_at=at + LOOK_AGAIN, withheld_at=since, **why)
+
+
+def _since(rows: QuerySet[Assignment], *, at: datetime) -> datetime:
+    """Return since when the order is kept back. Not for as long as nobody looked: in a blackout, a pause, a full wave.
+
+    Counted from the wave's opening, who comes into it later, or waits for the end of a freeze, would be given up at the
+    first look.
+    """
+    since, next_look_at = rows.values_list("withheld_at", "next_attempt_at").first() or (None, None)
+    if since is None:
+        return at
+    unseen = at - next_look_at if next_look_at is not None else timedelta()
+    return min(since + unseen, at) if unseen > UNSEEN_AFTER else since

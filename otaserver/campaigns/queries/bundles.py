@@ -31,6 +31,11 @@ class ReleaseView:
         """Return the stones and, last, the release itself."""
         return [*self.stones, self]
 
+    @property
+    def longest_hop(self) -> int:
+        """Return how many bytes one order asks for at most: a stepping stone has an order of its own."""
+        return max(sum(package.length for package in hop.packages.values()) for hop in self.chain)
+
     def route(self, vehicle: Candidate) -> stepping.Route:
         """Return a vehicle's next hop towards this release; see `rules.stepping`."""
         return stepping.route([hop.bundle for hop in self.chain], vehicle)

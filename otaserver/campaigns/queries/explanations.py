@@ -10,7 +10,7 @@ from otaserver.campaigns.queries.reasons import timing_reasons
 from otaserver.campaigns.rules import explanations as rules
 from otaserver.campaigns.rules.deadlines import CAMPAIGN_ENDED
 from otaserver.campaigns.rules.explanations import HoldUp
-from otaserver.campaigns.rules.failures import ADOPTED
+from otaserver.campaigns.rules.failures import ADOPTED, DECOMMISSIONED
 from otaserver.campaigns.states import (
     ACTIVE_STATES,
     NEUTRAL_STATES,
@@ -27,7 +27,8 @@ _NOT_RUNNING = {
     CampaignState.COMPLETED: "the campaign is completed",
 }
 _UNDER_WAY_STATES = (CampaignState.RUNNING, CampaignState.PAUSED)
-_COULD_NOT = frozenset({Verdict.BLOCKED, Verdict.NOT_ENROLLED, Verdict.ON_BLOCK_LIST, Verdict.NOT_DELIVERABLE})
+# What a vehicle came to be before its turn, not what overtook it there.
+_COULD_NOT = frozenset(Verdict) - {Verdict.FITS, Verdict.ROLLBACK_BARRED, Verdict.UNMET_DEPENDENCY}
 # A roll-back does not give these up while it is open.
 _MAY_YET = frozenset(
     {AssignmentState.EXCLUDED, AssignmentState.LAPSED, AssignmentState.REFUSED, AssignmentState.SUPERSEDED}
@@ -48,8 +49,7 @@ _ENDED = {
     AssignmentState.FAILED: "The update failed",
 }
 _SUPERSEDED = {
-    Verdict.BLOCKED: "The vehicle could take no part when its turn came",
-    Verdict.NOT_ENROLLED: "The vehicle could take no part when its turn came",
+    DECOMMISSIONED: "The vehicle was taken out of service",
     Verdict.UNMET_DEPENDENCY: "What this release needs does not run on the vehicle",
     ADOPTED: "The vehicle got this software from elsewhere, and that was adopted",
 }
@@ -79,14 +79,16 @@ def explain_all(assignments: Sequence[Assignment], *, at: datetime | None = None
 def explained(assignments: Sequence[Assignment], *, at: datetime | None = None) -> dict[int, Explained]:
     """Return as `explain_all`, each with what holds its vehicle up; the assignments are one tenant's."""
     timing = {} if at is None else timing_reasons(assignments, at=at)
-    found = obstacles(assignments)
-    return {each.pk: _explained(each, found.get(each.pk), timing.get(each.pk)) for each in assignments}
+    found = obstacles(assignments, at=at)
+    return {each.pk: _explained(each, found.get(each.pk), timing.get(each.pk), at) for each in assignments}
 
 
-def _explained(assignment: Assignment, obstacle: HoldUp | None, timing: HoldUp | None) -> Explained:
+def _explained(
+    assignment: Assignment, obstacle: HoldUp | None, timing: HoldUp | None, at: datetime | None
+) -> Explained:
     state = AssignmentState(assignment.state)
     if state == AssignmentState.WAITING:
-        return _explain_waiting(assignment, obstacle, timing)
+        return _explain_waiting(assignment, obstacle, timing, at)
     if state in ACTIVE_STATES:
         why = _why(assignment) if timing is None else f" ({timing.sentence})"
         until = _time(assignment.due_at)
@@ -108,7 +110,11 @@ def _explain(assignment: Assignment, state: AssignmentState) -> str:
         could_not = "The vehicle could take no part when its turn came"
         ended = could_not if assignment.code in _COULD_NOT else _SUPERSEDED.get(assignment.code, ended)
     if state == AssignmentState.LAPSED and assignment.code == CAMPAIGN_ENDED:
-        ended = "The vehicle had not been offered the release when time was up"
+        was_offered = assignment.offered_at is not None
+        ended = (
+            "The vehicle waited for its next order" if was_offered else "The vehicle had not been offered the release"
+        )
+        ended += " when time was up"
     return f"{ended}{_why(assignment)}.{counts}{_may_yet(assignment)}"
 
 
@@ -123,24 +129,36 @@ def _may_yet(assignment: Assignment) -> str:
     return " As long as it runs what is taken back, it is taken in once it can be."
 
 
-def _explain_waiting(assignment: Assignment, obstacle: HoldUp | None, timing: HoldUp | None) -> Explained:
+def waits_for_attempt(assignment: Assignment, *, at: datetime | None) -> bool:
+    """Return whether it is the pause before its next attempt that a vehicle waits for; one that is over holds nobody.
+
+    Without the time whoever has a next attempt waits for it.
+    """
+    following = assignment.next_attempt_at
+    return following is not None and (at is None or following > at)
+
+
+def _explain_waiting(
+    assignment: Assignment, obstacle: HoldUp | None, timing: HoldUp | None, at: datetime | None
+) -> Explained:
     campaign, message = assignment.campaign, assignment.message
     if campaign.state in _NOT_RUNNING:
         why = f": {_lower(campaign.reason)}" if campaign.reason else "."
         return Explained(f"The vehicle waits, and {_NOT_RUNNING[CampaignState(campaign.state)]}{why}")
     if assignment.wave_id is None:
         return Explained("The vehicle waits for its wave; earlier waves have not passed yet.")
-    if timing is not None and assignment.next_attempt_at is None:
+    is_later = waits_for_attempt(assignment, at=at)
+    if timing is not None and not is_later:
         return Explained(f"The vehicle's turn has come, but {timing.sentence}.", timing)
+    if obstacle is not None and not is_later:
+        return Explained(obstacle.sentence, obstacle)
     if assignment.code.startswith("withheld_"):
         again = _next(assignment)
         sentence = f"The server keeps the order back: {message}; it is looked at again at {again}."
         return Explained(sentence, HoldUp(rules.WITHHELD, sentence, again, f"{assignment.code}: {message}"))
-    if assignment.next_attempt_at is not None:
+    if is_later:
         again = _time(assignment.next_attempt_at)
         return Explained(f"The last attempt ended{_why(assignment)}; the next one follows at {again}.")
-    if obstacle is not None:
-        return Explained(obstacle.sentence, obstacle)
     return Explained(
         "The vehicle's turn has come and it waits for room among the vehicles in flight, or for the next tick."
     )

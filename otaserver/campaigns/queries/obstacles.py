@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from datetime import datetime
 
 from otaserver.campaigns.models import Assignment, Campaign, CampaignRequirement
 from otaserver.campaigns.queries import precedence as queries
@@ -11,10 +12,13 @@ from otaserver.campaigns.rules.explanations import HoldUp
 from otaserver.campaigns.states import ACTIVE_STATES, AssignmentState, CampaignState
 
 
-def obstacles(assignments: Sequence[Assignment]) -> dict[int, HoldUp]:
-    """Return for each waiting assignment, by its id, what it waits for on its vehicle, if anything."""
+def obstacles(assignments: Sequence[Assignment], *, at: datetime | None) -> dict[int, HoldUp]:
+    """Return for each waiting assignment, by its id, what it waits for on its vehicle, if anything.
+
+    Given the time, not for a campaign that goes first and that its windows, a blackout or its pace hold up itself.
+    """
     waiting = [each for each in assignments if _has_turn(each)]
-    found = _claims(waiting)
+    found = _claims(waiting, at=at)
     found |= _standing(waiting)
     found |= _requirements(waiting)
     return found
@@ -47,7 +51,7 @@ def _standing(waiting: Sequence[Assignment]) -> dict[int, HoldUp]:
     return found
 
 
-def _claims(waiting: Sequence[Assignment]) -> dict[int, HoldUp]:
+def _claims(waiting: Sequence[Assignment], *, at: datetime | None) -> dict[int, HoldUp]:
     """Return those whose vehicle another campaign takes first."""
     found: dict[int, HoldUp] = {}
     by_campaign: dict[Campaign, list[Assignment]] = defaultdict(list)
@@ -57,9 +61,9 @@ def _claims(waiting: Sequence[Assignment]) -> dict[int, HoldUp]:
         vehicles = {each.vehicle_id: each.pk for each in own}
         # The one that goes first of all is written last.
         for other in sorted(
-            queries.ahead_of(campaign, at=None), key=lambda one: queries.contender(one).place, reverse=True
+            queries.ahead_of(campaign, at=at), key=lambda one: queries.contender(one).place, reverse=True
         ):
-            taken = queries.ready(other, at=None).filter(vehicle__in=vehicles).values_list("vehicle_id", flat=True)
+            taken = queries.ready(other, at=at).filter(vehicle__in=vehicles).values_list("vehicle_id", flat=True)
             found |= {vehicles[vehicle]: _done_with(other, AssignmentState.WAITING) for vehicle in taken}
     return found
 

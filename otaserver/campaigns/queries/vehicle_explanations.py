@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, F, OuterRef
 
 from otaserver.campaigns.models import Assignment, Campaign
-from otaserver.campaigns.queries.explanations import Explained, explained
+from otaserver.campaigns.queries.explanations import Explained, explained, waits_for_attempt
 from otaserver.campaigns.rules import explanations as rules
 from otaserver.campaigns.rules.explanations import Remedy
 from otaserver.campaigns.states import (
@@ -60,9 +60,11 @@ def explain_vehicle(vehicle: Vehicle, *, at: datetime) -> VehicleExplanation:
     """
     tenant = Tenant.objects.get(pk=vehicle.tenant_id)
     rows = vehicle.assignments.select_related("campaign__release", "campaign__tenant", "vehicle", "wave")
-    assignments = list(rows.order_by("-campaign", "-pk")[:CAMPAIGNS_SHOWN])
+    # Those that go on first, however many came and went since.
+    assignments = list(rows.order_by(F("campaign__finished_at").desc(nulls_first=True), "-campaign")[:CAMPAIGNS_SHOWN])
+    assignments.sort(key=lambda each: each.campaign_id, reverse=True)
     found = explained(assignments, at=at)
-    joined = [_assigned(each, found[each.pk]) for each in assignments]
+    joined = [_assigned(each, found[each.pk], at=at) for each in assignments]
     outside = _outside(vehicle)
     answers = [*_own(vehicle, tenant, at=at), *joined, *outside]
     if not any(each.campaign for each in answers):
@@ -90,7 +92,7 @@ def _own(vehicle: Vehicle, tenant: Tenant, *, at: datetime) -> list[Answer]:
     return found
 
 
-def _assigned(assignment: Assignment, found: Explained) -> Answer:
+def _assigned(assignment: Assignment, found: Explained, *, at: datetime) -> Answer:
     campaign, sentence, hold_up = assignment.campaign, found.sentence, found.hold_up
     if hold_up is not None:
         return _answer(hold_up.remedy, sentence=sentence, limit=hold_up.limit, value=hold_up.value, campaign=campaign)
@@ -103,20 +105,29 @@ def _assigned(assignment: Assignment, found: Explained) -> Answer:
             campaign=campaign,
         )
     if assignment.state == AssignmentState.WAITING:
-        return _waiting(assignment, sentence)
+        return _waiting(assignment, sentence, at=at)
+    if assignment.state == AssignmentState.SUPERSEDED and assignment.code in rules.EXCLUDED:
+        # Judged again when its turn came: what keeps it out is the same rule.
+        return _answer(
+            rules.excluded(assignment.code),
+            sentence=sentence,
+            limit=f"{campaign.release}",
+            value=assignment.message,
+            campaign=campaign,
+        )
     ends = assignment.due_at or assignment.settled_at
     value = " ".join(part for part in (assignment.code, assignment.message) if part) or assignment.state
     remedy = rules.assigned(assignment.state)
     return _answer(remedy, sentence=sentence, limit=_time(ends), value=value, campaign=campaign)
 
 
-def _waiting(assignment: Assignment, sentence: str) -> Answer:
+def _waiting(assignment: Assignment, sentence: str, *, at: datetime) -> Answer:
     campaign = assignment.campaign
     if campaign.state != CampaignState.RUNNING:
         remedy, limit, value = rules.CAMPAIGN[CampaignState(campaign.state)], campaign.reason, campaign.state
     elif assignment.wave is None:
         remedy, limit, value = rules.WAVE_WAITING, "its own wave is open", "no wave yet"
-    elif assignment.next_attempt_at is not None:
+    elif waits_for_attempt(assignment, at=at):
         remedy, limit, value = rules.NEXT_ATTEMPT, _time(assignment.next_attempt_at), assignment.code
     else:
         remedy, limit, value = rules.TURN, str(campaign.max_in_flight or "no limit"), f"wave {assignment.wave.number}"
@@ -139,6 +150,8 @@ def _not_taken_in(campaign: Campaign, groups: Mapping[int, Group], is_in: Mappin
         return _answer(rules.FILTER_REFUSED, limit=group.filter, value=group.name, campaign=campaign)
     if not is_in[group.pk]:
         return None
+    if campaign.state in _UNDER_WAY and campaign.is_dynamic and campaign.closed_at is None:
+        return _answer(rules.TO_BE_TAKEN_IN, limit=str(group), value=campaign.state, campaign=campaign)
     if campaign.state in _UNDER_WAY:
         made = _time(campaign.started_at)
         return _answer(rules.LIST_FROZEN, limit=made, value=f"in {group} by now", campaign=campaign)

@@ -65,6 +65,22 @@ def terms_problem(terms: Terms) -> str | None:
     return None
 
 
+def patience_problem(terms: Terms, *, patience_seconds: int) -> str | None:
+    """Return why a deadline could be reached on no vehicle, or None: no order stands for longer than the patience."""
+    if terms.consent != Consent.ASK_WITH_DEADLINE:
+        return None
+    # Put off each time, a question comes once a day.
+    by_postponements = None if terms.postponements is None else terms.postponements * ASK_AGAIN_SECONDS
+    limits = [limit for limit in (by_postponements, terms.deadline_seconds) if limit is not None]
+    reached = min(limits, default=0)
+    if reached < patience_seconds:
+        return None
+    return (
+        f"The owner's deadline is {reached} seconds after the first question at the earliest, and an order stands for "
+        f"{patience_seconds} at most, offer and download together: it would never go ahead."
+    )
+
+
 def signed(terms: Terms) -> dict[str, Any] | None:
     """Return what orders say of consent, or None: nobody is asked."""
     if terms.consent == Consent.NONE:

@@ -74,6 +74,12 @@ LIST_FROZEN = Remedy(
     "Make another campaign for the same group.",
     "The vehicle came into the campaign's group after its list was made.",
 )
+TO_BE_TAKEN_IN = Remedy(
+    "campaign.takes_in",
+    "A dynamic campaign takes in whoever comes to match while it runs.",
+    "Wait for the next minute; resume the campaign where it is paused or halted.",
+    "The vehicle is in the campaign's group by now, and is taken in while the campaign runs.",
+)
 FILTER_REFUSED = Remedy(
     "group.filter_refused",
     "A group's filter must be one that can be answered.",

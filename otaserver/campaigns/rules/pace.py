@@ -46,7 +46,10 @@ def fitting(lengths: Iterable[int], allowed: Allowance) -> int:
 
 
 def pace_problem(*, offers_per_minute: int | None, bytes_per_hour: int | None, release_length: int) -> str | None:
-    """Return why this cannot be a campaign's pace, or None; `release_length` is that of all its packages together."""
+    """Return why this cannot be a campaign's pace, or None.
+
+    `release_length` is that of all packages together that one order may ask for.
+    """
     if offers_per_minute is not None and offers_per_minute < 1:
         return f"At least one vehicle a minute must be offered the release, not {offers_per_minute}."
     if bytes_per_hour is not None and bytes_per_hour < max(release_length, 1):

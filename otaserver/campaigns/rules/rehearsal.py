@@ -20,17 +20,21 @@ from otaserver.campaigns.states import GateVerdict, WaveRule, WaveState
 
 BUCKET_SECONDS = 3600
 # A person who is asked lets the campaign go on: what is rehearsed is the engine, and a halt is still a halt.
-_OFFER, _START, _END, _MATURE = range(4)
+_CLOSE, _OFFER, _START, _END, _MATURE = range(5)
 
 
 @dataclass(frozen=True)
 class Member:
-    """One vehicle, or `weight` of a kind. `hears_after` None: never heard of again; `zone` is the window's key."""
+    """One vehicle, or `weight` of a kind. `hears_after` None: never heard of again; `zone` is the window's key.
+
+    `length`: what it has to fetch, in bytes; None: as the script says of each.
+    """
 
     stratum: str = ""
     hears_after: float | None = 0.0
     zone: str = "UTC"
     weight: int = 1
+    length: int | None = None
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,10 @@ class RehearsedWave:
 
 @dataclass(frozen=True)
 class Script:
-    """All that the engine would know: the plan, and who is in which wave."""
+    """All that the engine would know: the plan, and who is in which wave.
+
+    `ends_after`: from then on nothing is offered or begun; None: it has no end of its own.
+    """
 
     plan: gate.GatePlan
     waves: Sequence[RehearsedWave]
@@ -72,6 +79,9 @@ class Script:
     max_failed: int | None = None
     max_in_flight: int | None = None
     offers_per_minute: float | None = None
+    bytes_per_hour: int | None = None
+    downloads_early: bool = True
+    ends_after: float | None = None
     bytes_each: int = 0
     download_seconds: float = 0.0
     offer_timeout_seconds: float = 14 * 86400.0
@@ -139,8 +149,11 @@ class _Stage:
         self._started: list[_Part] = []
         self._read = 0
         self._wave = 0
-        self._waiting: list[Member] = []
-        self._unsettled = 0
+        # With their waves: one that has passed early leaves vehicles behind, which go first.
+        self._waiting: list[tuple[Member, int]] = []
+        self._pending = Counter[int]()
+        self._judged = Counter[int]()
+        self._is_closed = False
         self._in_flight = 0
         self._offered_until = 0.0
         self._failures = Counter[int]()
@@ -153,6 +166,8 @@ class _Stage:
         self._halted: tuple[float, str] | None = None
 
     def play(self) -> Rehearsal:
+        if self._script.ends_after is not None:
+            self._push(self._script.ends_after, _CLOSE)
         self._open_wave(0.0)
         while self._events and self._halted is None:
             now, kind, _, part = heapq.heappop(self._events)
@@ -173,6 +188,8 @@ class _Stage:
     def _take_event(self, now: float, kind: int, part: _Part | None) -> None:
         if kind == _OFFER:
             self._offer(now)
+        elif kind == _CLOSE:
+            self._close(now)
         elif part is not None and kind == _START:
             self._start(now, part)
         elif part is not None and kind == _END:
@@ -189,40 +206,69 @@ class _Stage:
         heapq.heappush(self._events, (at, kind, next(self._order), part))
 
     def _open_wave(self, now: float) -> None:
-        self._waiting = list(reversed(self._script.waves[self._wave].members))
+        members = self._script.waves[self._wave].members
+        self._waiting[:0] = [(member, self._wave) for member in reversed(members)]
+        self._pending[self._wave] = len(members)
         self._push(now, _OFFER)
-        if not self._waiting:
+        if not members:
             self._go_on(now)
+
+    def _close(self, now: float) -> None:
+        """End the campaign: who waits is settled neither way, and no further wave opens."""
+        self._is_closed = True
+        waiting, self._waiting = self._waiting, []
+        for member, wave in waiting:
+            self._give_up(now, member, wave)
+        self._go_on(now)
+
+    def _give_up(self, now: float, member: Member, wave: int) -> None:
+        self._unreached += member.weight
+        self._moments.append((now, "neutral", member.weight))
+        self._pending[wave] -= 1
 
     def _offer(self, now: float) -> None:
         limit = self._script.max_in_flight
         while self._waiting and self._offered_until <= now:
-            weight = self._waiting[-1].weight
+            weight = self._waiting[-1][0].weight
             if limit is not None and self._in_flight and self._in_flight + weight > limit:
                 return
-            self._give_order(now, self._waiting.pop())
-            if self._script.offers_per_minute:
-                self._offered_until = now + 60.0 * weight / self._script.offers_per_minute
+            member, wave = self._waiting.pop()
+            self._give_order(now, member, wave)
+            self._offered_until = now + self._pause_after(member)
         if self._waiting:
             self._push(self._offered_until, _OFFER)
 
-    def _give_order(self, now: float, member: Member) -> None:
-        part = _Part(member, self._wave)
+    def _length_of(self, member: Member) -> int:
+        return (self._script.bytes_each if member.length is None else member.length) * member.weight
+
+    def _pause_after(self, member: Member) -> float:
+        """Return how long the pace demands to wait after an order to this member."""
+        offers, length = self._script.offers_per_minute, self._script.bytes_per_hour
+        return max(
+            60.0 * member.weight / offers if offers else 0.0,
+            3600.0 * self._length_of(member) / length if length else 0.0,
+        )
+
+    def _give_order(self, now: float, member: Member, wave: int) -> None:
+        part = _Part(member, wave)
         self._in_flight += member.weight
-        self._unsettled += 1
-        self._moments.append((now, "length", self._script.bytes_each * member.weight))
-        patience = now + self._script.offer_timeout_seconds
-        heard = now + member.hears_after if member.hears_after is not None else None
+        self._moments.append((now, "length", self._length_of(member)))
+        offered = now if self._script.downloads_early else self._opens_at(member.zone, now)
+        patience = self._by_the_end((now if offered is None else offered) + self._script.offer_timeout_seconds)
+        heard = None if member.hears_after is None or offered is None else offered + member.hears_after
         if heard is None or heard > patience:
             self._push(patience, _END, part)
             return
-        self._load[int(heard // BUCKET_SECONDS)] += self._script.bytes_each * member.weight
+        self._load[int(heard // BUCKET_SECONDS)] += self._length_of(member)
         begins = self._opens_at(member.zone, heard + self._script.download_seconds)
-        patience += self._script.download_timeout_seconds
+        patience = self._by_the_end(patience + self._script.download_timeout_seconds)
         if begins is None or begins > patience:
             self._push(patience, _END, part)
         else:
             self._push(begins, _START, part)
+
+    def _by_the_end(self, moment: float) -> float:
+        return moment if self._script.ends_after is None else min(moment, self._script.ends_after)
 
     def _start(self, now: float, part: _Part) -> None:
         member, truth = part.member, self._truth
@@ -243,19 +289,16 @@ class _Stage:
         return self._truth.rates.get(member.stratum, self._truth.rate)
 
     def _end(self, now: float, part: _Part) -> None:
+        part.is_settled = True
         if part.started_at is None:
-            self._unreached += part.member.weight
-            self._moments.append((now, "neutral", part.member.weight))
-            part.is_settled = True
+            self._give_up(now, part.member, part.wave)
             self._in_flight -= part.member.weight
         else:
             self._broken += part.failures
             self._moments.append((now, "failed", part.failures))
             self._failures[part.wave] += part.failures
             self._results[part.wave] += part.member.weight
-            part.is_settled = True
             self._push(max(now, part.started_at + self._script.soak_seconds), _MATURE, part)
-        self._unsettled -= 1
         self._check_limit(now)
         if part.started_at is None:
             self._go_on(now)
@@ -272,6 +315,8 @@ class _Stage:
             if not part.is_settled or part.started_at is None or part.started_at + self._script.soak_seconds > now:
                 return
             self._read += 1
+            self._pending[part.wave] -= 1
+            self._judged[part.wave] += part.member.weight
             halted = self._feed(part)
             if halted is not None:
                 self._halted = now, halted
@@ -309,21 +354,28 @@ class _Stage:
         return None
 
     def _go_on(self, now: float) -> None:
-        """Offer what has room now, and judge the wave where all of it is settled and read."""
+        """Offer what has room now, and judge the wave where all of it is settled and read, or the test has passed."""
         if self._waiting:
             self._push(max(now, self._offered_until), _OFFER)
+        if self._halted is not None or self._wave >= len(self._script.waves):
             return
-        if self._halted is not None or self._unsettled or self._read < len(self._started):
-            return
-        if self._wave >= len(self._script.waves):
-            return
-        verdict = self._judge_wave()
-        if verdict.state == WaveState.UNDECIDED:
+        if self._pending[self._wave]:
+            if not self._passes_early():
+                return
+        elif self._judge_wave().state == WaveState.UNDECIDED:
             self._asked.append(now)
         self._wave_ends.append(now)
         self._wave += 1
-        if self._wave < len(self._script.waves):
+        if self._wave < len(self._script.waves) and not self._is_closed:
             self._open_wave(now)
+
+    def _passes_early(self) -> bool:
+        """Return whether the wave passes though vehicles of it are away: by a passed test, and results of its own."""
+        needed = self._tests[""].clean_results_to_pass
+        has_passed = self._standings[""].has_passed and self._judged[self._wave] >= needed
+        is_anyone_left = any(wave.members for wave in self._script.waves[self._wave + 1 :])
+        budget = self._script.failure_budget
+        return has_passed and is_anyone_left and (budget is None or self._failures.total() <= budget)
 
     def _judge_wave(self) -> waves.WaveVerdict:
         following = [_size(wave) for wave in self._script.waves[self._wave + 1 :]]

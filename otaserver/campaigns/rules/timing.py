@@ -13,7 +13,10 @@ MAX_LEAD = timedelta(days=3660)
 
 @dataclass(frozen=True)
 class Timing:
-    """The part of a plan that this is about; the fields are those of `Campaign`."""
+    """The part of a plan that this is about; the fields are those of `Campaign`.
+
+    `patience_seconds`: how long an order stands at most before it is installed.
+    """
 
     ends_at: datetime | None
     windows: Sequence[windows.Window]
@@ -21,6 +24,7 @@ class Timing:
     bytes_per_hour: int | None
     preconditions: Sequence[Mapping[str, Any]]
     consent: consent.Terms
+    patience_seconds: int
 
 
 def timing_problem(timing: Timing, *, release_length: int, at: datetime) -> str | None:
@@ -35,6 +39,7 @@ def timing_problem(timing: Timing, *, release_length: int, at: datetime) -> str 
         )
         or preconditions.preconditions_problem(timing.preconditions)
         or consent.terms_problem(timing.consent)
+        or consent.patience_problem(timing.consent, patience_seconds=timing.patience_seconds)
     )
 
 

@@ -90,6 +90,34 @@ def test_vehicles_that_are_never_heard_of_hold_a_wave_until_their_offer_ends():
     assert (played.wave_ends, played.installed, played.unreached) == ([14 * DAY], 9, 1)
 
 
+def test_a_wave_passes_by_its_own_results_though_a_vehicle_of_it_is_away():
+    first, second = [*members(500), Member(hears_after=None)], members(500)
+
+    played = rehearse(script(first, second), Truth(0), seed=1)
+
+    assert (played.wave_ends, played.unreached) == ([SOAK, 2 * SOAK], 1)
+
+
+def test_a_wave_without_enough_results_of_its_own_waits_for_all_of_its_vehicles():
+    waves = members(500), [*members(20), Member(hears_after=None)], members(10)
+
+    assert rehearse(script(*waves), Truth(0), seed=1).wave_ends == [SOAK, SOAK + 14 * DAY, 2 * SOAK + 14 * DAY]
+
+
+def test_at_the_campaigns_end_who_waits_is_settled_and_no_further_wave_opens():
+    given = script([*members(5), *members(3, hears_after=None)], members(4), ends_after=2 * DAY)
+
+    played = rehearse(given, Truth(0), seed=1)
+
+    assert (played.wave_ends, played.installed, played.unreached) == ([2 * DAY], 5, 3)
+
+
+def test_bytes_an_hour_hold_by_what_each_vehicle_fetches():
+    given = script([*members(4, length=100), *members(4, length=50)], bytes_per_hour=100, soak_seconds=60.0)
+
+    assert rehearse(given, Truth(0), seed=1).load == {0: 100, 1: 100, 2: 100, 3: 100, 4: 100, 5: 100}
+
+
 def test_pace_spreads_offers_and_load_over_time():
     played = rehearse(script(members(240), offers_per_minute=1, bytes_each=1000, soak_seconds=60.0), Truth(0), seed=1)
 

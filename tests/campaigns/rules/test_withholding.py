@@ -13,7 +13,7 @@ def judge(abilities, **changes):
     values = {
         "is_window_open": True,
         "needs_consent": False,
-        "has_consent": False,
+        "answer": None,
         "conditions": [],
         "attributes": {},
     }
@@ -26,8 +26,8 @@ MUTE = Capability(Evidence.PROVED, can_hold=True, can_abort=True, echoes_precond
 
 
 def test_a_client_that_holds_and_echoes_gets_its_order_whatever_there_is():
-    for window, needs, has in product([True, False], repeat=3):
-        changes = {"is_window_open": window, "needs_consent": needs, "has_consent": has, "conditions": PARKED}
+    for window, needs, answer in product([True, False], [True, False], [None, "yes"]):
+        changes = {"is_window_open": window, "needs_consent": needs, "answer": answer, "conditions": PARKED}
         assert judge(CAPABILITIES[Protocol.UPTANE], **changes) is None
 
 
@@ -37,7 +37,8 @@ def test_a_client_that_holds_and_echoes_gets_its_order_whatever_there_is():
         ({}, None),
         ({"is_window_open": False}, "withheld_window"),
         ({"needs_consent": True}, "withheld_consent"),
-        ({"needs_consent": True, "has_consent": True}, None),
+        ({"needs_consent": True, "answer": "yes"}, None),
+        ({"needs_consent": True, "answer": "no"}, "withheld_consent"),
         ({"conditions": PARKED}, "withheld_precondition"),
         ({"conditions": PARKED, "attributes": {"parked": False}}, "withheld_precondition"),
         ({"conditions": PARKED, "attributes": {"parked": True}}, None),
@@ -53,6 +54,16 @@ def test_a_client_that_holds_but_does_not_echo_is_judged_by_its_attributes_alone
 
 
 def test_the_sentence_has_the_value_and_the_condition():
-    found = reason(DUMB, is_window_open=True, needs_consent=False, has_consent=False, conditions=PARKED, attributes={})
+    found = reason(DUMB, is_window_open=True, needs_consent=False, answer=None, conditions=PARKED, attributes={})
 
     assert found.sentence == "its client cannot judge it itself: parked is unknown, must be == true"
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [(None, "no consent is recorded"), ("no", "the owner has said no"), ("postpone", "the owner has put it off")],
+)
+def test_what_the_owner_answered_is_told(answer, said):
+    found = reason(DUMB, is_window_open=True, needs_consent=True, answer=answer, conditions=[], attributes={})
+
+    assert said in found.sentence
