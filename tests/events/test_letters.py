@@ -120,6 +120,20 @@ def test_a_sentence_of_several_lines_makes_no_further_header(tenant, inbox):
     assert (message["Bcc"], inbox.received[0][1]) == (None, ["ada@example.com"])
 
 
+def test_an_address_that_nobody_can_write_to_keeps_no_other_letter_back(tenant, inbox):
+    operations.change_mail_settings(tenant, kinds=["halts"], addresses=["a,b@example.com"], by="ann", at=NOON)
+    halt(tenant)
+    other = make_tenant("other")
+    make_member(other, "ada")
+    halt(other)
+
+    send()
+
+    assert [recipients for _, recipients, _ in inbox.received] == [["ada@example.com"]]
+    kept = Mail.objects.get(tenant=tenant)
+    assert (kept.state, kept.tries, kept.problem.partition(":")[0]) == (MailState.PENDING, 1, "ValueError")
+
+
 def test_a_mail_server_that_is_away_is_asked_again_later_and_later(tenant, settings):
     settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
     settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", free_port()
