@@ -121,7 +121,7 @@ def test_a_sentence_of_several_lines_makes_no_further_header(tenant, inbox):
 
 
 def test_an_address_that_nobody_can_write_to_keeps_no_other_letter_back(tenant, inbox):
-    operations.change_mail_settings(tenant, kinds=["halts"], addresses=["a,b@example.com"], by="ann", at=NOON)
+    make_member(tenant, "a,b")
     halt(tenant)
     other = make_tenant("other")
     make_member(other, "ada")
