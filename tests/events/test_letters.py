@@ -80,6 +80,17 @@ def test_a_halt_reaches_the_approvers_mailbox_as_text_and_html_with_a_link(tenan
     assert Mail.objects.get().state == MailState.SENT
 
 
+def test_who_has_left_gets_nothing_that_still_waited(tenant, inbox):
+    ada, _ = make_member(tenant, "ada"), make_member(tenant, "bob")
+    halt(tenant)
+    ada.delete()
+
+    send()
+
+    assert [recipients for _, recipients, _ in inbox.received] == [["bob@example.com"]]
+    assert Mail.objects.get(address="ada@example.com").state == MailState.FAILED
+
+
 def test_nothing_is_sent_twice(tenant, inbox):
     make_member(tenant, "ada")
     halt(tenant)
