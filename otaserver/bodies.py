@@ -11,6 +11,7 @@ import json
 import re
 import threading
 from collections.abc import Iterable
+from contextlib import ExitStack
 from typing import Any
 from wsgiref.types import StartResponse, WSGIApplication
 
@@ -36,6 +37,8 @@ class Bodies:
         self._application = application
         self._limit = limit
         self._arriving = threading.BoundedSemaphore(slots)
+        # A large file takes minutes, and nginx passes it on as it comes: one slot is left for whoever stops a campaign.
+        self._streaming = threading.BoundedSemaphore(max(1, slots - 1))
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         if not _has_body(environ):
@@ -43,14 +46,14 @@ class Bodies:
         is_streamed = bool(_STREAMED.match(environ["PATH_INFO"]))
         if not is_streamed and _announced(environ) > self._limit:
             return _refused(413, start_response, ("Connection", "close"))
-        if not self._arriving.acquire(timeout=_PATIENCE_SECONDS):
-            return _refused(503, start_response, ("Retry-After", "2"))
-        try:
+        with ExitStack() as held:
+            for slots in (self._streaming, self._arriving) if is_streamed else (self._arriving,):
+                if not slots.acquire(timeout=_PATIENCE_SECONDS):
+                    return _refused(503, start_response, ("Retry-After", "2"))
+                held.callback(slots.release)
             if is_streamed:
                 return self._application(environ, start_response)
             body: bytes = environ["wsgi.input"].read(_announced(environ) or self._limit + 1)
-        finally:
-            self._arriving.release()
         if len(body) > self._limit:
             return _refused(413, start_response, ("Connection", "close"))
         # What was announced stays, so that a view notices a body that was cut short.

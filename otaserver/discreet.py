@@ -4,14 +4,18 @@ import hashlib
 import hmac
 import logging
 import re
+from urllib.parse import unquote
 
 from django.conf import settings
 
 _KEPT = 4
 _VIN = re.compile(r"\b(?=[A-HJ-NPR-Z0-9]*[0-9])(?=[A-HJ-NPR-Z0-9]*[A-HJ-NPR-Z])[A-HJ-NPR-Z0-9]{17}\b")
-_DDI_PATH = re.compile(r"(/controller/v1/)([^/\s?]+)")
+# Addresses that name a vehicle, whatever its id looks like.
+_VEHICLE_PATH = re.compile(r"(/controller/v1/|/api/v1/vehicles/)([^/\s?]+)")
+# Whoever has the link of an invitation may use it.
+_INVITATION = re.compile(r"(/console/invitations/)[^/\s?]+")
 _SECRETS = re.compile(
-    r"\b(?:ota_[A-Za-z0-9_-]{16,}|whsec_[A-Za-z0-9+/=]{16,}|eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_.-]+)"
+    r"\b(?:otap?_[A-Za-z0-9_-]{16,}|whsec_[A-Za-z0-9+/=]{16,}|eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_.-]+)"
     r"|\b(?:Bearer|TargetToken|GatewayToken)\s+\S+"
 )
 
@@ -25,7 +29,8 @@ def shortened(vehicle_id: str) -> str:
 def cleaned(text: str) -> str:
     """Return a text without what looks like a token, a secret, or a vehicle's id."""
     text = _SECRETS.sub("[secret]", text)
-    text = _DDI_PATH.sub(lambda found: found[1] + shortened(found[2]), text)
+    text = _INVITATION.sub(r"\1[secret]", text)
+    text = _VEHICLE_PATH.sub(lambda found: found[1] + shortened(unquote(found[2])), text)
     return _VIN.sub(lambda found: shortened(found[0]), text)
 
 

@@ -64,11 +64,19 @@ def test_a_line_for_people_is_one_line():
 
 def test_no_line_holds_a_whole_vehicle_id_or_a_secret():
     vehicle = SimpleNamespace(vehicle_id="test-car-000017")
-    secrets = ["ota_" + "a" * 43, "whsec_" + "b" * 43, "TargetToken c0ffee", "Bearer eyJhbGciOiJIUzI1.eyJzdWI"]
+    secrets = [
+        "ota_" + "a" * 43,
+        "otap_" + "a" * 43,
+        "whsec_" + "b" * 43,
+        "TargetToken c0ffee",
+        "Bearer eyJhbGciOiJIUzI1.eyJzdWI",
+    ]
 
     def log(logger):
         logger.warning("refused vehicle=%s", vehicle)
         logger.warning("request failed path=/acme/controller/v1/%s/configData", "gate-12345678")
+        logger.warning("request failed path=/api/v1/vehicles/%s/record", "car-alpha-0002")
+        logger.warning("Internal Server Error: /console/invitations/%s", "l1nk")
         logger.warning("vehicle %s: %s", VIN, " ".join(secrets))
         try:
             raise ValueError(f"no such vehicle {VIN}, token {secrets[0]}")
@@ -77,7 +85,8 @@ def test_no_line_holds_a_whole_vehicle_id_or_a_secret():
 
     text = written(log=log)
 
-    assert [each for each in (vehicle.vehicle_id, "gate-12345678", VIN, "c0ffee", *secrets) if each in text] == []
+    named = (vehicle.vehicle_id, "gate-12345678", "car-alpha-0002", VIN)
+    assert [each for each in (*named, "l1nk", "c0ffee", *secrets) if each in text] == []
     shortened = discreet.shortened("test-car-000017")
     assert json.loads(text.splitlines()[0])["vehicle"] == shortened
     assert shortened.endswith("~0017") and text.count(discreet.shortened(VIN)) == 2

@@ -46,7 +46,7 @@ class Api:
 
     def get(self, path: str, **params: str | int) -> Any:
         """Return the JSON at `path`; tried again when the network fails, since reading changes nothing."""
-        return self._repeated("GET", path, params=params).json()
+        return _document(self._repeated("GET", path, params=params))
 
     def fetch(self, path: str, **params: str | int) -> httpx.Response:
         """Return the response at `path` as it is, with its headers."""
@@ -66,15 +66,15 @@ class Api:
     def post(self, path: str, body: Mapping[str, Any] | None = None, *, replaces: int | None = None) -> Any:
         """Send a change; never repeated by itself. Return the answer's JSON, or None without one."""
         response = self._send("POST", path, json=dict(body or {}), headers=_if_match(replaces))
-        return response.json() if response.content else None
+        return _document(response) if response.content else None
 
     def patch(self, path: str, changes: Mapping[str, Any], *, replaces: int | None = None) -> Any:
         """Change some fields, the others stay as they are; `replaces` is the revision that it starts from, None any."""
-        return self._send("PATCH", path, json=dict(changes), headers=_if_match(replaces) or _ANY).json()
+        return _document(self._send("PATCH", path, json=dict(changes), headers=_if_match(replaces) or _ANY))
 
     def put(self, path: str, body: Mapping[str, Any]) -> Any:
         """Replace what is at `path`."""
-        return self._send("PUT", path, json=dict(body), headers=_ANY).json()
+        return _document(self._send("PUT", path, json=dict(body), headers=_ANY))
 
     def put_metadata(
         self,
@@ -109,7 +109,7 @@ class Api:
     def send_file(self, path: str, blocks: Iterable[bytes], *, length: int, **params: str) -> Any:
         """Send a whole file in one request; never repeated by itself. Return the answer's JSON."""
         headers = {"Content-Type": "application/octet-stream", "Content-Length": str(length)}
-        return self._send("POST", path, params=params, content=blocks, headers=headers).json()
+        return _document(self._send("POST", path, params=params, content=blocks, headers=headers))
 
     def sleep(self, seconds: float) -> None:
         self._sleep(seconds)
@@ -133,6 +133,13 @@ class Api:
             raise UnreachableError(f"{method} {PREFIX + path}: {error or type(error).__name__}.") from error
         if response.status_code >= 400:
             raise _refusal(response)
+        if response.status_code >= 300:
+            # Not followed: the token is for the server that was named.
+            raise InputError(
+                f"{response.request.url.copy_with(path='/', query=None)} leads on to "
+                f"{response.headers.get('Location', 'nowhere')}; name the server's own address.",
+                code="server.redirects",
+            )
         return response
 
 
@@ -145,6 +152,17 @@ def _if_match(version: int | None) -> dict[str, str]:
     return {} if version is None else {"If-Match": f'"{version}"'}
 
 
+def _document(response: httpx.Response) -> Any:
+    try:
+        return response.json()
+    except ValueError as error:
+        request = response.request
+        raise UnreachableError(
+            f"{request.method} {request.url} was answered with {response.status_code} and no JSON; is that the server?",
+            code="server.unexpected",
+        ) from error
+
+
 def _refusal(response: httpx.Response) -> ServerRefusalError | UnreachableError:
     try:
         problem = response.json()
@@ -152,6 +170,6 @@ def _refusal(response: httpx.Response) -> ServerRefusalError | UnreachableError:
     except (ValueError, KeyError, AttributeError, TypeError):
         problem, code = {}, "server.unexpected"
         detail = f"{response.request.method} {response.request.url} was answered with {response.status_code}."
-    if response.status_code >= 500:
+    if response.status_code >= 500 or response.status_code == 429:
         return UnreachableError(detail, code=code, details=problem)
     return ServerRefusalError(detail, code=code, status=response.status_code, details=problem)

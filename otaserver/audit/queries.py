@@ -1,8 +1,17 @@
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Subquery
 
 from otaserver.audit import rules
 from otaserver.audit.models import Chain, Entry
 from otaserver.tenants.models import Tenant
+
+_FIELDS = (
+    *("number", "at", "actor", "action", "subject", "details"),
+    *("previous_hash", "hash", "salt", "content_sha256"),
+)
 
 
 @dataclass(frozen=True)
@@ -27,20 +36,27 @@ def verification(tenant: Tenant) -> Verification:
 
 
 def first_break(tenant: Tenant) -> int | None:
-    """Return the number of the first entry of the tenant's chain that does not hold, or None if all do."""
-    entries = Entry.objects.filter(tenant=tenant).order_by("number")
-    broken = rules.first_break(
-        rules.ChainedEntry(
-            *(e.number, e.at, e.actor, e.action, e.subject, e.details),
-            *(e.previous_hash, e.hash, e.salt, e.content_sha256),
-        )
-        for e in entries.iterator()
-    )
+    """Return the number of the first entry of the tenant's chain that does not hold, or None if all do.
+
+    Entries may be written meanwhile: each is read together with the head of that same moment.
+    """
+    heads = Chain.objects.filter(tenant=tenant)
+    head = {name: Subquery(heads.values(name)) for name in ("length", "head_hash")}
+    rows = Entry.objects.filter(tenant=tenant).order_by("number").annotate(**head)
+    last: tuple[Any, ...] = ()
+
+    def read() -> Iterator[rules.ChainedEntry]:
+        nonlocal last
+        for last in rows.values_list(*_FIELDS, *head).iterator():
+            yield rules.ChainedEntry(*last[: len(_FIELDS)])
+
+    broken = rules.first_break(read())
     if broken is not None:
         return broken
-    chain = Chain.objects.filter(tenant=tenant).first()
-    last = entries.last()
-    if chain is None:
-        return 1 if last is not None else None
-    found = (last.number, last.hash) if last is not None else (0, rules.GENESIS)
-    return None if found == (chain.length, chain.head_hash) else found[0] + 1
+    if not last:
+        return 1 if heads.filter(length__gt=0).exists() else None
+    found = dict(zip([*_FIELDS, *head], last, strict=True))
+    if found["length"] is None:
+        return 1
+    ends_there = (found["number"], found["hash"]) == (found["length"], found["head_hash"])
+    return None if ends_there else found["number"] + 1

@@ -25,7 +25,8 @@ def send(mail: Mail) -> str | None:
     """Send a letter; return why no mail server took it, or None."""
     try:
         compose(mail).send()
-    except OSError as error:  # smtplib's errors are of this kind
+    except (OSError, ValueError) as error:
+        # smtplib's errors are of the first kind; of the second is an address that no letter can be written to.
         return f"{type(error).__name__}: {error}"
     return None
 

@@ -45,6 +45,10 @@ def tell_outcomes() -> None:
 def send_letters() -> None:
     """Hand the letters that are due to the mail server; one that is not taken is tried again later."""
     for mail in mails.due(clock.now())[: posts.IN_ONE_TURN]:
+        if not mails.has_reader(mail):
+            # It may have waited for hours, and its reader may have left meanwhile.
+            operations.record_unwanted(mail)
+            continue
         problem = posts.send(mail)
         if problem is None:
             metrics.letters.labels("sent").inc()

@@ -29,7 +29,9 @@ def tag_response(request: Request, response: HttpResponseBase) -> HttpResponseBa
         return response
     response["ETag"] = content_tag(response.data)
     response.headers.setdefault("Cache-Control", "private, no-cache")
-    if response["ETag"] not in parse_etags(request.headers.get("If-None-Match", "")):
+    # Compared weakly (RFC 9110, 13.1.2): a proxy that compresses makes a tag a weak one.
+    known = {tag.removeprefix("W/") for tag in parse_etags(request.headers.get("If-None-Match", ""))}
+    if not known & {response["ETag"], "*"}:
         return response
     same = HttpResponseNotModified()
     for name in ("ETag", "Cache-Control"):

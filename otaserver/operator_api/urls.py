@@ -102,6 +102,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("groups/preview", fleet.GroupPreview.as_view()),
     path("groups/<int:pk>", fleet.GroupDetail.as_view()),
     path("groups/<int:pk>/vehicles", fleet.GroupVehicles.as_view()),
+    path("groups/<int:pk>/vehicles/remove", fleet.GroupVehiclesRemoval.as_view()),
     path("groups/<int:pk>/block-list", fleet.GroupBlockList.as_view()),
     path("groups/<int:pk>/block-list/lift", fleet.GroupBlockListEnd.as_view()),
     path("provisioning-credentials", provisioning.ProvisioningCredentialList.as_view()),

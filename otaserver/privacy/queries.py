@@ -4,14 +4,14 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Q, QuerySet, TextField
+from django.db.models import JSONField, Q, QuerySet, TextField
 from django.db.models.functions import Cast
 
 from otaserver.audit.models import Entry
 from otaserver.fleet.authentication_models import AuthenticationSet
 from otaserver.fleet.models import ClaimCode, Vehicle
 from otaserver.privacy import words
-from otaserver.privacy.holdings import HOLDINGS
+from otaserver.privacy.holdings import HOLDINGS, NOTES, TEXTS
 from otaserver.privacy.rules import KINDS
 from otaserver.tenants.models import Tenant
 
@@ -32,6 +32,7 @@ def held_of(vehicle: Vehicle) -> Iterator[dict[str, Any]]:
     yield from _rows(ClaimCode.objects.filter(tenant=vehicle.tenant, vehicle_id=vehicle.vehicle_id))
     unclaimed = AuthenticationSet.objects.filter(tenant=vehicle.tenant, vehicle=None)
     yield from _rows(unclaimed.filter(claimed_vehicle_id=vehicle.vehicle_id))
+    yield from _named_elsewhere(vehicle)
     yield from _entries_about(vehicle)
 
 
@@ -39,6 +40,32 @@ def ids_with(vehicle: Vehicle) -> list[str]:
     """Return the ids of the tenant's other vehicles in which this one's id stands."""
     others = Vehicle.objects.filter(tenant=vehicle.tenant_id, vehicle_id__contains=vehicle.vehicle_id)
     return list(others.exclude(pk=vehicle.pk).values_list("vehicle_id", flat=True))
+
+
+def naming(rows: QuerySet[Any], fields: tuple[str, ...], name: str) -> QuerySet[Any]:
+    """Return the rows in one of whose fields the name stands, perhaps within another word."""
+    wanted = Q()
+    for field in fields:
+        if isinstance(rows.model._meta.get_field(field), JSONField):
+            rows = rows.annotate(**{f"said_{field}": Cast(field, TextField())})
+            wanted |= Q(**{f"said_{field}__contains": name})
+        else:
+            wanted |= Q(**{f"{field}__contains": name})
+    return rows.filter(wanted)
+
+
+def _named_elsewhere(vehicle: Vehicle) -> Iterator[dict[str, Any]]:
+    """Yield what is not the vehicle's own and names it: which row, and the fields that may."""
+    others = ids_with(vehicle)
+    for model, (path, fields) in {**TEXTS, **NOTES}.items():
+        rows = model._default_manager.filter(**{path: vehicle.tenant_id})
+        own = "pk" if model is Vehicle else HOLDINGS.get(model)
+        rows = naming(rows if own is None else rows.exclude(**{own: vehicle.pk}), fields, vehicle.vehicle_id)
+        for row in rows.iterator(_PAGE):
+            said = {name: getattr(row, name) for name in fields}
+            if words.stands_in(vehicle.vehicle_id, list(said.values()), others=others):
+                moment = {"at": row.at.isoformat()} if hasattr(row, "at") else {}
+                yield {"kind": model._meta.model_name, "id": row.pk, **moment, **said}
 
 
 def _entries_about(vehicle: Vehicle) -> Iterator[dict[str, Any]]:

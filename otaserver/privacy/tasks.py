@@ -7,6 +7,7 @@ from django.contrib.sessions.models import Session
 
 from firmware_store import operations as store
 from otaserver import clock
+from otaserver.fleet import operations as fleet
 from otaserver.privacy import operations
 from otaserver.tenants import kept_answers
 from otaserver.tenants.change_models import forget_changes
@@ -31,7 +32,8 @@ def prune_records() -> None:
 
 @shared_task(ignore_result=True)
 def remove_orphans() -> None:
-    """Tick, from beat. Delete stored files and uploads that no package refers to."""
-    removed = store.remove_orphans(now=clock.now())
+    """Tick, from beat. Delete files that nothing refers to: of packages, uploads, and vehicles that move in."""
+    now = clock.now()
+    removed = store.remove_orphans(now=now) + fleet.remove_left_files(now=now)
     if removed:
         logger.info("files that nothing refers to removed: %s", removed)

@@ -81,6 +81,25 @@ def test_entries_without_a_head_show():
 
 
 @pytest.mark.django_db
+def test_what_is_written_while_the_chain_is_read_is_no_break():
+    tenant = make_tenant()
+    record(tenant)
+    written = []
+
+    def write_after_the_head_is_read(execute, sql, params, many, context):
+        done = execute(sql, params, many, context)
+        if sql.startswith('SELECT "audit_chain"') and not written:
+            written.append(sql)
+            record(tenant)
+        return done
+
+    with connection.execute_wrapper(write_after_the_head_is_read):
+        found = queries.first_break(tenant)
+
+    assert found is None
+
+
+@pytest.mark.django_db
 def test_a_tenant_without_entries_has_a_whole_chain():
     assert queries.first_break(make_tenant()) is None
 

@@ -15,7 +15,7 @@ def said(environ, start_response):
         time.sleep(1)
     headers = {name.removeprefix("HTTP_"): value for name, value in environ.items() if name.startswith("HTTP_")}
     # A stream's first bytes are answered when they come.
-    size = 5 if environ["PATH_INFO"].endswith("/content") else 30_000_000
+    size = 5 if environ["PATH_INFO"].endswith(("/content", "/imports")) else 30_000_000
     body = environ["wsgi.input"].read(size).decode()
     found = {
         "address": environ["REMOTE_ADDR"],

@@ -109,6 +109,19 @@ def test_bodies_wait_for_slow_ones_outside_and_come_in_when_those_are_gone(port)
     wait_for(lambda: exchange(port, *short)[0] == 200)
 
 
+def test_files_on_their_way_in_leave_room_for_other_bodies(port):
+    with ExitStack() as stack:
+        for _ in range(3):
+            file = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10))
+            file.sendall(head("PATCH", "/api/v1/packages/7/content", "Content-Length: 100") + b"x")
+        busy = head("PATCH", "/api/v1/packages/8/content", "Content-Length: 5")
+        _, problem = wait_for(lambda: (found := exchange(port, busy, b"first"))[0] == 503 and found)
+
+        stopped = [exchange(port, head("POST", "/", "Content-Length: 3"), b"abc")[0] for _ in range(5)]
+
+    assert (problem["code"], stopped) == ("server.busy", [200] * 5)
+
+
 def test_a_body_announced_too_large_is_refused_before_it_comes(port):
     status, problem = exchange(port, head("POST", "/", "Content-Length: 1001"))
 

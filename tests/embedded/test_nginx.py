@@ -195,9 +195,13 @@ def test_a_body_beyond_the_limit_is_a_problem(nginx):
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-def test_a_package_on_its_way_in_goes_through_as_it_comes(nginx):
+@pytest.mark.parametrize(
+    ("request_line", "length"),
+    [("PATCH /api/v1/packages/1/content", 6 * 10**9), ("POST /api/v1/imports?kind=csv", 2**31)],
+)
+def test_large_files_on_their_way_in_go_through_as_they_come(nginx, request_line, length):
     with nginx.connection() as connection:
-        head = "PATCH /api/v1/packages/1/content HTTP/1.1\r\nHost: localhost\r\nContent-Length: 6000000000\r\n\r\n"
+        head = f"{request_line} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n"
         connection.sendall(head.encode() + b"first")
 
         answer = connection.recv(65536)

@@ -205,6 +205,20 @@ def test_an_end_that_was_committed_late_is_told(asking):
     assert len(told(asking)) == 1
 
 
+def test_what_ended_while_nobody_asked_is_not_told_to_who_asks_later(asking, listener):
+    campaign, later = make_campaign(asking), NOON.replace(day=9)
+    operations.remove_endpoint(Endpoint.objects.get(), by="alice", at=NOON)
+    settle(campaign, AssignmentState.SUCCEEDED, at=NOON.replace(day=5))
+    wanted = {"url": listener.url, "types": ["assignment.settled"], "description": ""}
+    operations.create_endpoint(asking, **wanted, by="alice", at=later)
+    settle(campaign, AssignmentState.FAILED, at=later, vehicle_id="VIN2")
+
+    operations.tell(asking, at=later)
+
+    (event,) = Event.objects.filter(type="assignment.settled")
+    assert [one["vehicle_id"] for one in event.data["details"]["vehicles"]] == ["VIN2"]
+
+
 def test_what_was_told_long_ago_is_not_looked_at_any_more(asking):
     campaign = make_campaign(asking)
     settle(campaign, AssignmentState.SUCCEEDED)

@@ -80,6 +80,17 @@ def test_a_halt_reaches_the_approvers_mailbox_as_text_and_html_with_a_link(tenan
     assert Mail.objects.get().state == MailState.SENT
 
 
+def test_who_has_left_gets_nothing_that_still_waited(tenant, inbox):
+    ada, _ = make_member(tenant, "ada"), make_member(tenant, "bob")
+    halt(tenant)
+    ada.delete()
+
+    send()
+
+    assert [recipients for _, recipients, _ in inbox.received] == [["bob@example.com"]]
+    assert Mail.objects.get(address="ada@example.com").state == MailState.FAILED
+
+
 def test_nothing_is_sent_twice(tenant, inbox):
     make_member(tenant, "ada")
     halt(tenant)
@@ -118,6 +129,20 @@ def test_a_sentence_of_several_lines_makes_no_further_header(tenant, inbox):
     message = inbox.received[0][2]
     assert message["Subject"] == "[acme] One. Bcc: everyone@example.com Two."
     assert (message["Bcc"], inbox.received[0][1]) == (None, ["ada@example.com"])
+
+
+def test_an_address_that_nobody_can_write_to_keeps_no_other_letter_back(tenant, inbox):
+    make_member(tenant, "a,b")
+    halt(tenant)
+    other = make_tenant("other")
+    make_member(other, "ada")
+    halt(other)
+
+    send()
+
+    assert [recipients for _, recipients, _ in inbox.received] == [["ada@example.com"]]
+    kept = Mail.objects.get(tenant=tenant)
+    assert (kept.state, kept.tries, kept.problem.partition(":")[0]) == (MailState.PENDING, 1, "ValueError")
 
 
 def test_a_mail_server_that_is_away_is_asked_again_later_and_later(tenant, settings):

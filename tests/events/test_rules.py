@@ -215,7 +215,15 @@ def test_each_role_is_written_to_about_what_it_can_act_on():
 
 def test_what_is_no_address_is_not_written_to():
     assert letters.addresses_problem(["fleet@example.com"]) is None
-    for wrong in ("fleet", "a@b", "a b@example.com", "a@example.com\nBcc: x@example.com", "@example.com"):
+    for wrong in (
+        "a,b@example.com",
+        "a;b@example.com",
+        "fleet",
+        "a@b",
+        "a b@example.com",
+        "a@example.com\nBcc: x@example.com",
+        "@example.com",
+    ):
         assert letters.addresses_problem([wrong]) is not None
     assert letters.addresses_problem(["a@example.com"] * 21) is not None
     assert letters.kinds_problem(["halts", "spam"]) is not None

@@ -96,6 +96,7 @@ NEEDS = {
     ("GET", "groups/1"): Permission.VIEW,
     ("GET", "groups/1/vehicles"): Permission.VIEW,
     ("POST", "groups/1/vehicles"): Permission.MANAGE_FLEET,
+    ("POST", "groups/1/vehicles/remove"): Permission.MANAGE_FLEET,
     ("POST", "groups/1/block-list"): Permission.MANAGE_FLEET,
     ("POST", "groups/1/block-list/lift"): Permission.MANAGE_FLEET,
     ("GET", "imports"): Permission.VIEW,

@@ -1,14 +1,19 @@
 """Every list of the API, found in its document, asks the database as often for many rows as for one."""
 
+import csv
+import io
 import uuid
 from datetime import timedelta
 
+import jsonschema_rs
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from otaserver.campaigns.models import Blackout
 from otaserver.events.models import Delivery, Endpoint, Event
+from otaserver.events.rules.envelope import Object, data_of
+from otaserver.events.rules.types import TYPES
 from otaserver.fleet.lifecycle_models import EcuSwap
 from otaserver.fleet.models import Attribute, Credential
 from otaserver.fleet.protocol_models import GatewayToken
@@ -79,6 +84,7 @@ class Everything(Fleet):
         make_personal_token(self.mia, f"own {number}")
 
     def _grow_events(self):
+        about = Object("campaign", self.campaign.pk, "campaign")
         event = Event.objects.create(
             tenant=self.tenant,
             sequence=Event.objects.count() + 1,
@@ -86,7 +92,7 @@ class Everything(Fleet):
             type="campaign.started",
             subject="x",
             at=NOON,
-            data={},
+            data=data_of(TYPES["campaign.started"], about, tenant="acme", actor="ann", details={}),
         )
         for endpoint in (self.endpoint, self._endpoint()):
             Delivery.objects.create(endpoint=endpoint, event=event, due_at=NOON, created_at=NOON)
@@ -137,6 +143,22 @@ def test_no_list_asks_more_often_the_more_rows_it_holds(rows, caller):
     # Otherwise nothing would be shown of it: whoever adds a list lets it grow here.
     assert [path for path in found if after[path][1] < before[path][1] + 2] == []
     assert {path: after[path][0] for path in found} == {path: before[path][0] for path in found}
+
+
+def test_every_page_is_as_its_document_says_and_every_table_has_all_of_its_columns(rows, caller):
+    rows.grow()
+    document, wrong = fuzz.document(), {}
+    for path in lists():
+        described = document["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+        page = caller.get(rows.address(path)).json()
+        checked = jsonschema_rs.validator_for({**described, "components": document["components"]})
+        problems = [error.message for error in checked.iter_errors(page)]
+        table = b"".join(caller.get(f"{rows.address(path)}?format=csv").streaming_content).decode()
+        header = next(csv.reader(io.StringIO(table)))
+        if problems or sorted(header) != sorted(page["results"][0]):
+            wrong[path] = problems, header
+
+    assert wrong == {}
 
 
 def test_every_list_refuses_what_its_document_does_not_name_and_takes_what_it_names(rows, caller):

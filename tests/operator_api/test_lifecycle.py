@@ -43,7 +43,8 @@ def test_vehicles_whose_credentials_end_are_listed_the_most_urgent_first(caller,
     found = caller.get("/credentials/expiring?days=30").json()["results"]
 
     assert sorted(one["vehicle_id"] for one in found) == ["OVER", "SOON"]
-    assert caller.get("/credentials/expiring?days=-1").status_code == 422
+    for wrong in ("-1", "3651", "0000000009999999999"):
+        assert caller.get(f"/credentials/expiring?days={wrong}").status_code == 422
 
 
 def test_a_swap_is_announced_and_shown(caller, car):

@@ -100,6 +100,23 @@ def test_a_group_gets_another_name_and_filter(tenant, caller):
     assert Entry.objects.latest("number").details["before"] == {"name": "north", "filter": 'ecu.hardware_id = "a"'}
 
 
+def test_vehicles_are_put_into_a_group_made_by_hand_and_taken_out_again(tenant, caller):
+    cars = [make_vehicle(tenant, name) for name in ("VIN1", "VIN2")]
+    path = f"/groups/{make_group(tenant, cars[0]).pk}/vehicles"
+
+    put_in = caller.post(path, {"vehicles": ["VIN1", "VIN2"]})
+    taken_out = [caller.post(f"{path}/remove", {"vehicles": ["VIN1"]}) for _ in range(2)]
+    unknown = caller.post(f"{path}/remove", {"vehicles": ["VIN2", "VIN3"]})
+
+    assert [put_in.json(), *(each.json() for each in taken_out)] == [{"changed": 1}, {"changed": 1}, {"changed": 0}]
+    assert (unknown.status_code, unknown.json()["code"]) == (404, "vehicle.not_found")
+    assert [row["vehicle_id"] for row in caller.get(path).json()["results"]] == ["VIN2"]
+    assert [entry.action for entry in Entry.objects.order_by("number")] == [
+        "group.vehicles_added",
+        "group.vehicles_removed",
+    ]
+
+
 @pytest.mark.parametrize(
     ("changes", "code"),
     [

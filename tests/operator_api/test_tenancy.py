@@ -79,6 +79,7 @@ REQUESTS = [
     ("POST", "/vehicles/VIN1/pseudonymise", REASON),
     ("GET", "/groups/{group}/vehicles", None),
     ("POST", "/groups/{group}/vehicles", {"vehicles": ["VIN1"]}),
+    ("POST", "/groups/{group}/vehicles/remove", {"vehicles": ["VIN1"]}),
     ("POST", "/groups", {"name": "a", "vehicles": ["VIN1"]}),
     ("POST", "/campaigns", {"name": "a", "release": "{release}", "group": "{group}", "waves": [{"percent": 100}]}),
     ("GET", "/campaigns/{campaign}", None),

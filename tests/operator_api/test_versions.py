@@ -26,6 +26,13 @@ def test_what_is_read_has_a_version_and_is_not_sent_twice(tenant, caller):
     assert (changed.status_code, changed["ETag"] == read["ETag"]) == (200, False)
 
 
+@pytest.mark.parametrize("known", ["W/{etag}", '"0", W/{etag}', "*"])
+def test_what_is_read_is_known_by_a_weak_tag_as_well(caller, known):
+    etag = caller.get("/tenant")["ETag"]
+
+    assert caller.get("/tenant", **{"If-None-Match": known.replace("{etag}", etag)}).status_code == 304
+
+
 def test_a_change_that_starts_from_what_is_there_is_made(caller):
     version = caller.get("/tenant")["ETag"]
 

@@ -1,5 +1,7 @@
 """Webhooks, events and mail over the operator API."""
 
+import csv
+import json
 from ipaddress import ip_network
 
 import pytest
@@ -99,6 +101,19 @@ def test_events_are_listed_as_they_are_delivered(caller, delivery):
     assert caller.get("/events?type=wave.passed").json()["results"] == []
     types = {row["type"]: row for row in caller.get("/event-types").json()}
     assert types["assignment.settled"]["only_when_named"] is True
+
+
+def test_events_are_a_table_with_all_of_their_columns(caller, delivery):
+    shown = caller.get("/events").json()["results"][0]
+
+    header, row = csv.reader(b"".join(caller.get("/events?format=csv").streaming_content).decode().splitlines())
+
+    assert sorted(header) == sorted(shown)
+    told = dict(zip(header, row, strict=True))
+    assert {name: told[name] for name in ("id", "type", "subject", "time")} == {
+        name: shown[name] for name in ("id", "type", "subject", "time")
+    }
+    assert json.loads(told["data"]) == shown["data"]
 
 
 def test_nothing_of_another_tenant_is_there(caller, stranger, webhook, delivery):

@@ -84,6 +84,16 @@ def fill(vehicle):
     SeenRequest.objects.create(
         tenant=tenant, vehicle=vehicle, address="::1", at=NOON, method="GET", path=f"/x/{VIN}", identity="x", status=200
     )
+    SeenRequest.objects.create(
+        tenant=tenant,
+        address="::1",
+        at=NOON,
+        method="GET",
+        path=f"/acme/controller/v1/{VIN}",
+        identity="x",
+        status=401,
+        reason=f"There is no vehicle {VIN!r}.",
+    )
     ClaimCode.objects.create(tenant=tenant, vehicle_id=VIN, sha256="0" * 64, created_at=NOON, expires_at=NOON)
     row = kept_answers.begin(tenant, "a", "k", request_sha256="0" * 64, at=NOON)
     answer = kept_answers.Answer(201, "application/json", json.dumps({"vehicle_id": VIN}).encode())
@@ -192,6 +202,22 @@ def test_all_that_is_held_of_it_is_told_and_no_secret(vehicle):
         row for row in rows if row["kind"] in ("credential", "claimcode") and {"sha256", "fingerprint"} & set(row)
     ] == []
     assert json.dumps(rows).count(VIN) > 10
+
+
+def test_what_is_held_of_several_is_told_where_it_names_this_one(vehicle):
+    tenant = vehicle.tenant
+    make_group(tenant, name=f"Just {VIN}")
+    make_group(tenant, name=f"Just {VIN}2")
+    Decision.objects.create(
+        campaign=Campaign.objects.get(), at=NOON, kind="x", actor="engine", sentence="All are left."
+    )
+
+    rows = [row for row in queries.held_of(vehicle) if row["kind"] in ("group", "event", "decision", "seenrequest")]
+
+    assert [row.get("name") for row in rows if row["kind"] == "group"] == [f"Just {VIN}"]
+    assert [row["inputs"] for row in rows if row["kind"] == "decision"] == [{"vehicles": [VIN]}]
+    assert [row["subject"] for row in rows if row["kind"] == "event"] == [f"vehicle/{VIN}"]
+    assert [row["path"] for row in rows if row["kind"] == "seenrequest"] == [f"/x/{VIN}", f"/acme/controller/v1/{VIN}"]
 
 
 def test_every_model_that_leads_to_a_vehicle_is_held_and_settled():

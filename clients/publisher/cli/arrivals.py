@@ -35,13 +35,17 @@ def import_(
         done = arrivals.follow(begun["id"], progress=lambda here, total: bar.update(task, completed=here, total=total))
     if errors is not None:
         arrivals.save_problems(done["id"], errors)
-    answer.say(_told(done), done)
+    refused = done["counts"]["refused"]
+    if not as_json or not (refused or done["state"] == "failed"):
+        # With --json the refusal below is the one document, and carries what was done.
+        answer.say(_told(done), done)
     if done["state"] == "failed":
-        raise PublisherError(done["failed_reason"], code="import.failed")
-    if done["counts"]["refused"]:
+        raise PublisherError(done["failed_reason"], code="import.failed", details={"import": done})
+    if refused:
         few = list(islice(api.rows(f"/imports/{done['id']}/problems"), _SHOWN))
         lines = "".join(f"\n  line {one['line']}: {one['code']}: {one['value']!r}: {one['rule']}" for one in few)
-        raise LinesLeftOutError(f"{done['counts']['refused']} lines were left out.{lines}", details={"problems": few})
+        told = {"import": done, "problems": few}
+        raise LinesLeftOutError(f"{refused} lines were left out.{lines}", details=told)
 
 
 @app.command("imports")

@@ -80,6 +80,22 @@ def add(
     Answer(as_json).say(f"{done['changed']} vehicle(s) are new in {name}.", done)
 
 
+@group_app.command("remove")
+def remove(
+    context: typer.Context,
+    *,
+    name: str,
+    url: Url,
+    token: Token,
+    vehicle: Annotated[list[str], typer.Option("--vehicle", help="may be repeated")],
+    as_json: AsJson = False,
+) -> None:
+    """Take vehicles out of a group that is chosen by hand."""
+    api = open_api(context, url, token)
+    done = api.post(f"/groups/{_group(api, name)['id']}/vehicles/remove", {"vehicles": vehicle})
+    Answer(as_json).say(f"{done['changed']} vehicle(s) are no longer in {name}.", done)
+
+
 @release_app.command("show")
 def release(
     context: typer.Context, *, name: str, version: str, url: Url, token: Token, as_json: AsJson = False

@@ -207,12 +207,17 @@ def settings(
     url: Url,
     token: Token,
     kind: Kinds = [],  # noqa: B006 - typer copies it
-    address: Annotated[list[str], typer.Option("--address", help="A further address, like a team's mailbox")] = [],  # noqa: B006
+    address: Annotated[
+        list[str], typer.Option("--address", help="A further address, like a team's mailbox; '' for none any more")
+    ] = [],  # noqa: B006
     as_json: AsJson = False,
 ) -> None:
-    """Show what is written about at all, or, with options, set it anew."""
+    """Show what is written about at all, or, with options, set it: what no option names stays as it is."""
     api = open_api(context, url, token)
-    found = api.put("/mail-settings", {"kinds": kind, "addresses": address}) if kind or address else None
-    found = found or api.get("/mail-settings")
+    found = api.get("/mail-settings")
+    given = {name: values for name, values in (("kinds", kind), ("addresses", address)) if values}
+    if given:
+        # An empty one is nobody's address: with it alone the list becomes empty.
+        found = api.put("/mail-settings", found | {name: [one for one in each if one] for name, each in given.items()})
     also = ", ".join(found["addresses"]) or "nobody"
     Answer(as_json).say(f"Written about: {', '.join(found['kinds']) or 'nothing'}; also to {also}.", found)

@@ -21,7 +21,13 @@ from otaserver.events.operations.endpoints import (
 )
 from otaserver.events.operations.expiries import warn_of_expiry
 from otaserver.events.operations.feed import publish, tenants_with_news
-from otaserver.events.operations.letters import change_mail_settings, choose_mail, record_not_sent, record_sent
+from otaserver.events.operations.letters import (
+    change_mail_settings,
+    choose_mail,
+    record_not_sent,
+    record_sent,
+    record_unwanted,
+)
 from otaserver.events.operations.outcomes import tell, tenants_that_ask
 from otaserver.events.operations.replays import replay_delivery, replay_span, send_test
 from otaserver.events.operations.retention import forget
@@ -44,6 +50,7 @@ __all__ = [
     "record_answer",
     "record_not_sent",
     "record_sent",
+    "record_unwanted",
     "release",
     "remove_endpoint",
     "replay_delivery",

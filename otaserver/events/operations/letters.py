@@ -1,6 +1,6 @@
 """Letters to members: who is written to about what, and not more than one about a subject in an hour."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from django.db import transaction
@@ -12,7 +12,7 @@ from otaserver.events.models import Event, Mail, MailPreference, MailSettings
 from otaserver.events.queries import mails as queries
 from otaserver.events.rules import letters as rules
 from otaserver.events.rules.types import TYPES
-from otaserver.events.states import MailKind, MailState
+from otaserver.events.states import MailState
 from otaserver.tenants.models import Tenant, User
 
 EVERY = timedelta(hours=1)
@@ -44,6 +44,13 @@ def record_sent(mail: Mail, *, at: datetime) -> None:
     """Note that a mail server has taken a letter."""
     Mail.objects.filter(pk=mail.pk, state=MailState.PENDING).update(
         state=MailState.SENT, sent_at=at, tries=mail.tries + 1, problem=""
+    )
+
+
+def record_unwanted(mail: Mail) -> None:
+    """Note that whoever had this address has left, or reads nothing of this kind any more; it is not sent."""
+    Mail.objects.filter(pk=mail.pk, state=MailState.PENDING).update(
+        state=MailState.FAILED, problem="Nobody at this address is to read it any more."
     )
 
 
@@ -92,13 +99,3 @@ def choose_mail(tenant: Tenant, user: User, *, kinds: Sequence[str], by: str, at
 def _refuse(problem: str | None) -> None:
     if problem is not None:
         raise MailSettingsRefusedError(problem)
-
-
-def kinds_of(events: Iterable[Event]) -> Mapping[MailKind, int]:
-    """Return how many events of each kind a letter tells."""
-    found: dict[MailKind, int] = {}
-    for event in events:
-        kind = TYPES[event.type].mail
-        if kind is not None:
-            found[kind] = found.get(kind, 0) + 1
-    return found

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, QuerySet
 
 from otaserver.campaigns.models import Assignment, Campaign
 from otaserver.campaigns.states import SETTLED_STATES
@@ -23,8 +23,8 @@ LOOK_BACK = timedelta(minutes=10)
 
 def tenants_that_ask() -> Sequence[int]:
     """Return the tenants with an endpoint that wants the ends of assignments."""
-    rows = Endpoint.objects.filter(state=EndpointState.ACTIVE).values_list("tenant_id", "types")
-    return sorted({tenant for tenant, types in rows if rules.is_wanted(rules.ASSIGNMENTS_SETTLED, types)})
+    rows = Endpoint.objects.filter(state=EndpointState.ACTIVE)
+    return sorted({endpoint.tenant_id for endpoint in _asking(rows)})
 
 
 @transaction.atomic
@@ -40,9 +40,11 @@ def tell(tenant: Tenant, *, at: datetime) -> bool:
     if feed.outcomes_since is None:
         Feed.objects.filter(pk=feed.pk).update(outcomes_since=at)
         return False
-    found = _untold(tenant, feed.outcomes_since)
+    # What ended while nobody asked is told to nobody who asks now; a paused endpoint has asked.
+    since = max(feed.outcomes_since, _asked_since(tenant) or feed.outcomes_since)
+    found = _untold(tenant, since)
     has_more = len(found) == CHUNK
-    since = feed.outcomes_since if has_more else max(feed.outcomes_since, at - LOOK_BACK)
+    since = since if has_more else max(since, at - LOOK_BACK)
     feeds.store(feed, _drafts(tenant, found, at=at), at=at, outcomes_since=since)
     ToldOutcome.objects.bulk_create(
         ToldOutcome(assignment_id=each.pk, settled_at=each.settled_at) for each in found if each.settled_at is not None
@@ -50,6 +52,15 @@ def tell(tenant: Tenant, *, at: datetime) -> bool:
     if not has_more:
         ToldOutcome.objects.filter(assignment__campaign__tenant=tenant, settled_at__lt=since).delete()
     return has_more
+
+
+def _asking(rows: QuerySet[Endpoint]) -> list[Endpoint]:
+    return [endpoint for endpoint in rows if rules.is_wanted(rules.ASSIGNMENTS_SETTLED, endpoint.types)]
+
+
+def _asked_since(tenant: Tenant) -> datetime | None:
+    rows = Endpoint.objects.filter(tenant=tenant).exclude(state=EndpointState.REMOVED)
+    return min((endpoint.created_at for endpoint in _asking(rows)), default=None)
 
 
 def _untold(tenant: Tenant, since: datetime) -> list[Assignment]:

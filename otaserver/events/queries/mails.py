@@ -7,6 +7,7 @@ from django.db.models import QuerySet
 from otaserver.events.errors import MemberNotFoundError
 from otaserver.events.models import Mail, MailPreference, MailSettings
 from otaserver.events.rules.letters import BY_ROLE
+from otaserver.events.rules.types import TYPES
 from otaserver.events.states import MailKind, MailState
 from otaserver.tenants.models import Member, Tenant, User
 
@@ -65,6 +66,13 @@ def readers(tenant: Tenant) -> Mapping[str, Sequence[str]]:
             if each.email and each.email not in found[kind]:
                 found[kind].append(each.email)
     return found
+
+
+def has_reader(mail: Mail) -> bool:
+    """Return whether somebody at a letter's address is still to read what it tells."""
+    kinds = {TYPES[event.type].mail for event in mail.events.all()} - {None}
+    found = readers(mail.tenant)
+    return any(mail.address in found.get(str(kind), ()) for kind in kinds)
 
 
 def due(at: datetime) -> QuerySet[Mail]:

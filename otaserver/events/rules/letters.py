@@ -7,7 +7,8 @@ from otaserver.events.states import MailKind
 from otaserver.tenants.states import Role
 
 MAX_ADDRESSES = 20
-_ADDRESS = re.compile(r"[!-?A-~]{1,64}@[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})+\Z")
+# RFC 5322, 3.4.1, without what would have to be quoted: a comma would begin another address.
+_ADDRESS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})+\Z")
 # Those who can do something about it.
 BY_ROLE: Mapping[str, frozenset[MailKind]] = {
     Role.VIEWER: frozenset(),

@@ -40,7 +40,7 @@ from otaserver.fleet.operations.identity import (
     renew,
     revoke_credentials,
 )
-from otaserver.fleet.operations.imports import begin_import, due_imports, end_import, run_import
+from otaserver.fleet.operations.imports import begin_import, due_imports, end_import, remove_left_files, run_import
 from otaserver.fleet.operations.inventory import record_inventory
 from otaserver.fleet.operations.keyless import KeylessEcu, declare_vehicle
 from otaserver.fleet.operations.provisioning import (
@@ -159,6 +159,7 @@ __all__ = [
     "register_ecus",
     "reject_authentication",
     "remove_from_group",
+    "remove_left_files",
     "renew",
     "revoke_credentials",
     "revoke_gateway_token",

@@ -47,7 +47,8 @@ def create_group(
     except IntegrityError as error:
         raise GroupExistsError(f"Tenant {tenant} has a group {name!r} already.", name=name) from error
     added = _add(group, chosen)
-    audit.record("group.created", group, tenant=tenant, by=by, at=at, kind=str(kind), filter=filter, vehicles=added)
+    details = {"kind": str(kind), "filter": filter, "vehicles": len(added), "vehicle_ids": added}
+    audit.record("group.created", group, tenant=tenant, by=by, at=at, **details)
     return group
 
 
@@ -61,8 +62,9 @@ def add_to_group(group: Group, vehicles: Iterable[Vehicle], *, by: str, at: date
     """
     added = _add(_static(group), list(vehicles))
     if added:
-        audit.record("group.vehicles_added", group, tenant=group.tenant, by=by, at=at, count=added)
-    return added
+        details = {"count": len(added), "vehicle_ids": added}
+        audit.record("group.vehicles_added", group, tenant=group.tenant, by=by, at=at, **details)
+    return len(added)
 
 
 @transaction.atomic
@@ -72,14 +74,16 @@ def remove_from_group(group: Group, vehicles: Iterable[Vehicle], *, by: str, at:
     Raises:
         GroupDynamicError: its filter says which vehicles are in it.
     """
-    members = [vehicle.pk for vehicle in vehicles]
-    removed = 0
-    for start in range(0, len(members), _BATCH):
-        batch = members[start : start + _BATCH]
-        removed += Membership.objects.filter(group=_static(group), vehicle__in=batch).delete()[0]
+    chosen = list(vehicles)
+    held = _held(_static(group), chosen)
+    for start in range(0, len(chosen), _BATCH):
+        batch = [vehicle.pk for vehicle in chosen[start : start + _BATCH]]
+        Membership.objects.filter(group=group, vehicle__in=batch).delete()
+    removed = sorted({vehicle.vehicle_id for vehicle in chosen if vehicle.pk in held})
     if removed:
-        audit.record("group.vehicles_removed", group, tenant=group.tenant, by=by, at=at, count=removed)
-    return removed
+        details = {"count": len(removed), "vehicle_ids": removed}
+        audit.record("group.vehicles_removed", group, tenant=group.tenant, by=by, at=at, **details)
+    return len(removed)
 
 
 @transaction.atomic
@@ -123,14 +127,24 @@ def _static(group: Group) -> Group:
     return group
 
 
-def _add(group: Group, vehicles: list[Vehicle]) -> int:
+def _held(group: Group, vehicles: list[Vehicle]) -> set[int]:
+    """Return the keys of those vehicles that are in the group."""
+    found: set[int] = set()
+    for start in range(0, len(vehicles), _BATCH):
+        batch = [vehicle.pk for vehicle in vehicles[start : start + _BATCH]]
+        found.update(Membership.objects.filter(group=group, vehicle__in=batch).values_list("vehicle_id", flat=True))
+    return found
+
+
+def _add(group: Group, vehicles: list[Vehicle]) -> list[str]:
+    """Put vehicles into a group, and return the ids of those that were not in it."""
     foreign = next((vehicle for vehicle in vehicles if vehicle.tenant_id != group.tenant_id), None)
     if foreign is not None:
         raise VehicleNotFoundError(f"There is no vehicle {foreign.vehicle_id!r}.", vehicle_id=foreign.vehicle_id)
-    before = group.memberships.count()
+    held = _held(group, vehicles)
     Membership.objects.bulk_create(
         (Membership(group=group, vehicle=vehicle) for vehicle in vehicles),
         batch_size=_BATCH,
         ignore_conflicts=True,
     )
-    return group.memberships.count() - before
+    return sorted({vehicle.vehicle_id for vehicle in vehicles if vehicle.pk not in held})

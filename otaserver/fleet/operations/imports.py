@@ -34,6 +34,9 @@ MAX_IMPORT_BYTES = 2 * 1024**3
 MAX_PROBLEMS = 10_000
 # A run writes down how far it is with each batch; one that does not for so long has died.
 STALE = timedelta(minutes=5)
+# So young a file may be one that is being received right now.
+_LEFT_FOR = timedelta(hours=24)
+_FOLDER = "imports"
 _BLOCK_BYTES = 256 * 1024
 
 
@@ -54,7 +57,7 @@ def begin_import(
         raise ImportRefusedError(f"A file is one of {', '.join(ImportKind.values)}; {kind[:40]!a} is not.")
     if not 1 <= len(filename) <= 255 or not filename.isprintable():
         raise ImportRefusedError("A file's name is 1 to 255 printable characters.")
-    stored_as = f"imports/{uuid.uuid4().hex}"
+    stored_as = f"{_FOLDER}/{uuid.uuid4().hex}"
     with tempfile.TemporaryFile() as file:
         length, sha256 = _receive(stream, file)
         if not length:
@@ -111,6 +114,23 @@ def end_import(row: FleetImport, reason: str, *, at: datetime) -> None:
     """
     row.move_to(ImportState.FAILED, finished_at=at, failed_reason=reason)
     default_storage.delete(row.stored_as)
+
+
+def remove_left_files(*, now: datetime) -> int:
+    """Delete files that wait for no import any more, left by a crash, once they are a day old; return how many.
+
+    They may hold tokens and claim codes. Repeating finds nothing.
+    """
+    try:
+        names = [f"{_FOLDER}/{name}" for name in default_storage.listdir(_FOLDER)[1]]
+    except FileNotFoundError:
+        return 0
+    waiting = FleetImport.objects.filter(state__in=[ImportState.WAITING, ImportState.RUNNING])
+    left = sorted(set(names) - set(waiting.values_list("stored_as", flat=True)))
+    old = [name for name in left if default_storage.get_modified_time(name) <= now - _LEFT_FOR]
+    for name in old:
+        default_storage.delete(name)
+    return len(old)
 
 
 @transaction.atomic

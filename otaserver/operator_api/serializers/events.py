@@ -17,12 +17,30 @@ class EventTypeSerializer(serializers.Serializer[Any]):
     only_when_named = serializers.BooleanField()
 
 
-class EventSerializer(serializers.ModelSerializer[Event]):
+class EventDataSerializer(serializers.Serializer[Any]):
+    """What an event tells; version v1 may gain fields, and never loses or changes one."""
+
+    tenant = serializers.CharField()
+    actor = serializers.CharField()
+    object = serializers.DictField()
+    sentence = serializers.CharField()
+    wave = serializers.IntegerField(allow_null=True)
+    details = serializers.DictField()
+
+
+class EventSerializer(serializers.Serializer[Event]):
     """An event as CloudEvents 1.0 has it: what is delivered, word for word."""
 
-    class Meta:
-        model = Event
-        fields = ["id"]
+    specversion = serializers.CharField()
+    id = serializers.UUIDField()
+    source = serializers.CharField()  # type: ignore[assignment]
+    type = serializers.CharField()
+    subject = serializers.CharField()
+    time = serializers.DateTimeField()
+    datacontenttype = serializers.CharField()
+    dataschema = serializers.CharField()
+    sequence = serializers.CharField(help_text="rises within the tenant")
+    data = EventDataSerializer()  # type: ignore[assignment]
 
     def to_representation(self, instance: Event) -> dict[str, Any]:
         return operations.document_of(instance, tenant=instance.tenant.name)

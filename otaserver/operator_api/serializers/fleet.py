@@ -115,7 +115,7 @@ class VehicleIds(serializers.Serializer[Any]):
 
 
 class MembershipChange(serializers.Serializer[Any]):
-    changed = serializers.IntegerField(help_text="vehicles that were put in")
+    changed = serializers.IntegerField(help_text="vehicles that were put in, or taken out")
 
 
 class TestBenchMark(serializers.Serializer[Any]):

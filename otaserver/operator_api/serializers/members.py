@@ -35,6 +35,8 @@ class InvitationRequest(serializers.Serializer[Any]):
 
 
 class InvitationSerializer(serializers.ModelSerializer[Invitation]):
+    email = serializers.CharField(help_text="empty: nobody was written to")
+
     class Meta:
         model = Invitation
         fields = [

@@ -56,6 +56,14 @@ class NewestFirst(CursorPagination):
             raise CursorInvalidError(_BAD_CURSOR)
         return cursor
 
+    def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
+        """Return how OpenAPI 3.1 describes a page: the framework writes `nullable`, which is 3.0 and means nothing."""
+        found: dict[str, Any] = super().get_paginated_response_schema(schema)
+        found["required"] = ["next", "previous", "results"]
+        for name in ("next", "previous"):
+            found["properties"][name] = {"type": ["string", "null"], "format": "uri"}
+        return found
+
     def get_page_size(self, request: Request) -> int:
         text = request.query_params.get("limit", str(self.page_size))
         if not _LIMIT.match(text):

@@ -184,6 +184,17 @@ class GroupVehicles(FleetView):
         return Response({"changed": added})
 
 
+class GroupVehiclesRemoval(FleetView):
+    permissions = {"POST": Permission.MANAGE_FLEET}
+
+    @extend_schema(request=VehicleIds, responses=MembershipChange)
+    def post(self, request: Request, pk: int) -> Response:
+        group = self.find(self.groups(), pk)
+        vehicles = self.chosen(self.received(VehicleIds)["vehicles"])
+        removed = operations.remove_from_group(group, vehicles, by=self.caller.actor, at=clock.now())
+        return Response({"changed": removed})
+
+
 class ClaimCodeList(FleetView):
     permissions = {"POST": Permission.MANAGE_FLEET}
     shows_secret = True

@@ -72,7 +72,7 @@ class ExpiringVehicles(TenantView):
     def get(self, request: Request) -> Response:
         given = self.parameter("days")
         text = "30" if given is None else given
-        if not text.isascii() or not text.isdecimal() or int(text[:9]) > LONGEST_LOOK_AHEAD_DAYS:
+        if not text.isascii() or not text.isdecimal() or len(text) > 9 or int(text) > LONGEST_LOOK_AHEAD_DAYS:
             raise FieldsInvalidError(f"days is {text[:20]!r}; it is 0 to {LONGEST_LOOK_AHEAD_DAYS}.", field="days")
         found = queries.expiring_vehicles(self.caller.tenant, within=timedelta(days=int(text)), at=clock.now())
         return self.page_of(found, ExpiringSerializer)

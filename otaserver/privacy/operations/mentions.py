@@ -4,38 +4,21 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from django.db.models import JSONField, Model, Q, QuerySet, TextField
-from django.db.models.functions import Cast
+from django.db.models import Model, QuerySet
 
-from otaserver.campaigns.draft_models import PlanDraft
-from otaserver.campaigns.fit_models import GroupFit
-from otaserver.campaigns.models import Blackout, Campaign, Decision, WorkshopCase
+from otaserver.campaigns.models import Decision
 from otaserver.events.models import Event
-from otaserver.fleet.arrival_models import FleetImport, FleetImportProblem
-from otaserver.fleet.counting_models import GroupSize
-from otaserver.fleet.models import AttributeValue, Group, Vehicle
+from otaserver.fleet.arrival_models import FleetImportProblem
+from otaserver.fleet.models import Vehicle
+from otaserver.fleet.watch_models import SeenRequest
 from otaserver.privacy import words
-from otaserver.privacy.holdings import HOLDINGS
+from otaserver.privacy.holdings import HOLDINGS, NOTES, TEXTS
+from otaserver.privacy.queries import naming
 from otaserver.privacy.words import Replaced
 from otaserver.tenants.answer_models import KeptAnswer
-from otaserver.tenants.models import Tenant
 
 _LABEL = re.compile(r"([a-z_]+):([0-9]+) (.*)\Z", re.DOTALL)
 _KINDS = frozenset(str(model._meta.model_name) for model in HOLDINGS)
-# What people of the tenant wrote, and the path to it; texts of other vehicles may name this one.
-TEXTS: Mapping[type[Model], tuple[str, tuple[str, ...]]] = {
-    Tenant: ("pk", ("stopped_reason",)),
-    Group: ("tenant", ("name", "filter", "blocks_updates_reason")),
-    GroupSize: ("group__tenant", ("filter",)),
-    GroupFit: ("group__tenant", ("filter",)),
-    Campaign: ("tenant", ("name", "reason", "no_way_back_reason")),
-    Blackout: ("tenant", ("name", "reason", "lifted_reason")),
-    PlanDraft: ("tenant", ("steps",)),
-    FleetImport: ("tenant", ("filename", "failed_reason")),
-    Vehicle: ("tenant", ("blocked_reason",)),
-    AttributeValue: ("vehicle__tenant", ("text",)),
-    WorkshopCase: ("vehicle__tenant", ("reason", "note")),
-}
 
 
 class Names:
@@ -80,12 +63,12 @@ def rewrite_mentions(names: Names) -> None:
     tenant = names.vehicle.tenant
     for model, (path, fields) in TEXTS.items():
         wanted = tenant.pk if path == "pk" else tenant
-        rewrite(_naming(model._default_manager.filter(**{path: wanted}), fields, names.id), fields, names.anywhere)
+        rewrite(naming(model._default_manager.filter(**{path: wanted}), fields, names.id), fields, names.anywhere)
     fields = ("sentence", "inputs")
-    for decision in _naming(Decision.objects.filter(campaign__tenant=tenant), fields, names.id):
+    for decision in naming(Decision.objects.filter(campaign__tenant=tenant), fields, names.id):
         _rewrite_row(decision, fields, names.of_decision(decision.inputs))
     fields = ("subject", "data")
-    for event in _naming(Event.objects.filter(tenant=tenant), fields, names.id):
+    for event in naming(Event.objects.filter(tenant=tenant), fields, names.id):
         _rewrite_row(event, fields, names.of_event(event.data))
     _forget(names)
 
@@ -104,23 +87,18 @@ def _rewrite_row(row: Model, fields: tuple[str, ...], replaced: Replaced) -> Non
         type(row)._default_manager.filter(pk=row.pk).update(**changes)
 
 
-def _naming(rows: QuerySet[Any], fields: tuple[str, ...], name: str) -> QuerySet[Any]:
-    wanted = Q()
-    for field in fields:
-        if isinstance(rows.model._meta.get_field(field), JSONField):
-            rows = rows.annotate(**{f"said_{field}": Cast(field, TextField())})
-            wanted |= Q(**{f"said_{field}__contains": name})
-        else:
-            wanted |= Q(**{f"{field}__contains": name})
-    return rows.filter(wanted)
-
-
 def _forget(names: Names) -> None:
-    """Empty what is kept for a while and names the vehicle: lines of files, answers to requests."""
+    """Empty what is kept for a while and names the vehicle: lines of files, refused requests, answers to requests."""
     tenant = names.vehicle.tenant
     lines = FleetImportProblem.objects.filter(fleet_import__tenant=tenant, value__contains=names.id)
     named = [line.pk for line in lines if names.anywhere(line.value) != line.value]
     FleetImportProblem.objects.filter(pk__in=named).update(value="")
+    # Refused before anybody knew whose they were; in the address stood who it said it was.
+    fields = NOTES[SeenRequest][1]
+    refused = naming(SeenRequest.objects.filter(tenant=tenant, vehicle=None), fields, names.id)
+    said = {row.pk: [getattr(row, name) for name in fields] for row in refused}
+    named = [pk for pk, texts in said.items() if words.rewritten(texts, names.anywhere) != texts]
+    SeenRequest.objects.filter(pk__in=named).delete()
     wanted = names.id.encode()
     answers = KeptAnswer.objects.filter(tenant=tenant).exclude(status=None).only("body")
     bodies = {row.pk: bytes(row.body) for row in answers if wanted in bytes(row.body)}

@@ -56,6 +56,14 @@ def test_lines_left_out_are_named_saved_and_make_another_exit_code(take_in, tmp_
     ]
 
 
+def test_lines_left_out_are_one_document_where_json_is_asked_for(take_in):
+    code, out, err = take_in("vehicle_id\nVIN1\na b\n", "--json", name="fleet.csv")
+
+    error = json.loads(out)["error"]
+    assert (code, err, error["code"]) == (8, "", "import.lines_left_out")
+    assert (error["import"]["counts"]["vehicles_created"], [one["line"] for one in error["problems"]]) == (1, [3])
+
+
 def test_what_was_taken_in_is_listed(take_in, command):
     take_in(GOOD)
 

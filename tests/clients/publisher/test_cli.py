@@ -391,3 +391,31 @@ def test_an_address_that_is_none_is_told(command):
     code, _, err = command("whoami", "--url", "http://testserver:port")
 
     assert (code, err.partition(":")[0]) == (2, "input.url")
+
+
+def answering(status, body=b"", **headers):
+    """Let something else than the server answer."""
+
+    def instead(request, response):
+        response.status_code, response._content = status, body
+        response.headers.update(headers)
+
+    return instead
+
+
+@pytest.mark.parametrize("arguments", [("whoami",), ("group", "create", "x"), ("tenant", "polling", "5")])
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (answering(200, b"<html>Sign in</html>"), (4, "server.unexpected")),
+        (answering(301, Location="https://ota.example.com/"), (2, "server.redirects")),
+        (answering(429, b'{"code": "rate.limited", "detail": "Too many."}'), (4, "rate.limited")),
+    ],
+)
+def test_what_is_not_the_server_or_has_no_time_is_told(bench, command, arguments, answer, expected):
+    bench.wire.after = answer
+
+    code, out, err = command(*arguments, "--json")
+
+    assert (code, json.loads(out)["error"]["code"]) == expected
+    assert err == ""

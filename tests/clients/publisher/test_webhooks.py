@@ -51,6 +51,19 @@ def test_every_command_about_webhooks_and_mail_answers_people_and_programs(bench
     assert command("webhook", "add", "ftp://x")[0] == 3
 
 
+def test_what_is_said_of_mail_leaves_the_rest_as_it_is(command):
+    def said(*options):
+        found = json.loads(command("mail", "settings", *options, "--json")[1])
+        return found["kinds"], found["addresses"]
+
+    everything, nobody = said()
+    team = said("--address", "team@example.com")
+    halts = said("--kind", "halts")
+
+    assert (team, halts) == ((everything, ["team@example.com"]), (["halts"], ["team@example.com"]))
+    assert said("--address", "") == (["halts"], nobody)
+
+
 def test_one_can_look_at_everything(bench, command):
     campaign = make_running(vehicles=2, tenant=bench.tenant)
     release = campaign.release
@@ -65,6 +78,7 @@ def test_one_can_look_at_everything(bench, command):
         ("group", "show", "mine"): "Group mine is static.",
         ("group", "add", "mine", "--vehicle", "V2"): "1 vehicle(s) are new in mine.",
         ("group", "vehicles", "mine"): "V2",
+        ("group", "remove", "mine", "--vehicle", "V2"): "1 vehicle(s) are no longer in mine.",
         ("release", "show", release.name, release.version): "supplier/",
         ("campaign", "list", "--state", "running"): campaign.name,
         ("campaign", "assignments", campaign.name): "offered",

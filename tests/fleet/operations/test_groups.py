@@ -36,9 +36,9 @@ def test_a_static_group_has_the_vehicles_that_were_put_into_it():
     assert ids_in(group) == ["VIN2", "VIN3"]
     entries = Entry.objects.order_by("number").values_list("action", "actor", "details")
     assert list(entries) == [
-        ("group.created", "alice", {"kind": "static", "filter": "", "vehicles": 2}),
-        ("group.vehicles_added", "bob", {"count": 1}),
-        ("group.vehicles_removed", "bob", {"count": 1}),
+        ("group.created", "alice", {"kind": "static", "filter": "", "vehicles": 2, "vehicle_ids": ["VIN1", "VIN2"]}),
+        ("group.vehicles_added", "bob", {"count": 1, "vehicle_ids": ["VIN3"]}),
+        ("group.vehicles_removed", "bob", {"count": 1, "vehicle_ids": ["VIN1"]}),
     ]
 
 

@@ -353,3 +353,24 @@ def test_batches_take_a_constant_number_of_queries(tenant, django_assert_max_num
     for count in (1, 50):
         with django_assert_max_num_queries(60):
             run(tenant, *[vehicle(100 * count + number) for number in range(count)])
+
+
+def test_a_file_that_a_crash_has_left_is_removed_after_a_day_and_one_that_waits_is_not(tenant):
+    kept = operations.begin_import(
+        tenant, io.BytesIO(b"{}"), filename="x.jsonl", kind="jsonl", is_dry_run=False, by="alice", at=NOON
+    )
+    ended = operations.begin_import(
+        tenant, io.BytesIO(b"{}"), filename="x.jsonl", kind="jsonl", is_dry_run=False, by="alice", at=NOON
+    )
+    FleetImport.objects.filter(pk=ended.pk).update(state=ImportState.FINISHED, finished_at=NOON)
+    default_storage.save("imports/nobody", io.BytesIO(b"{}"))
+    written = default_storage.get_modified_time("imports/nobody")
+
+    removed = [operations.remove_left_files(now=written + timedelta(hours=hours)) for hours in (23, 25, 26)]
+
+    assert removed == [0, 2, 0]
+    assert default_storage.listdir("imports")[1] == [kept.stored_as.removeprefix("imports/")]
+
+
+def test_where_no_file_ever_came_none_is_left():
+    assert operations.remove_left_files(now=NOON) == 0
