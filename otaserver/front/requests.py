@@ -45,7 +45,10 @@ def compared(environ: dict[str, Any], *, is_trusted: bool) -> tuple[bytes, int] 
     elif method not in ("GET", "HEAD"):
         return None
     if is_for_all(path):
-        return _digest(f"{method}\n{get('HTTP_HOST')}\n{path}"), hash(get("QUERY_STRING"))
+        # Nobody shows anything here: were each port and spelling a key of its own, they could use up all there are.
+        host = get("HTTP_HOST") or ""
+        name = host.lower().rstrip("0123456789").removesuffix(":")
+        return _digest(f"{method}\n{name}\n{path.lower()}"), hash((get("QUERY_STRING"), host, path))
     shown = f"{get(_TOKEN, '')}\n{get(_VERIFY, '')}\n{get(_SERIAL, '')}\n{get(_SUBJECT, '')}"
     # Of a header no line has two, and the path, which may have any, comes last.
     return _digest(f"{method}\n{is_trusted}\n{shown}\n{path}"), _rest(environ, body)
