@@ -37,6 +37,8 @@ def _problems(migration: migrations.Migration, operation: Operation, before: Any
     elif isinstance(operation, migrations.AddField):
         if not _can_be_left_out(operation.field):
             yield "adds a column that rows of the version before lack: null=True or db_default"
+        elif _is_indexed(operation.field):
+            yield "builds the index of a new column under a lock: db_index=False, then AddIndexConcurrently"
     elif isinstance(operation, migrations.AlterField):
         if not is_contract and _is_changed(migration, operation, before):
             yield f"changes a column in the database: in a migration named {CONTRACT}, or as a new column"
@@ -60,6 +62,11 @@ def _constraint_problems(operation: migrations.AddConstraint) -> Iterator[str]:
 
 def _can_be_left_out(field: Field) -> bool:
     return field.many_to_many or field.null or field.db_default is not NOT_PROVIDED
+
+
+def _is_indexed(field: Field) -> bool:
+    """Return whether the column comes with an index, as each foreign key does that is not told otherwise."""
+    return not field.many_to_many and (field.db_index or field.unique)
 
 
 def _is_changed(migration: migrations.Migration, operation: migrations.AlterField, before: Any) -> bool:

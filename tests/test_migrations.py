@@ -53,6 +53,15 @@ def test_every_migration_after_the_first_keeps_the_rules():
     ("operation", "problem"),
     [
         (migrations.AddField("Car", "age", models.IntegerField(default=0)), "adds a column"),
+        (
+            migrations.AddField("Car", "plate", models.CharField(max_length=9, null=True, unique=True)),
+            "builds the index",
+        ),
+        (migrations.AddField("Car", "colour", models.CharField(max_length=9, null=True, db_index=True)), "builds the"),
+        (
+            migrations.AddField("Car", "twin", models.ForeignKey("garage.Car", models.CASCADE, null=True)),
+            "builds the index",
+        ),
         (migrations.RenameField("Car", "name", "title"), "renames"),
         (migrations.RenameModel("Car", "Auto"), "renames"),
         (migrations.RemoveField("Car", "name"), "removes what"),
@@ -78,6 +87,9 @@ def test_what_disturbs_nobody_is_let_through():
         found(
             migrations.AddField("Car", "age", models.IntegerField(null=True)),
             migrations.AddField("Car", "doors", models.IntegerField(db_default=4)),
+            migrations.AddField(
+                "Car", "twin", models.ForeignKey("garage.Car", models.CASCADE, null=True, db_index=False)
+            ),
             migrations.AlterField("Car", "name", models.CharField(max_length=9, help_text="words")),
             check(online.AddConstraintNotValid),
             online.ValidateConstraint("Car", "car_named"),

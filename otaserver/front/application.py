@@ -16,7 +16,7 @@ from otaserver.fleet.operations.vehicles import CONTACT_RESOLUTION
 from otaserver.front.answers import Answers, Kept, Pattern, content_of, head_of
 from otaserver.front.changes import Changes
 from otaserver.front.polls import Polls
-from otaserver.front.requests import compared
+from otaserver.front.requests import compared, is_for_all
 from otaserver.vehicle_api import idle
 from otaserver.vehicle_api.ddi import limits
 
@@ -90,6 +90,9 @@ class Front:
 
         response = self._application(environ, started)
         found = idle.marked(environ)
+        # A vehicle's own answer is never kept where nobody looks who asks.
+        if found is not None and (found.owner < 0) != is_for_all(environ["PATH_INFO"]):
+            return response
         if found is not None and said and said[-1][0][:3] in _GOOD:
             pattern, content = _split(found.tenant, environ, *said[-1], b"".join(response))
             contact_at = int(found.contact_at.timestamp()) + 1 if found.contact_at else 0

@@ -59,7 +59,7 @@ class Changes:
 
     def is_current(self) -> bool:
         """Return whether what was read is recent enough to be believed."""
-        return self._read_at is not None and time.monotonic() - self._read_at < CURRENT_SECONDS
+        return self._read_at is not None and _seconds() - self._read_at < CURRENT_SECONDS
 
     def has_changed(self, owner: int, tenant: int, since: int) -> bool:
         """Return whether anything of this owner or tenant has changed since `count` was this."""
@@ -67,7 +67,7 @@ class Changes:
 
     def read(self) -> None:
         """Read what has changed since the last time. An error leaves everything as it is."""
-        began = time.monotonic()
+        began = _seconds()
         told, is_other = _read_on_postgresql(self) if connection.vendor == "postgresql" else _read_on_sqlite(self)
         was_away = self._read_at is None or timedelta(seconds=began - self._read_at) > _LONGEST_SILENCE
         if told or was_away or is_other:
@@ -85,6 +85,11 @@ class Changes:
                 self._tenants[tenant] = count
         # Last: an answer that is begun before this counts as older than what was read.
         self.count = count
+
+
+def _seconds() -> float:
+    # Unlike the monotonic clock it goes on while a machine is suspended: what was read before that is old afterwards.
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def _read_on_postgresql(changes: Changes) -> tuple[_Told, bool]:

@@ -28,15 +28,16 @@ class Polls:
         counted = Counter(self._counted.popleft() for _ in range(len(self._counted)))
         for labels, number in counted.items():
             metrics.vehicle_requests.labels(*labels).inc(number)
-        noted = [self._contacts.popleft() for _ in range(len(self._contacts))]
+        # The newest of each vehicle: while nothing can be written no more wait than there are vehicles.
+        noted = dict(self._contacts.popleft() for _ in range(len(self._contacts)))
         if not noted:
             return
         held = set[int]()
         try:
-            # One time for all: the first's, so that none is later than it was.
-            held = record_contacts({vehicle for vehicle, _ in noted}, at=datetime.fromtimestamp(noted[0][1], UTC))
+            # One time for all: the earliest, so that none is later than it was.
+            held = record_contacts(noted.keys(), at=datetime.fromtimestamp(min(noted.values()), UTC))
         except BaseException:
-            held = {vehicle for vehicle, _ in noted}
+            held = set(noted)
             raise
         finally:
-            self._contacts.extend(pair for pair in noted if pair[0] in held)
+            self._contacts.extendleft((vehicle, noted[vehicle]) for vehicle in held)

@@ -22,8 +22,8 @@ _MOST_ALIKE = 64
 # The one poll with a body, and no larger one is read; its view takes no more either.
 _WITH_BODY = "/deployments/next"
 _MAX_BODY_BYTES = 64 * 1024
-# Asked for by everybody alike: whoever asks does not matter, nor how.
-_FOR_ALL = ".root.json"
+# Asked for by everybody alike: whoever asks does not matter, nor how. Both ends: vehicles may be called as files are.
+_FOR_ALL = ("/aktualizr/", ".root.json")
 # So that nobody can look for two requests of one key.
 _DIGEST = hashlib.blake2b(digest_size=16, key=secrets.token_bytes(32))
 
@@ -44,11 +44,19 @@ def compared(environ: dict[str, Any], *, is_trusted: bool) -> tuple[bytes, int] 
         environ["wsgi.input"] = io.BytesIO(body)
     elif method not in ("GET", "HEAD"):
         return None
-    if path.endswith(_FOR_ALL):
-        return _digest(f"{method}\n{get('HTTP_HOST')}\n{path}"), hash(get("QUERY_STRING"))
+    if is_for_all(path):
+        # Nobody shows anything here: were each port and spelling a key of its own, they could use up all there are.
+        host = get("HTTP_HOST") or ""
+        name = host.lower().rstrip("0123456789").removesuffix(":")
+        return _digest(f"{method}\n{name}\n{path.lower()}"), hash((get("QUERY_STRING"), host, path))
     shown = f"{get(_TOKEN, '')}\n{get(_VERIFY, '')}\n{get(_SERIAL, '')}\n{get(_SUBJECT, '')}"
     # Of a header no line has two, and the path, which may have any, comes last.
     return _digest(f"{method}\n{is_trusted}\n{shown}\n{path}"), _rest(environ, body)
+
+
+def is_for_all(path: str) -> bool:
+    """Return whether what is answered at this path is compared without a look at who asks."""
+    return path.startswith(_FOR_ALL[0]) and path.endswith(_FOR_ALL[1])
 
 
 def _digest(text: str) -> bytes:

@@ -11,6 +11,14 @@ from dataclasses import dataclass
 # A bare constant answer of granian takes 28 µs of a core; per second of CPU the poll front reached 0.68 of that on
 # SQLite, contacts included, and 0.47 beside other work: sized for the latter (bench `poll`).
 POLL_MICROSECONDS = 60
+# An answer that is kept ends after six hours, and Django is asked anew: by each process of the vehicle's group, two in
+# deploy/, and with so many queries (by Mender's clients 14).
+ANEW_SECONDS = 6 * 3600
+GROUP_PROCESSES = 2
+ANEW_QUERIES = 7
+# nginx's part of a poll, which comes over a connection of its own: a whole TLS handshake in which both show a
+# certificate (P-256; with a server's key of RSA 2048 it is 1,300).
+HANDSHAKE_MICROSECONDS = 1000
 # The buffered write of the last contact, in batches, on PostgreSQL: also its indexes.
 CONTACT_MICROSECONDS = 40
 # A request that Django answers, with middleware (0.064 of bare granian), and each of its queries.
@@ -27,8 +35,9 @@ SIGNING_MICROSECONDS = 530
 SIGNING_SECONDS = 18 * 3600
 # nginx with sendfile or X-Accel-Redirect, TLS included.
 DOWNLOAD_CORE_SECONDS_PER_GB = 1.0
-# What a web process keeps of each vehicle that polls it, and by itself.
-CACHED_BYTES = 170
+# What a web process keeps of each vehicle that polls it, as the front reckons it for DDI's, and by itself. Those with
+# the reference client or Mender's take 200, with aktualizr 600.
+CACHED_BYTES = 370
 PROCESS_BYTES = 150 * 1024**2
 # Rows and indexes, of a vehicle with two ECUs and of each of its updates while reports are kept.
 VEHICLE_BYTES = 24 * 1024
@@ -68,16 +77,31 @@ def rows(fleet: Fleet) -> Sequence[Row]:
     update_microseconds = UPDATE_REQUESTS * REQUEST_MICROSECONDS + UPDATE_QUERIES * QUERY_MICROSECONDS
     update_cores = updates * update_microseconds / 1e6
     signing_cores = fleet.vehicles / SIGNING_SECONDS * SIGNING_MICROSECONDS / 1e6
-    busy = poll_cores + update_cores + signing_cores
+    anew = min(polls, fleet.vehicles * GROUP_PROCESSES / ANEW_SECONDS)
+    anew_cores = anew * (REQUEST_MICROSECONDS + ANEW_QUERIES * QUERY_MICROSECONDS) / 1e6
+    busy = poll_cores + anew_cores + update_cores + signing_cores
     processes = max(2, math.ceil(busy / LOAD))
-    memory = processes * (PROCESS_BYTES + fleet.vehicles * CACHED_BYTES)
-    database_microseconds = updates * UPDATE_QUERIES * DATABASE_QUERY_MICROSECONDS
-    database = (polls * CONTACT_MICROSECONDS + database_microseconds) / 1e6
+    kept_answers = fleet.vehicles * GROUP_PROCESSES * CACHED_BYTES
+    memory = processes * PROCESS_BYTES + kept_answers
+    queries = anew * ANEW_QUERIES + updates * UPDATE_QUERIES
+    database = (polls * CONTACT_MICROSECONDS + queries * DATABASE_QUERY_MICROSECONDS) / 1e6
     bytes_per_second = updates * fleet.package_bytes
     kept = fleet.vehicles * (VEHICLE_BYTES + fleet.updates_per_year * UPDATE_BYTES)
     return (
         Row("polls", f"{fleet.vehicles:,} vehicles / {fleet.poll_seconds} s", polls, "per second"),
         Row("… take", f"{polls:,.1f} * {POLL_MICROSECONDS} µs", poll_cores, "cores"),
+        Row(
+            "of them asked anew",
+            f"{fleet.vehicles:,} * {GROUP_PROCESSES} / {ANEW_SECONDS // 3600} h, at most all",
+            anew,
+            "per second",
+        ),
+        Row(
+            "… take",
+            f"{anew:,.1f} * ({REQUEST_MICROSECONDS} + {ANEW_QUERIES} * {QUERY_MICROSECONDS}) µs",
+            anew_cores,
+            "cores",
+        ),
         Row("updates", f"{fleet.vehicles:,} / {fleet.campaign_days} days", updates, "per second"),
         Row(
             "… take",
@@ -95,14 +119,27 @@ def rows(fleet: Fleet) -> Sequence[Row]:
         Row("web processes, one a core", f"{busy:,.2f} cores / {LOAD}, at least 2", processes, "processes"),
         Row(
             "their memory",
-            f"{processes} * ({PROCESS_BYTES // 1024**2} MiB + {fleet.vehicles:,} * {CACHED_BYTES} bytes)",
+            f"{processes} * {PROCESS_BYTES // 1024**2} MiB"
+            f" + {fleet.vehicles:,} * {GROUP_PROCESSES} * {CACHED_BYTES} bytes",
             memory / 1e9,
             "GB",
         ),
         Row(
+            "OTA_FRONT_BYTES of all of them together",
+            f"{fleet.vehicles:,} * {GROUP_PROCESSES} * {CACHED_BYTES} bytes",
+            kept_answers / 1e9,
+            "GB",
+        ),
+        Row(
+            "TLS",
+            f"{polls:,.1f} * {HANDSHAKE_MICROSECONDS} µs / {LOAD}",
+            polls * HANDSHAKE_MICROSECONDS / 1e6 / LOAD,
+            "cores",
+        ),
+        Row(
             "PostgreSQL",
-            f"({polls:,.1f} * {CONTACT_MICROSECONDS} + {updates:,.3f} * {UPDATE_QUERIES} * "
-            f"{DATABASE_QUERY_MICROSECONDS}) µs / {LOAD}",
+            f"({polls:,.1f} * {CONTACT_MICROSECONDS} + ({anew:,.1f} * {ANEW_QUERIES}"
+            f" + {updates:,.3f} * {UPDATE_QUERIES}) * {DATABASE_QUERY_MICROSECONDS}) µs / {LOAD}",
             max(1.0, database / LOAD),
             "cores",
         ),

@@ -1,6 +1,9 @@
 """The reader of units by which the standing host is made: what systemd would not take, it does not take either."""
 
+import os
 import re
+import subprocess
+import time
 
 import pytest
 
@@ -38,6 +41,28 @@ def test_the_page_starts_every_unit_but_the_one_that_it_leaves_off():
 
     assert set(NAMES) - full == {"ota-downloads.service", "ota-backup.service"}
     assert full - set(NAMES) == set()
+
+
+def test_backups_are_made_as_often_as_wanted_and_the_old_ones_do_not_fill_the_disk(tmp_path):
+    make, remove = (
+        line.replace("/srv/ota/backups", str(tmp_path)) for line in unit("ota-backup.service").all("ExecStart")
+    )
+    make = words(make.replace("/opt/ota/.venv/bin/python manage.py backup", "mkdir"), {})
+    old = [tmp_path / name for name in ("2020-01-01T023000", ".2020-01-02T023000.making")]
+    for path in old:
+        path.mkdir()
+        (path / "database.dump").touch()
+        os.utime(path, (0, 0))
+
+    for _ in range(2):
+        subprocess.run(make, check=True)
+        time.sleep(1.1)
+    subprocess.run(words(remove, {}), check=True)
+
+    assert len(list(tmp_path.iterdir())) == 2
+    assert [path for path in old if path.exists()] == []
+    # As the page finds the newest.
+    assert sorted(tmp_path.iterdir()) == sorted(tmp_path.glob("2*"))
 
 
 @pytest.mark.parametrize(

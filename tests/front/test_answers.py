@@ -169,6 +169,17 @@ def test_whoever_asks_for_a_root_asks_for_the_same():
     assert asked[0] == asked[1] == asked[2]
 
 
+def test_another_port_or_spelling_of_a_root_takes_no_more_room():
+    asked = [
+        compared(environ(path, HTTP_HOST=host), is_trusted=True)
+        for path in ("/aktualizr/acme/director/2.root.json", "/aktualizr/ACME/director/2.root.json")
+        for host in ("ota.example.com", "ota.example.com:1", "OTA.example.com:65535")
+    ]
+
+    assert len({key for key, _ in asked}) == 1
+    assert len({rest for _, rest in asked}) == 6
+
+
 @pytest.mark.parametrize("changes", [{"REQUEST_METHOD": "PUT"}, {"REQUEST_METHOD": "POST"}], ids=str)
 def test_what_writes_is_no_poll(changes):
     assert compared(environ(**changes), is_trusted=True) is None

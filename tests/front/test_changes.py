@@ -1,6 +1,7 @@
 """What is told of a change, by the database itself, and that whoever reads misses none."""
 
 import threading
+import time
 from contextlib import contextmanager
 from datetime import timedelta
 
@@ -124,6 +125,18 @@ def test_changes_are_forgotten_when_everybody_has_read_them():
         Change.objects.filter(at=NOON).update(at=Now() - age)
 
     assert (forget_changes(), forget_changes(), Change.objects.count()) == (1, 0, 1)
+
+
+@pytest.mark.django_db
+def test_what_was_read_before_the_machine_was_suspended_is_not_believed(monkeypatch):
+    changes = Changes()
+    changes.read()
+    now = time.clock_gettime(time.CLOCK_BOOTTIME)
+
+    # The monotonic clock stood still meanwhile.
+    monkeypatch.setattr(time, "clock_gettime", lambda clock: now + 3600 if clock == time.CLOCK_BOOTTIME else now)
+
+    assert not changes.is_current()
 
 
 def test_a_change_is_read_once_and_for_what_it_concerns(transactional_db):

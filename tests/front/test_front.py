@@ -12,6 +12,8 @@ from otaserver import metrics
 from otaserver.campaigns import operations as campaigns
 from otaserver.fleet import operations as fleet
 from otaserver.fleet.models import Credential, Vehicle
+from otaserver.fleet.operations import KeylessEcu
+from otaserver.fleet.states import Protocol
 from otaserver.fleet.watch_models import SeenRequest
 from otaserver.front import changes as reading
 from otaserver.vehicle_api.ddi import limits
@@ -72,6 +74,21 @@ def test_a_wrong_credential_is_refused_and_records_nothing(world, warm, django, 
 
         assert (answer.status, django.count, len(warm.answers)) == (401, count, kept), name
     assert list(Vehicle.objects.order_by("pk").values()) == before
+
+
+def test_a_vehicle_that_is_called_as_a_file_is_told_from_whoever_asks_in_its_name(world, front, django):
+    name = "DDI.root.json"
+    fleet.declare_vehicle(world.tenant, name, protocol=Protocol.DDI, ecus=[KeylessEcu(name, "gateway")], at=NOON)
+    fleet.give_token(world.vehicle(name), token="fedcba9876543210", by="alice", at=NOON)
+    poll = Poll(f"/acme/controller/v1/{name}", {"Authorization": "TargetToken fedcba9876543210"})
+    for _ in range(4):
+        assert ask(front, poll).status == 200
+        front.changes.read()
+    django.count = 0
+
+    found = [ask(front, each) for each in (poll, poll.sending(Authorization="TargetToken wrong"), Poll(poll.path))]
+
+    assert ([answer.status for answer in found], django.count) == ([200, 401, 401], 2)
 
 
 def each(change):
@@ -227,6 +244,20 @@ def test_contacts_that_cannot_be_written_wait(world, warm, server_clock):
 
     warm.polls.write()
 
+    assert world.vehicle("DDI1").last_contact_at == server_clock.now
+
+
+def test_while_contacts_cannot_be_written_no_more_wait_than_there_are_vehicles(world, warm, server_clock):
+    for _ in range(5):
+        server_clock.advance(minutes=5)
+        ask(warm, world.polls()["ddi"])
+        with pytest.raises(RuntimeError), connection.execute_wrapper(_refuse):
+            warm.polls.write()
+    waiting = len(warm.polls._contacts)
+
+    warm.polls.write()
+
+    assert (waiting, len(warm.polls._contacts)) == (1, 0)
     assert world.vehicle("DDI1").last_contact_at == server_clock.now
 
 

@@ -1,6 +1,7 @@
 """Backups of a database of either kind, and a server out of one."""
 
 import os
+import shutil
 import sqlite3
 from contextlib import closing
 from importlib.util import find_spec
@@ -128,6 +129,43 @@ def test_a_backup_is_whole_private_and_comes_back(tmp_path, settings, dumped):
     assert blobs.has_blob(package.sha256, length=package.length)
     assert outside.highest_issued(tenant, Repository.IMAGE) == Tenant.objects.get().version_floor == 2_000_000
     assert (outside.folder("north") / "issued" / "image-1000").exists()
+
+
+@pytest.mark.django_db
+@sqlite_alone
+def test_a_key_whose_copying_was_interrupted_is_whole_once_the_restore_is_repeated(
+    tmp_path, settings, dumped, monkeypatch
+):
+    make_tenant("north")
+    key = Path(settings.ONLINE_KEYS) / "north" / "director-1.pem"
+    key.parent.mkdir(parents=True, exist_ok=True)
+    key.write_text("a whole key")
+    operations.back_up(tmp_path / "backup", with_packages=False, at=NOON)
+    key.unlink()
+
+    def cut_short(source, target):
+        Path(target).write_bytes(Path(source).read_bytes()[:3])
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as interrupted, pytest.raises(KeyboardInterrupt):
+        interrupted.setattr(shutil, "copy2", cut_short)
+        operations.restore(tmp_path / "backup", above=None, at=NOON)
+    operations.restore(tmp_path / "backup", above=None, at=NOON)
+
+    assert key.read_text() == "a whole key"
+
+
+@pytest.mark.django_db
+@sqlite_alone
+def test_what_is_being_written_beside_the_keys_is_no_part_of_a_backup(tmp_path, settings, dumped):
+    tenant = make_tenant("north")
+    outside.note_issued(tenant, Repository.IMAGE, 5)
+    # As a file that is gone before it is copied.
+    (outside.folder("north") / "issued" / ".image-2000.0a1b").symlink_to("gone")
+
+    operations.back_up(tmp_path / "backup", with_packages=False, at=NOON)
+
+    assert [path.name for path in (tmp_path / "backup/online-keys/north/issued").iterdir()] == ["image-1000"]
 
 
 @pytest.mark.django_db

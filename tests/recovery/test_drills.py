@@ -20,6 +20,7 @@ from firmware_store.states import PackageState, Profile, Repository
 from firmware_store.trust import operations as trust
 from firmware_store.trust import publication
 from firmware_store.trust.errors import MetadataSignatureError
+from otaserver.audit.models import Entry
 from otaserver.campaigns import operations as campaigns
 from otaserver.campaigns.models import Campaign
 from otaserver.campaigns.states import CampaignState
@@ -212,6 +213,7 @@ def test_what_a_stolen_url_secret_signs_is_refused_after_its_drill(road, setting
     assert not is_over
     kept = json.loads((tmp_path / "secrets.json").read_text())
     assert kept["secret_key"] == "kept"
+    assert Entry.objects.get(action="url_secret.replaced").details == {"reason": "Stolen."}
     settings.URL_SECRET = kept["url_secret"]  # the restart
     assert drill("url-secret", "acme", stolen=stolen, reason="Stolen.")[1]
     expires = int(road.clock.now.timestamp()) + 60

@@ -8,6 +8,7 @@ from django.core.management import CommandError, call_command
 
 from otaserver.recovery import sizing
 from otaserver.recovery.sizing import Fleet
+from otaserver.vehicle_api import idle
 from tests.processes import ROOT
 
 DISK = "its disk, a year's reports"
@@ -26,12 +27,21 @@ def said(**options):
 
 
 def test_a_million_vehicles_every_five_minutes():
-    polls, poll_cores, updates, update_cores, signing, processes, memory, *_ = values(Fleet(1_000_000, 300))
+    polls, poll_cores, anew, anew_cores, updates, update_cores, signing, processes, memory, front, tls, *_ = values(
+        Fleet(1_000_000, 300)
+    )
 
     assert (round(polls), round(poll_cores, 3)) == (3333, 0.2)
+    assert (round(anew, 1), round(anew_cores, 2)) == (92.6, 0.69)
     assert (round(updates, 4), round(update_cores, 3)) == (0.8267, 0.158)
-    assert (round(signing, 4), processes) == (0.0082, 2)
-    assert round(memory, 3) == 0.655
+    assert (round(signing, 4), processes) == (0.0082, 3)
+    assert (round(memory, 3), front, round(tls, 2)) == (1.212, 0.74, 6.67)
+
+
+def test_no_more_is_asked_anew_than_is_asked():
+    polls, _, anew, *_ = values(Fleet(1_000_000, 86_400))
+
+    assert anew == polls
 
 
 def test_what_is_needed_grows_with_the_fleet_and_shrinks_with_patience():
@@ -52,15 +62,32 @@ def test_the_page_shows_what_the_command_prints(vehicles, seconds):
         f"{by_name['polls']:,.0f}",
         f"{by_name['web processes, one a core']:.0f}",
         f"{by_name['their memory']:,.1f}",
+        f"{by_name['TLS']:,.1f}",
         f"{by_name['PostgreSQL']:,.1f}",
         f"{by_name[DISK]:,.0f}",
         f"{by_name['line for downloads']:,.2f}",
     ]
 
 
+def test_answers_are_asked_anew_as_often_as_they_end_by_as_many_as_a_group_has():
+    command = (ROOT / "deploy" / "systemd" / "ota-web@.service").read_text()
+
+    assert idle.LONGEST.total_seconds() == sizing.ANEW_SECONDS
+    assert f"--workers {sizing.GROUP_PROCESSES} " in command
+
+
+def test_what_the_page_says_of_one_process_is_what_the_command_says_of_all():
+    for fleet in (Fleet(1_000_000, 300), Fleet(10_000_000, 300)):
+        by_name = {each.what: each.value for each in sizing.rows(fleet)}
+        processes, kept = by_name["web processes, one a core"], by_name["OTA_FRONT_BYTES of all of them together"]
+        assert f"{kept / processes * 1000:.0f} MB" in PAGE
+
+
 def test_the_page_states_every_constant():
     for name in (
         "POLL_MICROSECONDS",
+        "ANEW_QUERIES",
+        "HANDSHAKE_MICROSECONDS",
         "CONTACT_MICROSECONDS",
         "REQUEST_MICROSECONDS",
         "QUERY_MICROSECONDS",

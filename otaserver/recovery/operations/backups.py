@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -58,7 +59,8 @@ def back_up(folder: Path, *, with_packages: bool, at: datetime) -> Description:
     stored = sum(_save_package(making / PACKAGES, *each) for each in needed) if with_packages else 0
     keys = Path(settings.ONLINE_KEYS)
     if keys.exists():
-        shutil.copytree(keys, making / KEYS)
+        # What is being written just now has a name that begins with a dot, and may be gone in a moment.
+        shutil.copytree(keys, making / KEYS, ignore=shutil.ignore_patterns(".*"))
     if (settings.VAR_DIR / SECRETS).exists():
         shutil.copy2(settings.VAR_DIR / SECRETS, making / SECRETS)
     names = sorted(Tenant.objects.values_list("name", flat=True))
@@ -136,4 +138,9 @@ def _copy_missing(source: Path, target: Path) -> None:
             copy.mkdir(mode=0o700, parents=True, exist_ok=True)
         elif not copy.exists():
             copy.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            shutil.copy2(path, copy)
+            # Whole or not at all: a part of a key would stay when a restore that was interrupted is repeated.
+            new = copy.with_name(f".{copy.name}.{secrets.token_hex(8)}")
+            shutil.copy2(path, new)
+            with new.open("rb") as file:
+                os.fsync(file.fileno())
+            new.replace(copy)

@@ -137,7 +137,14 @@ def url_secret(drill: Drill, stolen: str) -> Iterator[Line]:
         place = settings.VAR_DIR / "secrets.json"
         if drill.does:
             _replace_secret(place)
-            audit.record("url_secret.replaced", drill.tenant, tenant=drill.tenant, by=drill.by, at=drill.at)
+            audit.record(
+                "url_secret.replaced",
+                drill.tenant,
+                tenant=drill.tenant,
+                by=drill.by,
+                at=drill.at,
+                reason=drill.reason,
+            )
         yield Line(f"A new one stands in {place}: restart the server." if drill.does else f"{place} gets a new one.")
     sentence = f"What {stolen[:16]} signs is refused"
     if is_gone:

@@ -21,7 +21,7 @@ def test_a_poll_leads_to_the_order_and_asks_for_attributes(device):
     assert answer.status_code == 200
     assert answer["Content-Type"] == "application/hal+json"
     assert answer["Content-Length"] == str(len(answer.content))
-    assert body["config"] == {"polling": {"sleep": "00:05:00"}}
+    assert body["config"] == {"polling": {"sleep": "00:05:27"}}
     assert set(body["_links"]) == {"deploymentBase", "configData"}
     assert body["_links"]["configData"] == {"href": f"{BASE}/configData"}
     address, _, query = body["_links"]["deploymentBase"]["href"].partition("?c=")
@@ -34,7 +34,7 @@ def test_without_anything_to_do_there_are_no_links_at_all(db, server_clock):
     vehicle, device = make_device(tenant)
     Vehicle.objects.filter(pk=vehicle.pk).update(is_manifest_wanted=False)
 
-    assert device.get().content == b'{"config":{"polling":{"sleep":"00:05:00"}}}'
+    assert device.get().content == b'{"config":{"polling":{"sleep":"00:05:27"}}}'
 
 
 def test_the_tenant_stands_in_links_as_it_stood_in_the_request(world):
@@ -82,11 +82,23 @@ def test_a_contact_and_the_clients_name_are_noted(world, server_clock):
     assert (vehicle.last_contact_at, vehicle.client) == (server_clock.now, "libcurl-agent/1.0")
 
 
-@pytest.mark.parametrize(("seconds", "sleep"), [(1, "00:00:01"), (3661, "01:01:01"), (86400, "23:59:59")])
+@pytest.mark.parametrize(("seconds", "sleep"), [(1, "00:00:01"), (3661, "01:06:32"), (86400, "23:59:59")])
 def test_the_time_to_sleep_has_eight_characters(world, seconds, sleep):
     Tenant.objects.update(polling_seconds=seconds)
 
     assert world.device.get().json()["config"]["polling"]["sleep"] == sleep
+
+
+def test_a_fleet_is_spread_over_a_fifth_of_its_interval_and_each_vehicle_keeps_its_own(db, server_clock):
+    tenant = make_tenant("acme")
+    devices = [make_device(tenant, f"dev{number}", token=f"{number:016}")[1] for number in range(40)]
+
+    first, again = ([device.get().json()["config"]["polling"]["sleep"] for device in devices] for _ in range(2))
+
+    assert first == again
+    assert "00:04:30" <= min(first) < "00:04:45"
+    assert "00:05:15" < max(first) <= "00:05:30"
+    assert len(set(first)) > 20
 
 
 def test_before_a_window_it_asks_more_often(db, server_clock):

@@ -98,7 +98,7 @@ def poll(wire, lines):
     assert (status, headers["Content-Length"], headers["Content-Type"]) == (200, str(len(body)), "application/json")
     assert "Transfer-Encoding" not in headers
     found = json.loads(body)
-    assert found["config"] == {"polling": {"sleep": "00:05:00"}}
+    assert found["config"] == {"polling": {"sleep": "00:05:27"}}
     return {name: link["href"] for name, link in found.get("_links", {}).items()}
 
 
