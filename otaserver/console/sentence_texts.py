@@ -9,6 +9,8 @@ SENTENCES = (
     _("gateway token %(name)s of %(tenant)s"),
     _("DDI settings of %(tenant)s"),
     _("%(target)s on %(ecu)s (%(cause)s)"),
+    _("This needs the permission %(permission)s in %(tenant)s."),
+    _("This needs the permission %(permission)s."),
     _("none"),
     _("Drafted: %(what)s for %(group)s in %(number)s waves."),
     _("Submitted for review."),

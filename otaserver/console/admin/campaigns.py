@@ -31,6 +31,7 @@ from otaserver.tenants.states import Permission
 
 @admin.register(Campaign, site=site)
 class CampaignAdmin(ReadOnlyAdmin):
+    empty_note = _("No campaign is here yet. Plan one: it needs a release and a group.")
     change_list_template = "console/campaigns_list.html"
     list_links = [(_("New campaign"), reverse_lazy("console:new_campaign", args=["what"]), Permission.MANAGE_CAMPAIGNS)]
     # The control room is a campaign's page; this one tells all of its settings.
@@ -139,6 +140,7 @@ class CampaignAdmin(ReadOnlyAdmin):
 
 @admin.register(Assignment, site=site)
 class AssignmentAdmin(ReadOnlyAdmin):
+    empty_note = _("No vehicle takes part in a campaign yet: each gets its part when one starts.")
     tenant_field = "campaign__tenant"
     list_display = [
         "vehicle",
@@ -274,7 +276,7 @@ def _failures(campaign: Campaign) -> Table:
     rows = [
         [
             with_meaning(code),
-            link_to_list(Assignment, count, campaign__id__exact=campaign.pk, state__exact="failed", q=code),
+            link_to_list(Assignment, count, campaign__id__exact=campaign.pk, state__exact="failed", code__exact=code),
         ]
         for code, count in found
     ]

@@ -22,6 +22,7 @@ from otaserver.campaigns.models import Campaign
 from otaserver.campaigns.operations import CampaignPlan
 from otaserver.campaigns.states import CampaignState
 from otaserver.console import refusals
+from otaserver.console.access import SHOWN_TENANT
 from otaserver.console.pages.base import Page, is_fragment
 from otaserver.console.pages.gate_forms import GateForm
 from otaserver.console.pages.plan_forecasts import kept_forecast
@@ -43,7 +44,7 @@ STEPS: Mapping[str, Any] = {
 _ORDER = list(STEPS)
 _FORMS: Mapping[str, type[StepForm]] = {"what": WhatForm, "whom": WhomForm, "gate": GateForm, "when": WhenForm}
 _NUMBER = re.compile(r"[0-9]{1,9}\Z")
-_BUTTONS = frozenset({"csrfmiddlewaretoken", "next", "back", "more", "suggest"})
+_BUTTONS = frozenset({"csrfmiddlewaretoken", SHOWN_TENANT, "next", "back", "more", "suggest"})
 
 
 # Steps whose rows are added two at a time, and the prefix of their rows' names.

@@ -10,7 +10,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from otaserver.campaigns.rules.windows import WEEKDAYS, Window
-from otaserver.console import charts, failure_words, refusals, sentences, words
+from otaserver.console import charts, failure_words, names, refusals, sentences, words
 from otaserver.console.tables import NOTHING, badge
 from otaserver.fleet.rules import zone_of
 
@@ -20,6 +20,7 @@ register = template.Library()
 register.filter("state_label", badge)
 register.filter("in_bytes", charts.in_bytes)
 register.filter("refusal", refusals.of)
+register.filter("called", names.called)
 register.filter("with_meaning", failure_words.with_meaning)
 
 
