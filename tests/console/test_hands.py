@@ -103,10 +103,11 @@ def test_filters_and_tabs_are_used_by_the_keyboard(north, go):
     expect(page.locator("#result_list tbody tr")).to_have_count(1)
 
     page = go(f"campaigns/campaign/{campaign.pk}/change/")
-    expect(page.get_by_text("Acceptable rate", exact=True)).to_be_hidden()
-    tab_to(page, page.get_by_role("tab", name="Gate"))
+    expect(page.get_by_text("Max attempts")).to_be_hidden()
+    tab_to(page, page.get_by_role("tab", name="Vehicles"))
     page.keyboard.press("Enter")
-    expect(page.get_by_text("Acceptable rate", exact=True)).to_be_visible()
+    expect(page.get_by_text("Max attempts")).to_be_visible()
+    expect(page.get_by_role("tab", selected=True)).to_have_text("Vehicles")
 
 
 def test_enter_in_a_step_of_a_plan_goes_on_with_what_was_written(north, go):
