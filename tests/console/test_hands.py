@@ -161,6 +161,14 @@ def test_a_preview_never_shows_another_page(north, go):
     assert page.locator("[data-follows] form").count() == 0
 
 
+def test_an_upload_of_whoever_was_signed_out_says_so(north, go):
+    page = go("packages/new/")
+    operations.end_sessions(User.objects.get())
+    page.get_by_label("File").set_input_files({"name": "a.bin", "mimeType": "application/octet-stream", "buffer": b"a"})
+    page.get_by_role("button", name="Upload").click()
+    expect(page.locator("#upload-error")).to_contain_text("You were signed out.")
+
+
 def test_the_emergency_stop_stays_in_sight(north, go):
     page = go(f"campaigns/{make_campaign(north).pk}/")
     page.set_viewport_size({"width": 820, "height": 600})
