@@ -8,6 +8,8 @@ import pytest
 from playwright.sync_api import expect
 
 from otaserver import clock
+from otaserver.campaigns import operations as operations_of_campaigns
+from otaserver.campaigns.models import Decision
 from otaserver.events import operations as events
 from otaserver.events.models import Endpoint
 from otaserver.people import operations
@@ -151,6 +153,19 @@ def test_whoever_was_signed_out_meanwhile_is_told_so_where_they_are(north, go):
     operations.end_sessions(User.objects.get())
     expect(page.get_by_text("You are signed out")).to_be_visible()
     expect(page.get_by_role("link", name="Sign in")).to_be_visible()
+
+
+def test_whoever_reads_in_the_record_of_decisions_stays_where_they_read(north, go):
+    campaign = make_campaign(north)
+    for number in range(40):
+        Decision.objects.create(
+            campaign=campaign, at=clock.now(), kind="campaign.paused", actor="mia", sentence=f"Reason {number}."
+        )
+    page = go(f"campaigns/{campaign.pk}/")
+    page.locator(".c-decisions").evaluate("each => { each.scrollTop = 200; }")
+    operations_of_campaigns.pause_campaign(campaign, by="other", at=clock.now())
+    expect(page.locator(".c-room-head .c-state")).to_have_text("paused")
+    assert page.locator(".c-decisions").evaluate("each => each.scrollTop") == 200
 
 
 def test_a_preview_never_shows_another_page(north, go):

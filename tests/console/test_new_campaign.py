@@ -415,3 +415,14 @@ def test_a_time_that_was_reviewed_by_one_clock_is_not_sent_by_another(tenant, pe
     answer = client.post(step("review"), {"submit": "1", "shown": read})
 
     assert (answer.status_code, Campaign.objects.get(name="autumn").state) == (409, "draft")
+
+
+def test_a_plan_that_is_thrown_away_says_which_draft_campaign_stays(planned):
+    client, _steps = planned
+
+    dropped = client.post("/console/campaigns/new/drop/?tenant=north", follow=True)
+
+    assert not PlanDraft.objects.exists()
+    assert "The draft campaign autumn stays." in dropped.content.decode()
+    again = client.post("/console/campaigns/new/drop/?tenant=north", follow=True)
+    assert "stays" not in again.content.decode()

@@ -292,12 +292,3 @@ class NewCampaign(Page):
             operations.submit_campaign(campaign, by=self.actor, at=clock.now())
         operations.drop_plan(tenant, self.person)
         return campaign
-
-
-class DropDraft(Page):
-    permission = Permission.MANAGE_CAMPAIGNS
-
-    def post(self, request: HttpRequest) -> HttpResponseBase:
-        tenant = self.tenant()
-        operations.drop_plan(tenant, self.person)
-        return redirect(self.address(tenant, "new_campaign", "what"))

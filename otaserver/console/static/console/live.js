@@ -10,6 +10,10 @@
         return address ? `a[href="${CSS.escape(address)}"]` : null;
     };
 
+    // What scrolls by itself stays where somebody reads in it.
+    const regionsOf = (part) => [...part.querySelectorAll("[role=region]")];
+    const nameOf = (region) => region.getAttribute("aria-labelledby") || region.getAttribute("aria-label");
+
     const keepLive = (part) => {
         let version = part.dataset.version || "";
         let isOver = false;
@@ -17,8 +21,10 @@
 
         const show = (text) => {
             const focus = focusOf(part);
+            const scrolled = new Map(regionsOf(part).map((each) => [nameOf(each), [each.scrollLeft, each.scrollTop]]));
             const open = [...part.querySelectorAll("details[open][id]")].map((each) => each.id);
             part.innerHTML = text;
+            regionsOf(part).forEach((each) => { [each.scrollLeft, each.scrollTop] = scrolled.get(nameOf(each)) ?? [0, 0]; });
             open.forEach((id) => document.getElementById(id)?.setAttribute("open", ""));
             if (focus) part.querySelector(focus)?.focus({ preventScroll: true });
             const said = part.querySelector("[data-announce]");
