@@ -265,6 +265,17 @@ def test_whoever_may_sees_the_button_where_the_state_allows_it(tenant, campaign,
         assert (name, state, found) == (name, state, state in actions.BY_NAME[name].states)
 
 
+def test_whoever_may_change_a_draft_is_told_how(manager, tenant, campaign):
+    Campaign.objects.filter(pk=campaign.pk).update(state=CampaignState.DRAFT)
+    viewer = signed_in(make_member(tenant, username="vera"))
+
+    told = [
+        'ota campaign edit "autumn rollout"' in each.get(room(campaign)).content.decode() for each in (manager, viewer)
+    ]
+
+    assert told == [True, False]
+
+
 def test_another_tenants_campaign_is_not_there(campaign):
     stranger = signed_in(make_member(make_tenant("south"), Role.ADMINISTRATOR))
 
