@@ -426,3 +426,12 @@ def test_a_plan_that_is_thrown_away_says_which_draft_campaign_stays(planned):
     assert "The draft campaign autumn stays." in dropped.content.decode()
     again = client.post("/console/campaigns/new/drop/?tenant=north", follow=True)
     assert "stays" not in again.content.decode()
+
+
+def test_a_name_that_no_campaign_can_have_is_told_where_it_is_written(tenant, person, earlier):
+    what = plan(earlier, earlier.group)["what"] | {"name": "夏季"}
+
+    answer = signed_in(person).post(step("what"), what)
+
+    assert (answer.status_code, list(answer.context["form"].errors)) == (422, ["name"])
+    assert "printable ASCII" in str(answer.context["form"].errors)
