@@ -368,6 +368,19 @@ def test_the_console_speaks_chinese_and_shows_the_viewers_clock(manager, campaig
     assert "Asia/Shanghai" in page.content.decode()
 
 
+def test_how_large_a_wave_is_to_be_is_said_in_the_viewers_language(manager, campaign):
+    campaign.waves.filter(number=1).update(percent=None, count=1)
+    campaign.waves.filter(number=2).update(percent=None, group=campaign.group)
+
+    english, chinese = (
+        manager.get(room(campaign), headers={"Accept-Language": language}).content.decode()
+        for language in ("en", "zh-CN")
+    )
+
+    assert ("<td>1 vehicle</td>" in english, f"<td>group {campaign.group}" in english) == (True, True)
+    assert ("<td>1 辆车</td>" in chinese, f"<td>分组 {campaign.group}" in chinese) == (True, True)
+
+
 def test_the_operator_api_speaks_english_to_everybody(manager):
     answer = manager.get("/api/v1/campaigns", headers={"Accept-Language": "zh-CN"})
 

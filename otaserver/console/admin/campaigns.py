@@ -220,7 +220,7 @@ def _waves(campaign: Campaign) -> Table:
     rows = [
         [
             step.wave.number,
-            step.wave.size,
+            words.of_size(step.wave),
             badge(step.wave.state),
             *(
                 link_to_list(Assignment, number, wave__id__exact=step.wave.pk, state__in=",".join(states))

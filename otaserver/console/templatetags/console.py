@@ -21,6 +21,7 @@ register.filter("state_label", badge)
 register.filter("in_bytes", charts.in_bytes)
 register.filter("refusal", refusals.of)
 register.filter("called", names.called)
+register.filter("wave_size", words.of_size)
 register.filter("with_meaning", failure_words.with_meaning)
 
 
