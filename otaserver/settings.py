@@ -383,6 +383,8 @@ SPECTACULAR_SETTINGS = {
 }
 
 
+# In this order: what a question keeps from being sent is not sent yet where "once" looks.
+_SCRIPTS = ("zone", "live", "follow", "upload", "filter", "search", "sure", "once", "keyboard")
 UNFOLD = {
     "SITE_TITLE": "OTA server",
     "SITE_HEADER": "OTA server",
@@ -408,7 +410,7 @@ UNFOLD = {
         },
     },
     "STYLES": [f"{STATIC_URL}console/console.css"],
-    "SCRIPTS": [f"{STATIC_URL}console/{name}.js" for name in ("zone", "live", "follow", "upload", "filter", "search")],
+    "SCRIPTS": [f"{STATIC_URL}console/{name}.js" for name in _SCRIPTS],
     "SHOW_VIEW_ON_SITE": False,
     "ACCOUNT": {"navigation": [{"title": gettext_lazy("Your profile"), "link": reverse_lazy("people:profile")}]},
     "SIDEBAR": {
@@ -418,6 +420,7 @@ UNFOLD = {
     },
 }
 
+CSRF_FAILURE_VIEW = "otaserver.console.refused.form_is_old"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 4 * 1024 * 1024
 if IS_PRODUCTION or TRUSTED_PROXIES:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")

@@ -6,7 +6,7 @@ from django.views import defaults
 from django.views.i18n import set_language
 
 from otaserver import exposition, health
-from otaserver.console import admin  # noqa: F401 - it puts pages on the site
+from otaserver.console import admin, refused  # noqa: F401 - admin puts pages on the site
 from otaserver.console.site import site
 from otaserver.operator_api.problems import problem_response
 
@@ -35,13 +35,13 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
     if _is_for_people(request):
-        return defaults.permission_denied(request, exception)
+        return refused.permission_denied(request, exception)
     return problem_response(403, "permission.missing", "This is not allowed.")
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     if _is_for_people(request):
-        return defaults.page_not_found(request, exception)
+        return refused.not_found(request, exception)
     return problem_response(404, "resource.not_found", f"There is nothing at {request.path}.")
 
 

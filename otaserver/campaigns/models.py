@@ -288,7 +288,8 @@ class Wave(StatefulModel):
         """Return how large it is to be, in words."""
         if self.percent is not None:
             return f"{self.percent.normalize():f} %"
-        return f"group {self.group}" if self.group is not None else f"{self.count} vehicles"
+        vehicles = "1 vehicle" if self.count == 1 else f"{self.count} vehicles"
+        return f"group {self.group}" if self.group is not None else vehicles
 
     def __str__(self) -> str:
         return f"wave {self.number} of {self.campaign}"

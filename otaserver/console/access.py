@@ -2,11 +2,14 @@
 
 from django.contrib.auth.models import AnonymousUser
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest
 
 from otaserver.tenants.models import Member, Tenant, User
 from otaserver.tenants.rules import may
 from otaserver.tenants.states import PERMISSIONS, Permission, Role
+
+# In a form: of which tenant its page has shown things.
+SHOWN_TENANT = "shown_tenant"
 
 
 def tenants_visible_to(user: User | AnonymousUser, permission: Permission) -> QuerySet[Tenant]:
@@ -66,6 +69,21 @@ def permissions_in(user: User | AnonymousUser, tenant: Tenant) -> frozenset[Perm
         return frozenset(Permission)
     member = Member.objects.filter(tenant=tenant, user=user).first()
     return PERMISSIONS.get(member.role, frozenset()) if member is not None else frozenset()
+
+
+def asked_tenant(request: HttpRequest) -> Tenant | None:
+    """Return the tenant that a page's address names or, of a form, the one that its page has shown; None: neither.
+
+    Which tenant a session shows may have been chosen anew in another window since: what was meant for one tenant would
+    be done in another.
+    """
+    name = request.GET.get("tenant") or request.POST.get(SHOWN_TENANT)
+    if not name:
+        return None
+    found = tenants_visible_to(request.user, Permission.VIEW).filter(name=name).first()
+    if found is None:
+        raise Http404(f"There is no tenant {name}.")
+    return found
 
 
 def actor_of(user: User | AnonymousUser) -> str:

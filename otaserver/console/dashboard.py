@@ -1,6 +1,6 @@
 """The console's first page: the fleet, what runs, what waits for a person, what fails, what will end soon."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -69,19 +69,29 @@ class Dashboard:
     chart: charts.FleetChart
     failures: Sequence[tuple[str, int, str]]
     records: Sequence[Entry]
+    may_plan: bool
 
 
-def dashboard(tenants: QuerySet[Tenant], *, audited: QuerySet[Tenant], at: datetime) -> Dashboard:
-    """Return the first page for someone who sees `tenants`, and the audit records of `audited`."""
-    known = list(tenants)
+def dashboard(
+    tenants: QuerySet[Tenant], *, audited: QuerySet[Tenant], managed: QuerySet[Tenant], at: datetime
+) -> Dashboard:
+    """Return the first page for someone who sees `tenants`, the audit records of `audited`, and manages `managed`."""
+    known, may_plan = list(tenants), frozenset(managed.values_list("pk", flat=True))
     fleet = campaigns.fleet_releases(known, at=at)
     return Dashboard(
         figures=_figures(known, at=at),
         running=_running(known),
-        errands=[*_campaigns(known), *_waves(known), *_ending(known, at=at), *_workshop(known), *_devices(known)],
+        errands=[
+            *_campaigns(known),
+            *_waves(known, managed=may_plan),
+            *_ending(known, at=at),
+            *_workshop(known),
+            *_devices(known),
+        ],
         fleet=fleet,
         chart=charts.fleet_chart(fleet),
         failures=_failures(known, at=at),
+        may_plan=bool(may_plan),
         records=list(
             Entry.objects.filter(tenant__in=audited).select_related("tenant").order_by("-at", "-pk")[:RECORDS_SHOWN]
         ),
@@ -89,10 +99,10 @@ def dashboard(tenants: QuerySet[Tenant], *, audited: QuerySet[Tenant], at: datet
 
 
 def _figures(tenants: Sequence[Tenant], *, at: datetime) -> Sequence[Figure]:
-    since = at - SEEN_WITHIN
+    since, is_enrolled = at - SEEN_WITHIN, Q(enrolled_at__isnull=False)
     vehicles = Vehicle.objects.filter(tenant__in=tenants).aggregate(
-        enrolled=Count("pk", filter=Q(enrolled_at__isnull=False)),
-        seen=Count("pk", filter=last_contact("gte", since)),
+        enrolled=Count("pk", filter=is_enrolled),
+        seen=Count("pk", filter=last_contact("gte", since) & is_enrolled),
         blocked=Count("pk", filter=Q(blocked_at__isnull=False)),
     )
     states = Campaign.objects.filter(tenant__in=tenants).aggregate(
@@ -104,7 +114,9 @@ def _figures(tenants: Sequence[Tenant], *, at: datetime) -> Sequence[Figure]:
     return [
         Figure(_("Vehicles enrolled"), vehicles["enrolled"], f"{listed}?enrolled_at__isempty=0"),
         Figure(
-            _("Seen in the last day"), vehicles["seen"], f"{listed}?last_contact_at__gte={since:%Y-%m-%dT%H:%M:%SZ}"
+            _("Seen in the last day"),
+            vehicles["seen"],
+            f"{listed}?enrolled_at__isempty=0&last_contact_at__gte={since:%Y-%m-%dT%H:%M:%SZ}",
         ),
         Figure(_("Vehicles blocked"), vehicles["blocked"], f"{listed}?blocked_at__isempty=0"),
         Figure(_("Campaigns running"), states["running"], f"{drawn}?state__exact={CampaignState.RUNNING}"),
@@ -145,14 +157,17 @@ def _campaigns(tenants: Sequence[Tenant]) -> Sequence[Errand]:
     ]
 
 
-def _waves(tenants: Sequence[Tenant]) -> Sequence[Errand]:
+def _waves(tenants: Sequence[Tenant], *, managed: Collection[int]) -> Sequence[Errand]:
     found = Wave.objects.filter(campaign__tenant__in=tenants, state=WaveState.UNDECIDED).select_related("campaign")
     return [
         Errand(
             wave.state,
             wave.campaign.name,
             _("Wave %(number)s asks a person.") % {"number": wave.number},
-            reverse("console:decide_wave", args=[wave.campaign_id, wave.number]),
+            # To whoever may not decide, the question would only say so.
+            reverse("console:decide_wave", args=[wave.campaign_id, wave.number])
+            if wave.campaign.tenant_id in managed
+            else reverse("console:control_room", args=[wave.campaign_id]),
         )
         for wave in found[:ROWS_SHOWN]
     ]

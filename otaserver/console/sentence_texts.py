@@ -9,7 +9,23 @@ SENTENCES = (
     _("gateway token %(name)s of %(tenant)s"),
     _("DDI settings of %(tenant)s"),
     _("%(target)s on %(ecu)s (%(cause)s)"),
+    _("This needs the permission %(permission)s in %(tenant)s."),
+    _("This needs the permission %(permission)s."),
     _("none"),
+    _("The first wave is %(vehicles)s: even if all of them break, the budget of %(budget)s holds."),
+    _(
+        "Each next wave is up to %(growth)s times the one before; until the test has passed, no larger than "
+        "%(budget)s failures allow at the upper end of the failure rate (Wilson, 95 %%) after clean results."
+    ),
+    _(
+        "If all goes well, wave %(wave)s ends with %(results)s results, and %(number)s in a row pass the "
+        "test: from there on the guard watches."
+    ),
+    _(
+        "%(number)s results in a row pass the test; before the last wave there are at most %(most)s: until "
+        "then each wave goes by its own rule."
+    ),
+    _("The last wave takes all who are left, of %(vehicles)s that fit now."),
     _("Drafted: %(what)s for %(group)s in %(number)s waves."),
     _("Submitted for review."),
     _("Approved."),

@@ -55,6 +55,7 @@ class ConsoleSite(UnfoldAdminSite):
         found = dashboard(
             tenants_visible_to(request.user, Permission.VIEW),
             audited=tenants_visible_to(request.user, Permission.AUDIT),
+            managed=tenants_visible_to(request.user, Permission.MANAGE_CAMPAIGNS),
             at=clock.now(),
         )
         return super().index(request, {"title": _("Overview"), "dashboard": found, **(extra_context or {})})

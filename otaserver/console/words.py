@@ -1,7 +1,9 @@
 """The glossary in the viewer's language: states and kinds of decisions are stored in English."""
 
-from django.utils.translation import gettext, pgettext_lazy
+from django.utils.translation import gettext, ngettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
+
+from otaserver.campaigns.models import Wave
 
 _STATES = {
     "draft": _("draft"),
@@ -120,6 +122,16 @@ def of_state(state: str) -> str:
     """Return the word for a state, a verdict or an outcome; one that is not in the list as it is stored."""
     known = _STATES.get(state)
     return str(known) if known is not None else gettext(state.replace("_", " "))
+
+
+def of_size(wave: Wave) -> str:
+    """Return how large a wave is to be, in the viewer's language."""
+    if wave.percent is not None:
+        return wave.size
+    if wave.group is not None:
+        return gettext("group %(group)s") % {"group": wave.group}
+    number = wave.count or 0
+    return ngettext("%(number)s vehicle", "%(number)s vehicles", number) % {"number": number}
 
 
 def known_state(state: str) -> str:

@@ -43,7 +43,8 @@ class Caller:
     @property
     def grantor(self) -> Grantor:
         """Return what this caller may give to others."""
-        return Grantor(actor=self.actor, permissions=self.permissions, until=self.expires_at)
+        own = self.token_name if self.member is not None else ""
+        return Grantor(self.actor, self.permissions, until=self.expires_at, personal_token=own)
 
 
 def identify(token: str, *, at: datetime) -> Caller:

@@ -45,6 +45,8 @@ class Invitation(models.Model):
     email = models.EmailField(blank=True)
     sha256 = models.CharField(max_length=64, unique=True)
     created_by = models.CharField(max_length=150)
+    # By which personal token of theirs; empty: none. The invitation goes with it.
+    made_with = models.CharField(max_length=100, blank=True)
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField()
     accepted_at = models.DateTimeField(null=True, blank=True)

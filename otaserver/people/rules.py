@@ -32,11 +32,15 @@ MAX_FAILURES_OF_ADDRESS = 100
 
 @dataclass(frozen=True)
 class Grantor:
-    """Who gives a role or a token: their name in the records, what they may themselves, and until when (None: ever)."""
+    """Who gives a role or a token: their name in the records, what they may themselves, and until when (None: ever).
+
+    `personal_token` is the name of the one that they give it with; empty: none.
+    """
 
     actor: str
     permissions: frozenset[Permission]
     until: datetime | None = None
+    personal_token: str = ""
 
     def lacks(self, given: Iterable[str]) -> list[str]:
         """Return, in order, what they would give without having it."""

@@ -82,6 +82,26 @@ def test_a_fleet_is_counted_by_release_now_and_before_its_campaign(mature):
     assert {release.pk for release in found.releases} == {old.pk, new.pk}
 
 
+@pytest.mark.parametrize("is_overtaken", [False, True])
+def test_what_soaks_or_was_overtaken_in_its_soak_ran_the_release_no_earlier_than_it_came(is_overtaken):
+    campaign = make_started(vehicles=4)
+    old, new = campaign.fallback_release, campaign.release
+    tick(campaign)
+    first, second, *_ = in_turn(campaign)
+    succeed(first)
+    succeed(second)
+    Assignment.objects.filter(pk__in=[first.pk, second.pk]).update(installing_at=NOON + timedelta(hours=6))
+    if is_overtaken:
+        Assignment.objects.filter(pk=second.pk).update(
+            state=AssignmentState.SUPERSEDED, settled_at=NOON + timedelta(hours=7), due_at=None
+        )
+
+    found = queries.fleet_releases([campaign.tenant], at=NOON + timedelta(days=1))
+
+    assert found.now == {new.pk: 2, old.pk: 2}
+    assert found.moments[0].vehicles == {old.pk: 4}
+
+
 def test_a_group_is_judged_by_verdict_and_nothing_is_stored():
     tenant = make_tenant()
     old, new = make_versions(tenant), make_versions(tenant, "2.0")

@@ -265,6 +265,17 @@ def test_whoever_may_sees_the_button_where_the_state_allows_it(tenant, campaign,
         assert (name, state, found) == (name, state, state in actions.BY_NAME[name].states)
 
 
+def test_whoever_may_change_a_draft_is_told_how(manager, tenant, campaign):
+    Campaign.objects.filter(pk=campaign.pk).update(state=CampaignState.DRAFT)
+    viewer = signed_in(make_member(tenant, username="vera"))
+
+    told = [
+        'ota campaign edit "autumn rollout"' in each.get(room(campaign)).content.decode() for each in (manager, viewer)
+    ]
+
+    assert told == [True, False]
+
+
 def test_another_tenants_campaign_is_not_there(campaign):
     stranger = signed_in(make_member(make_tenant("south"), Role.ADMINISTRATOR))
 
@@ -355,6 +366,19 @@ def test_the_console_speaks_chinese_and_shows_the_viewers_clock(manager, campaig
     assert page["Content-Language"] == "zh-hans"
     assert re.search(r"20:00:00</time>", page.content.decode())
     assert "Asia/Shanghai" in page.content.decode()
+
+
+def test_how_large_a_wave_is_to_be_is_said_in_the_viewers_language(manager, campaign):
+    campaign.waves.filter(number=1).update(percent=None, count=1)
+    campaign.waves.filter(number=2).update(percent=None, group=campaign.group)
+
+    english, chinese = (
+        manager.get(room(campaign), headers={"Accept-Language": language}).content.decode()
+        for language in ("en", "zh-CN")
+    )
+
+    assert ("<td>1 vehicle</td>" in english, f"<td>group {campaign.group}" in english) == (True, True)
+    assert ("<td>1 辆车</td>" in chinese, f"<td>分组 {campaign.group}" in chinese) == (True, True)
 
 
 def test_the_operator_api_speaks_english_to_everybody(manager):

@@ -1,5 +1,6 @@
 """Every page of the console in Chinese: nothing is left in English but names, identifiers and code."""
 
+import math
 import re
 from html.parser import HTMLParser
 
@@ -8,7 +9,7 @@ from django.test import Client
 from django.utils import translation
 
 from otaserver.campaigns.models import Decision
-from otaserver.campaigns.rules import explanations
+from otaserver.campaigns.rules import explanations, gate, suggestions
 from otaserver.console import sentences
 from otaserver.people import operations
 from otaserver.people.rules import Grantor
@@ -127,6 +128,17 @@ def test_each_reason_of_the_table_of_explanations_is_translated():
 
     assert left == []
     assert len(said) > 80
+
+
+@pytest.mark.parametrize("fleet", [1, 100, 100_000])
+def test_each_reason_of_suggested_waves_is_translated(fleet):
+    test = gate.GateTest(math.log(4), math.log(0.98 / 0.995), math.log(95), math.log(0.05), math.log(1000))
+    reasons = suggestions.suggest(test, fleet=fleet, failure_budget=5, growth=4).reasons
+
+    with translation.override("zh-hans"):
+        left = [each for each in map(sentences.of, reasons) if english_in(each.replace("Wilson", ""))]
+
+    assert (left, len(reasons) > 1) == ([], True)
 
 
 @pytest.mark.parametrize(

@@ -383,3 +383,55 @@ def test_a_release_to_compare_that_is_no_number_is_none(person, side):
     page = signed_in(person).get("/console/releases/compare/", {"left": side, "right": side})
 
     assert (page.status_code, list(page.context["rows"])) == (200, [])
+
+
+def test_the_review_tells_all_that_is_sent(tenant, person, earlier):
+    client, steps = signed_in(person), plan(earlier, earlier.group)
+    steps["when"] |= {"ends_at": "2030-05-06T07:08", "offers_per_minute": 77}
+    give_all(client, steps)
+
+    told = dict(client.get(step("review")).context["facts"])
+
+    assert {str(name): value for name, value in told.items()}.items() >= {
+        "Priority": "security",
+        "Software that no order brought": "order the release again, else show it",
+        "Take in vehicles that come to match later": "no",
+        "A wave that settles before the test decides": "ask a person",
+        "What a halt does": "withdraw every order that is not being installed",
+        "Halt at more failed verifications than": "3",
+        "Offers per minute, at most": "77",
+        "May install without contact for, in hours": "12",
+        "Ends at": "2030-05-06 07:08:00",
+    }.items()
+
+
+def test_a_time_that_was_reviewed_by_one_clock_is_not_sent_by_another(tenant, person, earlier):
+    client, steps = signed_in(person), plan(earlier, earlier.group) | ALL_AT_ONCE
+    steps["when"] = {**steps["when"], "ends_at": "2030-05-06T07:08"}
+    give_all(client, steps)
+    read = client.get(step("review")).context["shown"]
+    client.cookies["console_zone"] = "Asia/Shanghai"
+
+    answer = client.post(step("review"), {"submit": "1", "shown": read})
+
+    assert (answer.status_code, Campaign.objects.get(name="autumn").state) == (409, "draft")
+
+
+def test_a_plan_that_is_thrown_away_says_which_draft_campaign_stays(planned):
+    client, _steps = planned
+
+    dropped = client.post("/console/campaigns/new/drop/?tenant=north", follow=True)
+
+    assert not PlanDraft.objects.exists()
+    assert "The draft campaign autumn stays." in dropped.content.decode()
+    again = client.post("/console/campaigns/new/drop/?tenant=north", follow=True)
+    assert "stays" not in again.content.decode()
+
+
+def test_a_name_that_no_campaign_can_have_is_told_where_it_is_written(tenant, person, earlier):
+    what = plan(earlier, earlier.group)["what"] | {"name": "夏季"}
+
+    answer = signed_in(person).post(step("what"), what)
+
+    assert (answer.status_code, list(answer.context["form"].errors)) == (422, ["name"])
+    assert "printable ASCII" in str(answer.context["form"].errors)

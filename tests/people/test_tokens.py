@@ -158,3 +158,26 @@ def test_a_service_token_is_its_makers(mia):
 def test_people_are_told_apart_without_a_query_where_no_token_is_among_them(mia, django_assert_num_queries):
     with django_assert_num_queries(0):
         assert persons_behind(mia.tenant, ["mia", "bob"]) == {"mia": "mia", "bob": "bob"}
+
+
+@pytest.mark.parametrize("revoke", ["one", "all"])
+def test_with_a_personal_token_go_the_open_invitations_made_with_it(mia, revoke):
+    make_personal_token(mia, "laptop")
+    make_personal_token(mia, "phone")
+    own = grantor(mia)
+    made = {
+        name: operations.invite(
+            mia.tenant, role=Role.VIEWER, by=Grantor(own.actor, own.permissions, personal_token=name), at=NOON
+        )[0]
+        for name in ("laptop", "phone", "")
+    }
+
+    if revoke == "one":
+        operations.revoke_personal_token(PersonalToken.objects.get(name="laptop"), by="mia", at=NOON)
+    else:
+        operations.revoke_all_tokens(mia, by="mia", at=NOON)
+
+    for invitation in made.values():
+        invitation.refresh_from_db()
+    gone = {name for name, invitation in made.items() if invitation.revoked_at is not None}
+    assert gone == ({"laptop"} if revoke == "one" else {"laptop", "phone"})

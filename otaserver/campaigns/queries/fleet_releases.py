@@ -4,13 +4,14 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from django.db.models import Count
+from django.db.models import Count, Exists, OuterRef, QuerySet
 
 from firmware_store.models import Release, ReleaseItem
-from otaserver.campaigns.models import Assignment
+from otaserver.campaigns.models import Assignment, Attempt
 from otaserver.campaigns.queries import courses
-from otaserver.campaigns.states import AssignmentState
+from otaserver.campaigns.states import AssignmentState, ReportOutcome
 from otaserver.fleet.models import Configuration, Vehicle
 from otaserver.tenants.models import Tenant
 
@@ -40,7 +41,7 @@ class FleetReleases:
 
 
 def fleet_releases(tenants: Collection[Tenant], *, at: datetime, steps: int = 28) -> FleetReleases:
-    """Return the enrolled vehicles by release, now and at equal steps before, in five queries.
+    """Return the enrolled vehicles by release, now and at equal steps before, in seven queries.
 
     What came to vehicles by other ways than campaigns is known for now alone, and taken to have been so before.
     """
@@ -49,15 +50,18 @@ def fleet_releases(tenants: Collection[Tenant], *, at: datetime, steps: int = 28
     span = min(LONGEST, max((at - each.created_at for each in tenants), default=LONGEST))
     trunc, grain = courses.grain_of(span)
     width = grain * max(1, -(-span // (grain * steps)))
-    moved = list(
-        Assignment.objects.filter(
-            campaign__tenant__in=tenants, state=AssignmentState.SUCCEEDED, settled_at__gt=at - width * steps
-        )
-        .order_by()
-        .annotate(moment=trunc("settled_at"))
-        .values_list("moment", "campaign__release", "configuration")
-        .annotate(count=Count("pk"))
-    )
+    parts = Assignment.objects.filter(campaign__tenant__in=tenants).order_by()
+    settled = parts.filter(settled_at__gt=at - width * steps)
+    came = Attempt.objects.filter(assignment=OuterRef("pk"), outcome=ReportOutcome.SUCCESS)
+    # What soaks runs already, and so did what other software overtook in its soak: without these their vehicles would
+    # have run the release before it was there.
+    moved = [
+        *_counted(settled.filter(state=AssignmentState.SUCCEEDED), trunc("settled_at")),
+        *_counted(settled.filter(Exists(came), state=AssignmentState.SUPERSEDED), trunc("settled_at")),
+        *_counted(
+            parts.filter(state=AssignmentState.SOAKING, installing_at__gt=at - width * steps), trunc("installing_at")
+        ),
+    ]
     known = {pk for pk in by_configuration if pk} | {before for _, _, before, _ in moved if before}
     release_of = _releases_of(tenants, known)
     now: Counter[int] = Counter()
@@ -67,6 +71,12 @@ def fleet_releases(tenants: Collection[Tenant], *, at: datetime, steps: int = 28
     moments = list(_backwards(now, moves, at=at, width=width, steps=steps))[::-1]
     seen = {release for moment in moments for release, count in moment.vehicles.items() if count and release != NOTHING}
     return FleetReleases(list(Release.objects.filter(pk__in=seen).order_by("-created_at", "-pk")), moments)
+
+
+def _counted(parts: "QuerySet[Assignment]", moment: Any) -> Sequence[tuple[datetime, int, int | None, int]]:
+    """Return to which release and from what vehicles went when, and how many."""
+    rows = parts.annotate(moment=moment).values_list("moment", "campaign__release", "configuration")
+    return list(rows.annotate(count=Count("pk")))
 
 
 def _backwards(

@@ -11,7 +11,7 @@ from django.utils.text import capfirst
 from unfold.admin import ModelAdmin
 from unfold.views import ChangeList
 
-from otaserver.console import sentences
+from otaserver.console import names
 from otaserver.console.access import may_somewhere, permissions_in, tenants_visible_to
 from otaserver.console.tables import Table
 from otaserver.tenants.models import Tenant
@@ -93,7 +93,7 @@ class ReadOnlyAdmin(ModelAdmin):
         context = {
             "tables": [] if row is None else self.tables(row),
             "row_links": self._links_of(request, row),
-            "title": sentences.of(str(row)),
+            "title": names.called(row),
             "subtitle": None,
             **(extra_context or {}),
         }

@@ -11,6 +11,7 @@ from otaserver.console.tables import badge
 
 @admin.register(Blackout, site=site)
 class BlackoutAdmin(ReadOnlyAdmin):
+    empty_note = _("Nothing is held back by the calendar. Declare a blackout by the command: ota blackout declare")
     list_display = ["name", "tenant", "condition", "group", "starts_at", "ends_at", "created_by"]
     list_select_related = ["tenant", "group"]
     search_fields = ["name", "reason"]

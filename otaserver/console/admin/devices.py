@@ -12,6 +12,9 @@ from otaserver.fleet.authentication_models import AuthenticationSet
 
 @admin.register(AuthenticationSet, site=site)
 class AuthenticationSetAdmin(ReadOnlyAdmin):
+    empty_note = _(
+        "No device has asked to be let in. Those with Mender do, with the tenant's token: ota device tenant-token"
+    )
     list_display = ["__str__", "tenant", "condition", "key_begins", "requested_at", "address", "decided_by"]
     list_select_related = ["tenant"]
     list_filter = ["state"]

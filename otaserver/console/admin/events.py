@@ -109,6 +109,7 @@ class DeliveryAdmin(ReadOnlyAdmin):
 
 @admin.register(Mail, site=site)
 class MailAdmin(ReadOnlyAdmin):
+    empty_note = _("Nobody was written to yet. Who is written to about what, the command shows: ota mail list")
     permission = Permission.AUDIT
     list_display = ["id", "tenant", "address", "subject", "state", "tries", "due_at", "sent_at", "problem"]
     list_select_related = ["tenant"]

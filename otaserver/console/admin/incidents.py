@@ -11,6 +11,7 @@ from otaserver.console.tables import badge
 
 @admin.register(WorkshopCase, site=site)
 class WorkshopCaseAdmin(ReadOnlyAdmin):
+    empty_note = _("No vehicle needs hands.")
     tenant_field = "vehicle__tenant"
     list_display = ["vehicle", "code", "condition", "opened_at", "closed_at", "closed_by"]
     list_select_related = ["vehicle"]

@@ -24,6 +24,9 @@ PROBLEMS_SHOWN = 100
 
 @admin.register(GatewayToken, site=site)
 class GatewayTokenAdmin(ReadOnlyAdmin):
+    empty_note = _(
+        "No gateway token is needed where each vehicle has its own. Make one here for vehicles that share it."
+    )
     list_links = [(_("New gateway token"), reverse_lazy("console:new_gateway_token"), Permission.ADMINISTER)]
     row_links = [(_("Revoke"), "console:revoke_gateway_token", Permission.ADMINISTER)]
     list_display = ["name", "tenant", "created_by", "created_at", "revoked_at"]
@@ -39,6 +42,9 @@ class GatewayTokenAdmin(ReadOnlyAdmin):
 
 @admin.register(DdiSettings, site=site)
 class DdiSettingsAdmin(ReadOnlyAdmin):
+    empty_note = _(
+        "Vehicles that speak DDI are read as is usual. Change the settings where yours say things otherwise."
+    )
     list_links = [(_("Change settings"), reverse_lazy("console:change_ddi_settings"), Permission.ADMINISTER)]
     list_display = ["tenant", "default_hardware_id", "hardware_attribute", "version_attribute"]
     list_select_related = ["tenant"]
@@ -47,6 +53,7 @@ class DdiSettingsAdmin(ReadOnlyAdmin):
 
 @admin.register(ProvisioningCredential, site=site)
 class ProvisioningCredentialAdmin(ReadOnlyAdmin):
+    empty_note = _("Vehicles with aktualizr come in with one of these. Issue one here before the first.")
     list_links = [(_("New provisioning credential"), reverse_lazy("console:new_provisioning"), Permission.MANAGE_FLEET)]
     row_links = [(_("Revoke"), "console:revoke_provisioning", Permission.MANAGE_FLEET)]
     list_display = ["name", "tenant", "created_by", "created_at", "expires_at", "revoked_at"]
@@ -62,6 +69,7 @@ class ProvisioningCredentialAdmin(ReadOnlyAdmin):
 
 @admin.register(VerificationKey, site=site)
 class VerificationKeyAdmin(ReadOnlyAdmin):
+    empty_note = _("Signatures inside package files are not checked. Add the key that yours are signed with.")
     list_links = [(_("New verification key"), reverse_lazy("console:new_verification_key"), Permission.ADMINISTER)]
     row_links = [(_("Retire"), "console:retire_verification_key", Permission.ADMINISTER)]
     list_display = ["name", "tenant", "format", "hardware_id", "created_by", "created_at", "retired_at"]
@@ -77,6 +85,7 @@ class VerificationKeyAdmin(ReadOnlyAdmin):
 
 @admin.register(FleetImport, site=site)
 class FleetImportAdmin(ReadOnlyAdmin):
+    empty_note = _("No fleet has been moved in by a file. Import one here: it is tried first.")
     list_links = [(_("Import vehicles"), reverse_lazy("console:new_import"), Permission.MANAGE_FLEET)]
     row_links = [(_("Take it in"), "console:take_import_in", Permission.MANAGE_FLEET)]
     list_display = ["filename", "tenant", "condition", "kind", "is_dry_run", "created_by", "created_at", "finished_at"]

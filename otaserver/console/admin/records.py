@@ -17,4 +17,4 @@ class EntryAdmin(ReadOnlyAdmin):
     search_fields = ["actor", "action", "subject"]
     date_hierarchy = "at"
     ordering = ["-at", "-number"]
-    fields = [("number", "at"), ("actor", "action", "subject"), "details", "previous_hash", "hash"]
+    fields = [("number", "at"), ("actor", "action"), "subject", "details", "previous_hash", "hash"]

@@ -9,6 +9,7 @@ from otaserver.fleet.watch_models import SeenRequest
 
 @admin.register(SeenRequest, site=site)
 class SeenRequestAdmin(ReadOnlyAdmin):
+    empty_note = _("Requests are kept only of vehicles that are watched. Watch one by the command: ota vehicle watch")
     list_display = ["at", "vehicle", "address", "method", "path", "status", "code", "identity"]
     list_select_related = ["vehicle"]
     list_filter = ["status"]

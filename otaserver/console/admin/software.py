@@ -20,6 +20,7 @@ from otaserver.tenants.states import Permission
 
 @admin.register(Package, site=site)
 class PackageAdmin(ReadOnlyAdmin):
+    empty_note = _("No package is here yet. Upload one here, or sign and send it by the command: ota publish")
     list_links = [(_("New package"), reverse_lazy("console:new_package"), Permission.PUBLISH)]
     list_display = ["target_name", "tenant", "shown_state", "fits", "size", "release_counter", "published_at"]
     list_select_related = ["tenant"]
@@ -102,6 +103,7 @@ def _inside(contents: Contents, verified_by: Sequence[str]) -> list[Table]:
 
 @admin.register(Release, site=site)
 class ReleaseAdmin(ReadOnlyAdmin):
+    empty_note = _("No release is here yet. Make one from published packages.")
     list_links = [
         (_("Compare two releases"), reverse_lazy("console:compare_releases"), Permission.VIEW),
         (_("New release"), reverse_lazy("console:new_release"), Permission.PUBLISH),

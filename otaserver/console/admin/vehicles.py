@@ -63,6 +63,7 @@ def _group(request: HttpRequest, asked: str | None) -> Group | None:
 
 @admin.register(Vehicle, site=site)
 class VehicleAdmin(ReadOnlyAdmin):
+    empty_note = _("No vehicle is known yet. One enrols with a claim code, or a fleet is imported from a file.")
     change_form_template = "console/vehicle.html"
     list_display = ["vehicle_id", "tenant", "condition", "last_contact_at", "confirmed_at", "enrolled_at"]
     list_select_related = ["tenant"]

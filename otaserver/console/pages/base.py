@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils.cache import get_conditional_response
 from django.views import View
 
-from otaserver.console.access import actor_of, permissions_in, tenants_visible_to
+from otaserver.console.access import actor_of, asked_tenant, permissions_in, tenants_visible_to
 from otaserver.console.site import site
 from otaserver.tenants.models import Tenant, User
 from otaserver.tenants.states import Permission
@@ -57,30 +57,21 @@ class Page(View):
     def tenant(self) -> Tenant:
         """Return the tenant that the page is about: the one in its address, else the first that the session shows.
 
-        Another than was asked for it never is: what is meant for one tenant would be done in another. So nothing but
-        the address says which it is, and pages lead on by `address`.
+        Another than was asked for it never is: what is meant for one tenant would be done in another. So the address
+        says which it is, and pages lead on by `address`; what a form sends is for the tenant that its page has shown.
         """
-        asked = self._asked()
+        asked = asked_tenant(self.request)
         if asked is not None:
             self.require(asked, self.permission)
             return asked
         first = self.tenants().first()
         if first is None:
-            raise PermissionDenied(f"This needs the permission {self.permission.value} in some tenant.")
+            raise PermissionDenied(f"This needs the permission {self.permission.value}.")
         return first
 
     def address(self, tenant: Tenant, name: str, *args: object) -> str:
         """Return the address of one of our own pages about this tenant."""
         return f"{reverse(f'console:{name}', args=args)}?{urlencode({'tenant': tenant.name})}"
-
-    def _asked(self) -> Tenant | None:
-        name = self.request.GET.get("tenant")
-        if not name:
-            return None
-        found = tenants_visible_to(self.person, Permission.VIEW).filter(name=name).first()
-        if found is None:
-            raise Http404(f"There is no tenant {name}.")
-        return found
 
     def render(self, title: str, *, status: int = 200, template: str = "", **context: Any) -> TemplateResponse:
         found = {**site.each_context(self.request), "title": title, **context}

@@ -111,7 +111,7 @@ class _Form(_ReadForm):
     """What an action asks for besides a yes."""
 
     def __init__(self, campaign: Campaign, action: Action, *, data: Any = None) -> None:
-        super().__init__(data, initial={"name": f"{campaign.name} back"[:100]})
+        super().__init__(data, initial={"name": f"{campaign.name[:95]} back"})
         if action.takes_reason:
             self.fields["reason"] = forms.CharField(
                 label=_("Reason"),

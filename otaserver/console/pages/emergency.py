@@ -34,27 +34,34 @@ class StopEverything(Page):
     permission = Permission.STOP
 
     def get(self, request: HttpRequest) -> HttpResponseBase:
-        return self._ask(StopForm())
+        return self._ask()
 
     def post(self, request: HttpRequest) -> HttpResponseBase:
         form, tenant = StopForm(request.POST), self._posted()
         if not form.is_valid() or tenant is None:
-            return self._ask(form, status=422)
+            return self._ask(form, tenant, status=422)
         try:
             halted = operations.stop_tenant(tenant, reason=form.cleaned_data["reason"], by=self.actor, at=clock.now())
         except OtaError as error:
             form.add_error(None, refusals.of(error))
-            return self._ask(form, status=error.status)
+            return self._ask(form, tenant, status=error.status)
         messages.warning(request, _("Everything is stopped: %(count)s campaigns were halted.") % {"count": len(halted)})
         return redirect("console:index")
 
     def _posted(self) -> Tenant | None:
         return self.tenants().filter(name=self.request.POST.get("tenant", "")).first()
 
-    def _ask(self, form: StopForm, *, status: int = 200) -> HttpResponseBase:
+    def _ask(
+        self, form: StopForm | None = None, sent_for: Tenant | None = None, *, status: int = 200
+    ) -> HttpResponseBase:
+        """Ask once for each tenant; what was wrong is told at the one that it was sent for."""
         self.tenant()
-        choices = [(each, effects.stop_effects(each)) for each in self.tenants().filter(stopped_at=None)]
-        return self.render(_("Stop everything at once?"), status=status, form=form, choices=choices)
+        choices = []
+        for each in self.tenants().filter(stopped_at=None):
+            own = form if form is not None and each == sent_for else StopForm()
+            own.auto_id = f"id_{each.pk}_%s"
+            choices.append((each, effects.stop_effects(each), own))
+        return self.render(_("Stop everything at once?"), status=status, choices=choices)
 
 
 class ResumeEverything(Page):

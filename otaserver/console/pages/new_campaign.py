@@ -22,6 +22,8 @@ from otaserver.campaigns.models import Campaign
 from otaserver.campaigns.operations import CampaignPlan
 from otaserver.campaigns.states import CampaignState
 from otaserver.console import refusals
+from otaserver.console.access import SHOWN_TENANT
+from otaserver.console.pages import plan_words
 from otaserver.console.pages.base import Page, is_fragment
 from otaserver.console.pages.gate_forms import GateForm
 from otaserver.console.pages.plan_forecasts import kept_forecast
@@ -43,7 +45,7 @@ STEPS: Mapping[str, Any] = {
 _ORDER = list(STEPS)
 _FORMS: Mapping[str, type[StepForm]] = {"what": WhatForm, "whom": WhomForm, "gate": GateForm, "when": WhenForm}
 _NUMBER = re.compile(r"[0-9]{1,9}\Z")
-_BUTTONS = frozenset({"csrfmiddlewaretoken", "next", "back", "more", "suggest"})
+_BUTTONS = frozenset({"csrfmiddlewaretoken", SHOWN_TENANT, "next", "back", "more", "suggest"})
 
 
 # Steps whose rows are added two at a time, and the prefix of their rows' names.
@@ -253,16 +255,20 @@ class NewCampaign(Page):
             status=status,
             error=error,
             plan=plan,
+            facts=plan_words.facts(self._form(tenant, step) for step in _FORMS),
             campaign=campaign,
             forecast=kept_forecast(campaign) if campaign is not None and is_same else None,
-            shown=self._shown(),
+            shown=self._shown(plan),
         )
 
-    def _shown(self) -> str:
-        """Return what the review sends back of what it shows: the steps, as a digest, and the campaign's revision."""
+    def _shown(self, plan: CampaignPlan) -> str:
+        """Return what the review sends back of what it shows: the steps, as a digest, and the campaign's revision.
+
+        A time is written in the viewer's zone, which may be another where the plan is sent.
+        """
         assert self._draft is not None, "a review shows a plan that was kept"
         campaign = self._campaign()
-        said = json.dumps(self._draft.steps, sort_keys=True).encode()
+        said = json.dumps([self._draft.steps, str(plan.ends_at)], sort_keys=True).encode()
         return f"{campaign.revision if campaign is not None else 0}.{hashlib.sha256(said).hexdigest()[:32]}"
 
     def _finish(self, tenant: Tenant) -> HttpResponseBase:
@@ -278,7 +284,7 @@ class NewCampaign(Page):
 
     @transaction.atomic
     def _sent(self, tenant: Tenant, plan: CampaignPlan) -> Campaign:
-        shown = self._shown()
+        shown = self._shown(plan)
         if self.request.POST.get("shown") != shown:
             raise CampaignMovedError(_("This plan has changed since you opened this page. Look at it again."))
         campaign = self._store(tenant, plan, int(shown.partition(".")[0]))
@@ -286,12 +292,3 @@ class NewCampaign(Page):
             operations.submit_campaign(campaign, by=self.actor, at=clock.now())
         operations.drop_plan(tenant, self.person)
         return campaign
-
-
-class DropDraft(Page):
-    permission = Permission.MANAGE_CAMPAIGNS
-
-    def post(self, request: HttpRequest) -> HttpResponseBase:
-        tenant = self.tenant()
-        operations.drop_plan(tenant, self.person)
-        return redirect(self.address(tenant, "new_campaign", "what"))

@@ -9,8 +9,10 @@ from django.utils.translation import gettext_lazy
 
 from firmware_store.models import Release
 from otaserver.campaigns.models import Campaign
+from otaserver.campaigns.rules.plans import name_problem
 from otaserver.campaigns.rules.precedence import MAX_REQUIREMENTS
 from otaserver.campaigns.states import CampaignKind, CampaignPriority, CampaignState
+from otaserver.console import sentences
 from otaserver.fleet.models import Group
 from otaserver.tenants.models import Tenant
 from otaserver.tenants.states import ForeignSoftware
@@ -86,6 +88,13 @@ class WhatForm(StepForm):
         assert isinstance(required, forms.ModelMultipleChoiceField)
         rows = Campaign.objects.filter(tenant=self.tenant).exclude(kind=CampaignKind.ROLLBACK)
         required.queryset = rows.exclude(state=CampaignState.CANCELLED).order_by("-created_at", "-pk")
+
+    def clean_name(self) -> str:
+        name: str = self.cleaned_data["name"]
+        problem = name_problem(name)
+        if problem:
+            raise forms.ValidationError(sentences.of(problem))
+        return name
 
     def clean_requires(self) -> list[Campaign]:
         found = list(self.cleaned_data["requires"].order_by("pk"))

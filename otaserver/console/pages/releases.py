@@ -15,7 +15,7 @@ from firmware_store import operations
 from firmware_store.models import Package, Release
 from firmware_store.states import PackageState
 from otaserver import clock
-from otaserver.console import refusals
+from otaserver.console import refusals, words
 from otaserver.console.pages.base import Page
 from otaserver.errors import OtaError
 from otaserver.tenants.models import Tenant
@@ -31,7 +31,9 @@ class ReleaseForm(forms.Form):
         Package.objects.none(),
         label=gettext_lazy("Packages"),
         widget=forms.CheckboxSelectMultiple,
-        help_text=gettext_lazy("Installed together; in the order in which they are listed where a vehicle cannot."),
+        help_text=gettext_lazy(
+            "Installed together. Where one must come first, make the release by the command, which takes positions."
+        ),
     )
     stepping_stone = forms.ModelChoiceField(
         Release.objects.none(),
@@ -88,7 +90,8 @@ class NewRelease(Page):
         return redirect("console:firmware_store_release_change", made.pk)
 
     def _ask(self, form: ReleaseForm, *, status: int = 200) -> HttpResponseBase:
-        return self.render(_("New release"), status=status, form=form, tenants=list(self.tenants()))
+        shown: dict[str, Any] = {"tenant": self.tenant(), "tenants": list(self.tenants())}
+        return self.render(_("New release"), status=status, form=form, **shown)
 
 
 @dataclass(frozen=True)
@@ -112,7 +115,7 @@ class CompareReleases(Page):
     def get(self, request: HttpRequest) -> HttpResponseBase:
         tenant = self.tenant()
         releases = Release.objects.filter(tenant=tenant).order_by("-created_at", "-pk")
-        known = releases.prefetch_related("items__package", "conditions")
+        known = releases.select_related("stepping_stone").prefetch_related("items__package", "conditions", "signals")
         left, right = (
             known.filter(pk=int(request.GET[side][:18])).first() if request.GET.get(side, "").isdecimal() else None
             for side in ("left", "right")
@@ -136,6 +139,8 @@ def differences(left: Release, right: Release) -> Sequence[Difference]:
     return [
         *(Difference(name, ours.get(name, ""), theirs.get(name, "")) for name in names),
         Difference(_("Conditions"), _conditions(left), _conditions(right)),
+        Difference(_("What must have run before"), _stone(left), _stone(right)),
+        Difference(_("Health signals"), _signals(left), _signals(right)),
         Difference(_("Codes that halt at once"), ", ".join(left.halt_codes), ", ".join(right.halt_codes)),
         *(
             Difference(_("Notes, %(language)s") % {"language": tag}, left.notes.get(tag, ""), right.notes.get(tag, ""))
@@ -147,7 +152,14 @@ def differences(left: Release, right: Release) -> Sequence[Difference]:
 def _packages(release: Release) -> Mapping[str, str]:
     return {
         f"{item.package.role}/{item.package.name}": (
-            f"{item.package.version}, {item.package.length:,} bytes, {', '.join(item.package.hardware_ids)}"
+            ", ".join(
+                [
+                    item.package.version,
+                    _("%(number)s bytes") % {"number": f"{item.package.length:,}"},
+                    *item.package.hardware_ids,
+                    *([_("position %(number)s") % {"number": item.position}] if item.position else []),
+                ]
+            )
         )
         for item in release.items.all()
     }
@@ -155,5 +167,22 @@ def _packages(release: Release) -> Mapping[str, str]:
 
 def _conditions(release: Release) -> str:
     return "; ".join(
-        sorted(f"{c.kind} {c.package_name} {', '.join(c.versions)}".strip() for c in release.conditions.all())
+        sorted(
+            f"{words.of_state(c.kind)} {c.package_name} {', '.join(c.versions)}".strip()
+            for c in release.conditions.all()
+        )
+    )
+
+
+def _stone(release: Release) -> str:
+    return str(release.stepping_stone or "")
+
+
+def _signals(release: Release) -> str:
+    return "; ".join(
+        sorted(
+            _("%(name)s above %(limit)s: %(rates)s")
+            % {"name": s.name, "limit": f"{s.limit:g}", "rates": f"{s.acceptable_rate:.2%}, {s.unacceptable_rate:.2%}"}
+            for s in release.signals.all()
+        )
     )

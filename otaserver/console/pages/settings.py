@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy
 from otaserver import clock
 from otaserver.console.pages.actions import Effect
 from otaserver.console.pages.plan_forms import FOREIGN_SOFTWARE
-from otaserver.console.pages.writing import WritePage
+from otaserver.console.pages.writing import ChangeForm, WritePage
 from otaserver.fleet import operations as fleet
 from otaserver.fleet import queries
 from otaserver.fleet.models import Vehicle
@@ -34,7 +34,7 @@ _NAMES = (
 )
 
 
-class SettingsForm(forms.Form):
+class SettingsForm(ChangeForm):
     title = forms.CharField(label=gettext_lazy("Title"), max_length=200, required=False)
     polling_seconds = forms.IntegerField(
         label=gettext_lazy("Vehicles call every, in seconds"), min_value=1, max_value=86400
@@ -93,19 +93,20 @@ class TenantSettings(WritePage):
     def facts(self, tenant: Tenant, form: forms.Form) -> Sequence[tuple[Any, Any]]:
         return [
             (form.fields[name].label, f"{_shown(before)} → {_shown(after)}")
-            for name, (before, after) in self._changed(tenant, form.cleaned_data).items()
+            for name, (before, after) in self._changed(tenant, form).items()
         ]
 
     def carry_out(self, tenant: Tenant, given: Mapping[str, Any]) -> None:
-        changes = {name: after for name, (_before, after) in self._changed(tenant, given).items()}
+        changes = {name: after for name, (_before, after) in self._changed(tenant, self.sent).items()}
         people.change_tenant_settings(tenant, changes, by=self.actor, at=clock.now(), reason=given["reason"])
 
-    def _changed(self, tenant: Tenant, given: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-        pairs = {name: (getattr(tenant, name), given[name]) for name in _NAMES}
+    def _changed(self, tenant: Tenant, form: forms.Form) -> dict[str, tuple[Any, Any]]:
+        changed = form.changed_data
+        pairs = {name: (getattr(tenant, name), form.cleaned_data[name]) for name in _NAMES if name in changed}
         return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
 
 
-class DdiForm(forms.Form):
+class DdiForm(ChangeForm):
     default_hardware_id = forms.CharField(label=gettext_lazy("Hardware until a vehicle says its own"), max_length=64)
     hardware_attribute = forms.CharField(
         label=gettext_lazy("Attribute that tells the hardware"), max_length=128, required=False
@@ -158,15 +159,20 @@ class DdiSettingsPage(WritePage):
         return [Effect(ddi_vehicles(tenant), _("vehicles speak DDI, and are read so from their next call on"))]
 
     def facts(self, tenant: Tenant, form: forms.Form) -> Sequence[tuple[Any, Any]]:
-        now = queries.ddi_settings(tenant)
-        pairs = [(name, getattr(now, name), value) for name, value in form.cleaned_data.items()]
-        return [(form.fields[name].label, f"{_shown(old)} → {_shown(new)}") for name, old, new in pairs if old != new]
+        return [
+            (form.fields[name].label, f"{_shown(before)} → {_shown(after)}")
+            for name, (before, after) in self._changed(tenant, form).items()
+        ]
 
     def carry_out(self, tenant: Tenant, given: Mapping[str, Any]) -> None:
-        now = queries.ddi_settings(tenant)
-        changes = {name: value for name, value in given.items() if value != getattr(now, name)}
+        changes = {name: after for name, (_before, after) in self._changed(tenant, self.sent).items()}
         if changes:
             fleet.change_ddi_settings(tenant, changes, by=self.actor, at=clock.now())
+
+    def _changed(self, tenant: Tenant, form: forms.Form) -> dict[str, tuple[Any, Any]]:
+        now, changed = queries.ddi_settings(tenant), form.changed_data
+        pairs = {name: (getattr(now, name), value) for name, value in form.cleaned_data.items() if name in changed}
+        return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
 
 
 def ddi_vehicles(tenant: Tenant) -> int:

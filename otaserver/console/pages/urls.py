@@ -10,11 +10,12 @@ from otaserver.console.pages.credentials import (
     RevokeGatewayToken,
     RevokeProvisioning,
 )
+from otaserver.console.pages.drop_draft import DropDraft
 from otaserver.console.pages.emergency import ResumeEverything, StopEverything
 from otaserver.console.pages.groups import GroupList, NewGroup
 from otaserver.console.pages.imports import NewImport, TakeIn
 from otaserver.console.pages.keys import Keys
-from otaserver.console.pages.new_campaign import DropDraft, NewCampaign
+from otaserver.console.pages.new_campaign import NewCampaign
 from otaserver.console.pages.packages import NewPackage, PackageContent, SignPackage
 from otaserver.console.pages.plan_forecasts import PlanForecast
 from otaserver.console.pages.records import VerifyRecords

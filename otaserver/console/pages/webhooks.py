@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy
 from otaserver import clock
 from otaserver.console.pages.actions import Effect
 from otaserver.console.pages.credentials import NoForm
-from otaserver.console.pages.writing import WritePage
+from otaserver.console.pages.writing import ChangeForm, WritePage
 from otaserver.events import operations
 from otaserver.events.models import Delivery, Endpoint
 from otaserver.events.rules.types import TYPES
@@ -26,7 +26,7 @@ def _patterns() -> list[tuple[str, str]]:
     return [(name, name) for each in names for name in each]
 
 
-class WebhookForm(forms.Form):
+class WebhookForm(ChangeForm):
     url = forms.CharField(
         label=gettext_lazy("Address"),
         max_length=500,
@@ -114,7 +114,7 @@ class ChangeWebhook(WebhookPage):
         return [Effect(self._waiting(), _("deliveries wait, and go to the new address"))]
 
     def carry_out(self, tenant: Tenant, given: Mapping[str, Any]) -> None:
-        changed = {name: value for name, value in given.items() if value != getattr(self.endpoint, name)}
+        changed = {name: value for name, value in given.items() if name in self.sent.changed_data}
         operations.change_endpoint(self.endpoint, **changed, by=self.actor, at=clock.now())
 
 

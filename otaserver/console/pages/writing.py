@@ -19,6 +19,18 @@ from otaserver.tenants.models import Tenant
 CONFIRMED = "confirmed"
 
 
+class ChangeForm(forms.Form):
+    """A form over values that there are: `changed_data` is what differs from what its page has shown.
+
+    Somebody else may have changed the others since, and they stay as they are by now.
+    """
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        for field in self.fields.values():
+            field.show_hidden_initial = True
+
+
 class WritePage(Page):
     """Takes a form, shows what it says and what that will come to, and does it once that is confirmed."""
 
@@ -34,6 +46,8 @@ class WritePage(Page):
     back: ClassVar[str]
     # False: one look at the form is enough, as where the form itself is nothing but the question.
     asks_again: ClassVar[bool] = True
+    # The form that is carried out.
+    sent: forms.Form
 
     def subject(self) -> Tenant:
         """Return the tenant that is changed, once the person may do it there."""
@@ -67,6 +81,7 @@ class WritePage(Page):
             return self._ask(tenant, form, status=422)
         if self.asks_again and CONFIRMED not in request.POST:
             return self._ask(tenant, form, facts=self.facts(tenant, form))
+        self.sent = form
         try:
             shown = self.carry_out(tenant, form.cleaned_data)
         except OtaError as error:

@@ -22,6 +22,11 @@ from otaserver.tenants.models import Member, ServiceToken
 from otaserver.tenants.states import Permission
 
 
+def _role_form(data: Any = None) -> RoleForm:
+    # Beside it stands a form with a role of its own: a label speaks for the first element of its id alone.
+    return RoleForm(data, auto_id="id_given_%s")
+
+
 class AdministrationPage(TenantPage):
     permission = Permission.ADMINISTER
 
@@ -60,7 +65,7 @@ class MembersPage(AdministrationPage):
             for member in members
         ]
         headers = [_("member"), _("role"), _("last sign-in"), ""]
-        return Panel(_("Members of %s") % self.tenant, table=Table("", headers, rows), form=self.form(RoleForm()))
+        return Panel(_("Members of %s") % self.tenant, table=Table("", headers, rows), form=self.form(_role_form()))
 
     def _invitations(self) -> Panel:
         rows = [
@@ -89,7 +94,7 @@ class MembersPage(AdministrationPage):
         )
 
     def change_role(self, argument: str = "") -> Form | None:
-        form = RoleForm(self.request.POST)
+        form = _role_form(self.request.POST)
         member = self.find(Member.objects.select_related("tenant"), argument)
         if not form.is_valid():
             return form

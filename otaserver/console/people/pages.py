@@ -20,7 +20,7 @@ from django.views import View
 from django.views.decorators.cache import never_cache
 
 from otaserver.console import refusals
-from otaserver.console.access import tenants_visible_to
+from otaserver.console.access import asked_tenant, tenants_visible_to
 from otaserver.console.site import site
 from otaserver.console.tables import Table
 from otaserver.errors import OtaError
@@ -106,27 +106,41 @@ class PanelPage(View):
         if isinstance(shown, Form):
             self._wrong = shown
             return self.render(status=422)
-        return HttpResponseRedirect(request.path) if shown is None else self.render(shown)
+        return HttpResponseRedirect(request.get_full_path()) if shown is None else self.render(shown)
+
+    def more_context(self) -> dict[str, Any]:
+        """Return what else the page's template is told."""
+        return {}
 
     def form(self, blank: Form) -> Form:
         """Return the form of a panel: as it was sent, if it was just now and is wrong, else the blank one."""
         return self._wrong if self._wrong is not None and type(self._wrong) is type(blank) else blank
 
     def render(self, *first: Panel, status: int = 200) -> HttpResponse:
-        context = {**site.each_context(self.request), "title": self.title, "panels": [*first, *self.panels()]}
+        context = {
+            **site.each_context(self.request),
+            "title": self.title,
+            "panels": [*first, *self.panels()],
+            **self.more_context(),
+        }
         return TemplateResponse(self.request, "console/people/panels.html", context, status=status)
 
 
 class TenantPage(PanelPage):
-    """A page of one tenant in which the person has a permission: the one they chose, else the first of theirs."""
+    """A page of one tenant in which the person has a permission: the one in its address, else the first of theirs."""
 
     permission: ClassVar[Permission]
 
     def refuse_stranger(self) -> None:
-        found = tenants_visible_to(self.person, self.permission).order_by("name").first()
-        if found is None:
-            raise PermissionDenied(f"This needs the permission {self.permission.value}.")
-        self.tenant: Tenant = found
+        self.tenants = list(tenants_visible_to(self.person, self.permission).order_by("name"))
+        asked = asked_tenant(self.request)
+        if not self.tenants or (asked is not None and asked not in self.tenants):
+            where = f" in {asked}" if asked is not None else ""
+            raise PermissionDenied(f"This needs the permission {self.permission.value}{where}.")
+        self.tenant: Tenant = asked or self.tenants[0]
+
+    def more_context(self) -> dict[str, Any]:
+        return {"tenant": self.tenant, "tenants": self.tenants}
 
     @property
     def grantor(self) -> Grantor:

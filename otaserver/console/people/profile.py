@@ -38,7 +38,8 @@ class ProfilePage(PanelPage):
         found = [self._second_factor(), self._tokens(), self._sessions()]
         own = list(self._own_tenants())
         if len(own) > 1:
-            form = TenantChoiceForm(own, initial={"tenant": self.person.chosen_tenant_id or ""})
+            initial = {"tenant": self.person.chosen_tenant_id or ""}
+            form = TenantChoiceForm(own, initial=initial, auto_id="id_shown_%s")
             found.append(Panel(_("Tenant"), form=form, buttons=[button("choose", _("Show"))]))
         return found
 

@@ -5,12 +5,12 @@ from decimal import Decimal
 
 from django import template
 from django.utils import formats, timezone
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 
 from otaserver.campaigns.rules.windows import WEEKDAYS, Window
-from otaserver.console import charts, failure_words, refusals, sentences, words
+from otaserver.console import charts, failure_words, names, refusals, sentences, words
 from otaserver.console.tables import NOTHING, badge
 from otaserver.fleet.rules import zone_of
 
@@ -20,6 +20,8 @@ register = template.Library()
 register.filter("state_label", badge)
 register.filter("in_bytes", charts.in_bytes)
 register.filter("refusal", refusals.of)
+register.filter("called", names.called)
+register.filter("wave_size", words.of_size)
 register.filter("with_meaning", failure_words.with_meaning)
 
 
@@ -60,6 +62,12 @@ def there(value: datetime | None, zone: str) -> str:
     if value is None or known is None or zone == timezone.get_current_timezone_name():
         return ""
     return f"{timezone.localtime(value, known):%Y-%m-%d %H:%M} {zone}"
+
+
+@register.filter
+def stratum(name: str) -> SafeString:
+    """Return the name of a stratum, which a line may end after each of its parts, and nowhere else."""
+    return format_html_join(mark_safe("+<wbr>"), "{}", ((part,) for part in name.split("+")))
 
 
 @register.filter

@@ -116,6 +116,7 @@ class Migration(migrations.Migration):
                 ("email", models.EmailField(blank=True, max_length=254)),
                 ("sha256", models.CharField(max_length=64, unique=True)),
                 ("created_by", models.CharField(max_length=150)),
+                ("made_with", models.CharField(blank=True, max_length=100)),
                 ("created_at", models.DateTimeField()),
                 ("expires_at", models.DateTimeField()),
                 ("accepted_at", models.DateTimeField(blank=True, null=True)),

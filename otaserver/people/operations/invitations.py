@@ -47,6 +47,7 @@ def invite(tenant: Tenant, *, role: str, by: Grantor, at: datetime, email: str =
         email=email,
         sha256=token_sha256(secret),
         created_by=by.actor,
+        made_with=by.personal_token,
         created_at=at,
         expires_at=min(at + INVITATION_LIFE, by.until or at + INVITATION_LIFE),
     )

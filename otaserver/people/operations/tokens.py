@@ -15,7 +15,7 @@ from otaserver.people.errors import (
     ScopesRefusedError,
 )
 from otaserver.people.models import PersonalToken
-from otaserver.people.operations.open_invitations import end_invitations
+from otaserver.people.operations.open_invitations import end_invitations, end_invitations_of
 from otaserver.people.rules import Grantor
 from otaserver.tenants import operations as tenants
 from otaserver.tenants.errors import TokenInvalidError, TokenNameTakenError
@@ -141,15 +141,18 @@ def authenticate_personal_token(token: str, *, at: datetime) -> PersonalToken:
 
 @transaction.atomic
 def revoke_personal_token(token: PersonalToken, *, by: str, at: datetime) -> None:
-    """End a personal token now. Revoking a revoked one changes nothing."""
-    if PersonalToken.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=at):
+    """End a personal token now, with the open invitations made with it. Revoking a revoked one changes nothing."""
+    own = PersonalToken.objects.filter(pk=token.pk)
+    if own.filter(revoked_at=None).update(revoked_at=at):
+        end_invitations_of(own, by=by, at=at)
         member = token.member
         audit.record("personal_token.revoked", f"{member.user}: {token.name}", tenant=member.tenant, by=by, at=at)
 
 
 @transaction.atomic
 def revoke_all_tokens(member: Member, *, by: str, at: datetime) -> int:
-    """End all personal tokens of a member now, and return how many there were."""
+    """End all personal tokens of a member now, with the open invitations made with them; return how many there were."""
+    end_invitations_of(PersonalToken.objects.filter(member=member, revoked_at=None), by=by, at=at)
     ended = PersonalToken.objects.filter(member=member, revoked_at=None).update(revoked_at=at)
     if ended:
         audit.record("personal_tokens.revoked", str(member.user), tenant=member.tenant, by=by, at=at, number=ended)

@@ -242,3 +242,14 @@ def test_buttons_need_the_forms_own_secret(mia, bob):
 
     assert do(strict, "members/", f"remove:{bob.pk}").status_code == 403
     assert Member.objects.count() == 2
+
+
+def test_each_label_speaks_for_a_field_of_its_own(mia):
+    make_member(make_tenant("other"), role=Role.VIEWER)
+    client = signed_in()
+
+    for path in ("members/", "tokens/", "profile/"):
+        page = client.get(f"/console/{path}").content.decode()
+        ids = re.findall(r'\bid="(id_[^"]+)"', page)
+        assert (path, sorted(ids)) == (path, sorted(set(ids)))
+        assert {each.partition('"')[0] for each in page.split(' for="')[1:]} <= set(ids)

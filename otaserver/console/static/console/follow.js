@@ -15,9 +15,12 @@
             shown = wanted.toString();
             const address = new URL(part.dataset.address, location.href);
             wanted.forEach((value, name) => address.searchParams.append(name, value));
-            const answer = await fetch(address, { headers: { "X-Requested-With": "fragment" } });
+            const answer = await fetch(address, { headers: { "X-Requested-With": "fragment" }, redirect: "manual" }).catch(() => null);
             // An answer that another question has overtaken is no answer any more.
-            if (!answer.ok || number !== asked) return;
+            if (number !== asked) return;
+            if (answer?.type === "opaqueredirect") return void part.replaceChildren(document.getElementById("signed-out").content.cloneNode(true));
+            // The server is away: the numbers are not those of what is written now.
+            if (!answer?.ok) return void part.replaceChildren(document.getElementById("not-answered").content.cloneNode(true));
             part.innerHTML = await answer.text();
             // What is still being counted is asked for until it is there.
             if (part.querySelector("[data-again]")) later(2000);

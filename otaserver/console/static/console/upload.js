@@ -67,6 +67,10 @@
             bar.value = all ? (100 * done) / all : 100;
             said.textContent = `${words}: ${done.toLocaleString()} / ${all.toLocaleString()}`;
         };
+        // The one redirect that there is leads to the sign-in: whatever is sent then is sent for nothing.
+        const refuseStranger = (answer) => {
+            if (answer.type === "opaqueredirect") throw Object.assign(new Error(form.dataset.signedOut), { isFinal: true });
+        };
         const piece = async (file, at) => new Uint8Array(await file.slice(at, at + PIECE).arrayBuffer());
 
         const digest = async (file) => {
@@ -84,10 +88,12 @@
             while (at < file.size) {
                 try {
                     const answer = await fetch(address, {
+                        redirect: "manual",
                         method: "PATCH",
                         headers: { "X-CSRFToken": token, "Upload-Offset": at, "Content-Type": "application/octet-stream" },
                         body: await piece(file, at),
                     });
+                    refuseStranger(answer);
                     const told = await answer.json();
                     if (!answer.ok && told.offset === undefined) throw Object.assign(new Error(told.error), { isFinal: true });
                     at = answer.ok ? told.received : told.offset;
@@ -98,7 +104,7 @@
                     if (error.isFinal || ++failures > TRIES) throw error;
                     problem.textContent = form.dataset.again;
                     await new Promise((go) => setTimeout(go, Math.min(1000 * failures, 10000)));
-                    const answer = await fetch(address).catch(() => null);
+                    const answer = await fetch(address, { redirect: "manual" }).catch(() => null);
                     if (answer?.ok) at = (await answer.json()).received;
                 }
             }
@@ -117,7 +123,8 @@
                 values.set("filename", file.name.replace(/[^ -~]/g, "_"));
                 values.set("length", file.size);
                 values.set("sha256", await digest(file));
-                const answer = await fetch(location.href, { method: "POST", body: values });
+                const answer = await fetch(location.href, { method: "POST", body: values, redirect: "manual" });
+                refuseStranger(answer);
                 const told = await answer.json();
                 if (answer.ok) {
                     await send(file, told.content, told.received);
