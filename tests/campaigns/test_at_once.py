@@ -1,11 +1,17 @@
 """Two at once, in threads with connections of their own: exactly one wins. Meaningful on PostgreSQL above all."""
 
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+
 import pytest
+from django.db import connections, transaction
 
 from otaserver.audit import queries as audit
 from otaserver.campaigns import operations
 from otaserver.campaigns.models import Assignment, Attempt, Campaign, Decision, Report
-from otaserver.campaigns.operations import VehicleReport
+from otaserver.campaigns.operations import VehicleReport, renewals
+from otaserver.campaigns.queries import bundles
 from otaserver.director.models import Direction
 from otaserver.errors import ConflictError
 from otaserver.fleet.models import Vehicle
@@ -188,3 +194,57 @@ def test_the_audit_chain_holds_after_operators_and_workers_at_once(at_once):
 
     assert audit.first_break(tenant) is None
     assert Decision.objects.filter(kind="wave.opened").count() == 4
+
+
+def replaces_its_ecu_once(monkeypatch, module, name, vehicle):
+    """Have a vehicle call with another ECU just when a tick has read the one that it had."""
+    read, begun = getattr(module, name), []
+
+    def replace():
+        try:
+            with transaction.atomic():
+                # As `fleet.declare_ecus` does.
+                locked = Vehicle.objects.select_for_update(no_key=True).get(pk=vehicle.pk)
+                locked.ecus.filter(is_primary=False).update(serial="another", keyid="f" * 64)
+                Vehicle.objects.filter(pk=vehicle.pk).update(enrolled_at=NOON + timedelta(minutes=1))
+        finally:
+            connections.close_all()
+
+    def reads(*arguments, **options):
+        found = read(*arguments, **options)
+        if isinstance(found, Iterator):
+            found = iter(list(found))
+        if not begun:
+            begun.append(threading.Thread(target=replace))
+            begun[0].start()
+            begun[0].join(0.5)
+        return found
+
+    monkeypatch.setattr(module, name, reads)
+    return begun
+
+
+@pytest.mark.postgresql
+def test_a_vehicle_that_replaces_an_ecu_while_it_is_offered_halts_no_campaign(transactional_db, monkeypatch):
+    campaign = make_started(vehicles=1)
+    vehicle = Vehicle.objects.get()
+    begun = replaces_its_ecu_once(monkeypatch, bundles, "vehicle_views", vehicle)
+
+    tick(campaign, NOON)
+    begun[0].join()
+
+    assert (campaign.state, states(campaign)) == ("running", ["offered"])
+    assert vehicle.ecus.get(is_primary=False).serial == "another"
+
+
+@pytest.mark.postgresql
+def test_a_vehicle_that_replaces_an_ecu_while_its_order_is_made_anew_halts_no_campaign(transactional_db, monkeypatch):
+    campaign = make_running(vehicles=1)
+    vehicle = Vehicle.objects.get()
+    Assignment.objects.update(renew_at=NOON)
+    begun = replaces_its_ecu_once(monkeypatch, renewals, "Schedules", vehicle)
+
+    tick(campaign, NOON + timedelta(minutes=2))
+    begun[0].join()
+
+    assert campaign.state == "running"

@@ -1,7 +1,7 @@
 """Offering: the vehicles whose turn it is get an attempt and an order."""
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -96,6 +96,7 @@ def offer(campaign: Campaign, *, at: datetime) -> Offered:
     decided = precedence.settle_overtaken(campaign, among=assignments.values(), at=at)
     if decided:
         assignments = _still_waiting(assignments)
+    numbers, floor = _next_numbers(list(assignments))
     fitting: list[tuple[bundles.VehicleView, stepping.Route]] = []
     for view in bundles.vehicle_views(campaign.tenant, list(assignments)):
         route = release.route(view.candidate)
@@ -106,7 +107,10 @@ def offer(campaign: Campaign, *, at: datetime) -> Offered:
     fitting = withholding.keep_back(campaign, assignments, fitting, at=at)
     chosen = fitting[: pace.fitting([_length(release, route) for _, route in fitting], allowed)]
     if chosen:
-        _order(campaign, release, assignments, chosen, at=at)
+        _order(campaign, release, assignments, chosen, numbers, at=at)
+        Vehicle.objects.filter(pk__in=[view.pk for view, _ in chosen]).update(
+            last_attempt_number=Greatest(F("last_attempt_number"), Value(floor)) + 1
+        )
     return Offered(len(rows) == OFFER_CHUNK and len(chosen) == len(fitting), decided)
 
 
@@ -166,6 +170,7 @@ def _order(
     release: bundles.ReleaseView,
     assignments: dict[int, int],
     fitting: Sequence[tuple[bundles.VehicleView, stepping.Route]],
+    numbers: Mapping[int, int],
     *,
     at: datetime,
 ) -> None:
@@ -179,7 +184,6 @@ def _order(
         raise StaleStateError(f"{len(chosen) - moved} vehicles of {campaign} moved meanwhile.")
     listings = schedules.Schedules(campaign, at=at).of(vehicles)
     _set_renewals(assignments, listings)
-    numbers = _next_numbers(vehicles)
     attempts, orders = [], {}
     for view, route in fitting:
         hop = release.chain[route.hop]
@@ -218,15 +222,15 @@ def _set_renewals(assignments: dict[int, int], listings: Mapping[int, Listing]) 
         Assignment.objects.filter(pk__in=pks).update(renew_at=renew_at)
 
 
-def _next_numbers(vehicles: Sequence[int]) -> dict[int, int]:
+def _next_numbers(vehicles: Collection[int]) -> tuple[dict[int, int], int]:
+    """Lock vehicles; return the number of each one's next attempt, and what all numbers of the tenant lie above.
+
+    Before they are read: whoever replaces ECUs locks the vehicle too, and an order for ECUs that are gone is refused.
+    """
     locked = Vehicle.objects.filter(pk__in=vehicles).select_for_update(of=("self",), no_key=True).order_by("pk")
-    lasts = list(locked.values_list("pk", "last_attempt_number", "tenant__version_floor"))
-    numbers = {pk: max(last, floor) + 1 for pk, last, floor in lasts}
-    floor = max((floor for _, _, floor in lasts), default=0)
-    Vehicle.objects.filter(pk__in=vehicles).update(
-        last_attempt_number=Greatest(F("last_attempt_number"), Value(floor)) + 1
-    )
-    return numbers
+    rows = list(locked.values_list("pk", "last_attempt_number", "tenant__version_floor"))
+    floor = max((floor for _, _, floor in rows), default=0)
+    return {pk: max(last, floor) + 1 for pk, last, _ in rows}, floor
 
 
 def _order_of(

@@ -52,9 +52,24 @@ def renew(campaign: Campaign, *, at: datetime) -> bool:
     fresh = due.filter(state__in=STOPPABLE_STATES).exclude(vehicle__enrolled_at__gt=F("offered_at"))
     locked = fresh.select_for_update(of=("self",), skip_locked=True, no_key=True)
     rows = list(locked.order_by("renew_at", "pk")[:RENEW_CHUNK])
-    if rows:
-        _direct_anew(campaign, rows, at=at)
+    held = _as_offered(rows)
+    if held:
+        _direct_anew(campaign, held, at=at)
     return len(rows) == RENEW_CHUNK
+
+
+def _as_offered(rows: Sequence[Assignment]) -> list[Assignment]:
+    """Lock the vehicles of these and return those that have not enrolled again since: their ECUs stay till the end."""
+    if not rows:
+        return []
+    vehicles = Vehicle.objects.filter(pk__in=[row.vehicle_id for row in rows])
+    locked = vehicles.select_for_update(no_key=True).order_by("pk")
+    enrolled = dict(locked.values_list("pk", "enrolled_at"))
+    return [row for row in rows if not _is_later(enrolled.get(row.vehicle_id), row.offered_at)]
+
+
+def _is_later(enrolled_at: datetime | None, offered_at: datetime | None) -> bool:
+    return enrolled_at is not None and offered_at is not None and enrolled_at > offered_at
 
 
 def _direct_anew(campaign: Campaign, rows: Sequence[Assignment], *, at: datetime) -> None:
