@@ -46,7 +46,7 @@ def end(campaign: Campaign, *, at: datetime) -> list[Decision]:
     drafts = []
     if withdrawn or lapsed or not campaign.decisions.filter(kind=_KIND).exists():
         sentence = (
-            f"{message} {decisions.vehicles(lapsed)} had not been offered the release; "
+            f"{message} {decisions.vehicles(lapsed)} still waited for an order; "
             f"orders were withdrawn from {decisions.vehicles(withdrawn)}."
         )
         drafts.append(draft(campaign, _KIND, sentence, by=ENGINE, at=at, lapsed=lapsed, withdrawn=withdrawn))
