@@ -104,9 +104,8 @@ def test_what_an_operator_changes_is_never_done_twice_and_they_are_told_when_to_
     assert (well + dying, dying > 0) == (CALLERS, True)
     lost = [answer for answer in answers if answer.status_code != 200]
     assert len(lost) == dying
-    assert {(each.status_code, each.json()["code"], each.headers["retry-after"]) for each in lost} == {
-        (503, "server.unreachable", "5")
-    }
+    assert {(each.status_code, each.json()["code"]) for each in lost} == {(503, "server.unreachable")}
+    assert {int(each.headers["retry-after"]) for each in lost} <= {4, 5, 6, 7}
 
 
 @pytest.fixture(scope="module")
