@@ -15,6 +15,8 @@ from contextlib import ExitStack
 from typing import Any
 from wsgiref.types import StartResponse, WSGIApplication
 
+from otaserver import observing
+
 _BODILESS = frozenset({"GET", "HEAD", "OPTIONS"})
 # Packages and fleets are streamed by their own views, which read chunks as they come and check their length.
 _STREAMED = re.compile(r"/api/v1/(packages/[^/]+/content|imports)\Z")
@@ -45,17 +47,17 @@ class Bodies:
             return self._application(environ, start_response)
         is_streamed = bool(_STREAMED.match(environ["PATH_INFO"]))
         if not is_streamed and _announced(environ) > self._limit:
-            return _refused(413, start_response, ("Connection", "close"))
+            return _refused(413, environ, start_response, ("Connection", "close"))
         with ExitStack() as held:
             for slots in (self._streaming, self._arriving) if is_streamed else (self._arriving,):
                 if not slots.acquire(timeout=_PATIENCE_SECONDS):
-                    return _refused(503, start_response, ("Retry-After", "2"))
+                    return _refused(503, environ, start_response, ("Retry-After", "2"))
                 held.callback(slots.release)
             if is_streamed:
                 return self._application(environ, start_response)
             body: bytes = environ["wsgi.input"].read(_announced(environ) or self._limit + 1)
         if len(body) > self._limit:
-            return _refused(413, start_response, ("Connection", "close"))
+            return _refused(413, environ, start_response, ("Connection", "close"))
         # What was announced stays, so that a view notices a body that was cut short.
         environ["CONTENT_LENGTH"] = environ.get("CONTENT_LENGTH") or str(len(body))
         environ["wsgi.input"] = io.BytesIO(body)
@@ -73,10 +75,13 @@ def _announced(environ: dict[str, Any]) -> int:
     return int(length) if length.isdecimal() else 0
 
 
-def _refused(status: int, start_response: StartResponse, *headers: tuple[str, str]) -> Iterable[bytes]:
+def _refused(
+    status: int, environ: dict[str, Any], start_response: StartResponse, *headers: tuple[str, str]
+) -> Iterable[bytes]:
     title, code, detail = _REASONS[status]
     problem = {"type": "about:blank", "title": title, "status": status, "code": code, "detail": detail}
     body = json.dumps(problem).encode()
     stated = [("Content-Type", "application/problem+json"), ("Content-Length", str(len(body))), *headers]
+    stated.append((observing.HEADER, observing.request_id(environ.get("HTTP_X_REQUEST_ID"))))
     start_response(f"{status} {title}", stated)
     return [body]

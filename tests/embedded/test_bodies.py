@@ -126,3 +126,11 @@ def test_a_body_announced_too_large_is_refused_before_it_comes(port):
     status, problem = exchange(port, head("POST", "/", "Content-Length: 1001"))
 
     assert (status, problem["code"]) == (413, "request.too_large")
+
+
+def test_what_is_refused_before_django_has_the_requests_id_as_well(port):
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(head("POST", "/", "Content-Length: 1001", "X-Request-Id: from-the-proxy"))
+        answer = connection.recv(65536).lower()
+
+    assert b"\r\nx-request-id: from-the-proxy\r\n" in answer
