@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from typing import Any
 from wsgiref.types import StartResponse, WSGIApplication
 
-from otaserver import observing
+from otaserver import request_ids
 
 _BODILESS = frozenset({"GET", "HEAD", "OPTIONS"})
 # Packages and fleets are streamed by their own views, which read chunks as they come and check their length.
@@ -82,6 +82,6 @@ def _refused(
     problem = {"type": "about:blank", "title": title, "status": status, "code": code, "detail": detail}
     body = json.dumps(problem).encode()
     stated = [("Content-Type", "application/problem+json"), ("Content-Length", str(len(body))), *headers]
-    stated.append((observing.HEADER, observing.request_id(environ.get("HTTP_X_REQUEST_ID"))))
+    stated.append((request_ids.HEADER, request_ids.request_id(environ.get("HTTP_X_REQUEST_ID"))))
     start_response(f"{status} {title}", stated)
     return [body]

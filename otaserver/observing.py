@@ -1,9 +1,5 @@
 """Around every request: its id, bound to all that is logged meanwhile, and what is counted of it."""
 
-import itertools
-import os
-import re
-import secrets
 import time
 from collections.abc import Callable, Mapping
 
@@ -12,14 +8,10 @@ from django.http.response import HttpResponseBase
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
 from otaserver import metrics
+from otaserver.request_ids import HEADER, request_id
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
-HEADER = "X-Request-Id"
 COUNTED = "otaserver.counted"
-_ID = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
-# Ids are no secrets: a number after what is random once, where a random one each time would have threads wait.
-_process = secrets.token_hex(10)
-_numbers = itertools.count()
 _VEHICLES = "otaserver.vehicle_api."
 # What the address of a vehicle's request is for; all others are "other".
 _KINDS: Mapping[tuple[str, str], str] = {
@@ -67,20 +59,6 @@ def observe(get_response: GetResponse) -> GetResponse:
 def request_id_of(request: HttpRequest) -> str:
     """Return the id that a request came with, if it may be one, or a new one."""
     return request_id(request.META.get("HTTP_X_REQUEST_ID"))
-
-
-def request_id(given: str | None) -> str:
-    """Return the id that was given, if it may be one, or a new one."""
-    return given if given and _ID.match(given) else f"{_process}{next(_numbers):012x}"
-
-
-def _begin_process() -> None:
-    global _process
-    _process = secrets.token_hex(10)
-
-
-# Each of the web processes that are made of one has ids of its own.
-os.register_at_fork(after_in_child=_begin_process)
 
 
 def _count(request: HttpRequest, status: int, seconds: float) -> None:

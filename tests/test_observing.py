@@ -13,7 +13,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from otaserver import clock, discreet, exposition, health, logs, metrics, observing, task_context
+from otaserver import clock, discreet, exposition, health, logs, metrics, observing, request_ids, task_context
 from otaserver.campaigns.models import Assignment, Campaign
 from otaserver.celery import app
 from otaserver.events import tasks
@@ -331,10 +331,10 @@ def test_ids_that_are_made_are_not_made_again_not_even_by_a_process_made_of_this
     reading, writing = os.pipe()
     child = os.fork()
     if not child:
-        os.write(writing, observing.request_id(None).encode())
+        os.write(writing, request_ids.request_id(None).encode())
         os._exit(0)
     os.waitpid(child, 0)
-    ids = [observing.request_id(None), observing.request_id("no id\xff"), os.read(reading, 100).decode()]
+    ids = [request_ids.request_id(None), request_ids.request_id("no id\xff"), os.read(reading, 100).decode()]
 
     assert len({each[:20] for each in ids}) == 2
     assert len(set(ids)) == 3

@@ -10,7 +10,7 @@ from wsgiref.types import StartResponse, WSGIApplication
 from django.conf import settings
 from django.db import close_old_connections
 
-from otaserver import clock, observing, proxies
+from otaserver import clock, proxies, request_ids
 from otaserver.errors import OtaError
 from otaserver.fleet.operations.vehicles import CONTACT_RESOLUTION
 from otaserver.front.answers import Answers, Kept, Pattern, content_of, head_of
@@ -75,7 +75,7 @@ class Front:
         headers: _Headers = [*pattern.headers]
         if pattern.etag:
             headers.append(("ETag", environ["HTTP_IF_NONE_MATCH"] if pattern.etag == "same" else own.decode()))
-        headers.append((observing.HEADER, observing.request_id(environ.get("HTTP_X_REQUEST_ID"))))
+        headers.append((request_ids.HEADER, request_ids.request_id(environ.get("HTTP_X_REQUEST_ID"))))
         start_response(pattern.status, headers)
         return [body]
 
@@ -126,7 +126,7 @@ def _split(tenant: int, environ: dict[str, Any], status: str, headers: _Headers,
     """Return what an answer has in common with many others, and what is its own: its ETag and its body."""
     etag = next((value for name, value in headers if name.lower() == "etag"), "")
     is_same = etag != "" and etag == environ.get("HTTP_IF_NONE_MATCH")
-    common = tuple(pair for pair in headers if pair[0].lower() not in ("etag", observing.HEADER.lower()))
+    common = tuple(pair for pair in headers if pair[0].lower() not in ("etag", request_ids.HEADER.lower()))
     pattern = Pattern(tenant, idle.counted(environ), status, common, "same" if is_same else "own" if etag else "")
     own = b"" if is_same else etag.encode()
     return pattern, own + b"\n" + body if own or body else b""
