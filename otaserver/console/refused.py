@@ -1,5 +1,6 @@
 """What people are told where there is nothing, or nothing for them: a page of the console that leads on."""
 
+from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
@@ -27,6 +28,9 @@ def form_is_old(request: HttpRequest, reason: str = "") -> HttpResponse:
 
 
 def _page(request: HttpRequest, status: int, title: str, told: str) -> HttpResponse:
+    if not hasattr(request, "user"):
+        # Refused before anybody looked who asks.
+        request.user = AnonymousUser()
     is_in = site.has_permission(request)
     context = {
         **site.each_context(request),
