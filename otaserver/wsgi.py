@@ -14,7 +14,9 @@ from otaserver.bodies import Bodies
 
 metrics.make_folder()
 _django = get_wsgi_application()
-# Models can be imported from here on. Addresses now, and not with the first request, which would wait for them.
+# Models can be imported from here on.
+import_string("firmware_store.trust.outside.require_restored")()
+# Addresses now, and not with the first request, which would wait for them.
 import_string(f"{settings.ROOT_URLCONF}.urlpatterns")
 front = import_string("otaserver.front.Front")(_django, max_bytes=settings.FRONT_BYTES)
 application = Bodies(front, limit=settings.MAX_BODY_BYTES, slots=settings.BODY_SLOTS)

@@ -63,6 +63,12 @@ class OnlineKeyStoreError(RefusedError):
     code = "online_key.store"
 
 
+class RestoreUnfinishedError(ConflictError):
+    """The database is an old one, and versions were not raised above what vehicles have seen."""
+
+    code = "restore.unfinished"
+
+
 class OutsideUnwritableError(OtaError):
     """What must be noted beside the online keys before anything is signed cannot be: the server's own trouble."""
 

@@ -7,9 +7,11 @@ Below `settings.ONLINE_KEYS/<tenant>/`:
 | `issued/<repository>-<number>` | empty; versions of online metadata up to that number may have been given out |
 | `published/<repository>.<role>.<version>.json` | what people have signed, as it was published, by profile |
 
-Nothing here is ever changed or needs a lock: a mark says it all by its name, so that two processes, or two hosts on one
-network file system, can only write the same. Hosts with folders of their own each note what they themselves signed;
-then the highest of all counts.
+And `restore-unfinished`, for as long as a restore has begun and not come to its end: nothing starts while it is there.
+
+Nothing else here is ever changed or needs a lock: a mark says it all by its name, so that two processes, or two hosts
+on one network file system, can only write the same. Hosts with folders of their own each note what they themselves
+signed; then the highest of all counts.
 """
 
 import json
@@ -22,7 +24,7 @@ from pathlib import Path
 from django.conf import settings
 
 from firmware_store.states import Profile, Repository
-from firmware_store.trust.errors import OutsideUnwritableError
+from firmware_store.trust.errors import OutsideUnwritableError, RestoreUnfinishedError
 from otaserver.tenants.models import Tenant
 
 # Versions are reserved in so many at a time: a vehicle that is signed for daily takes years to use them up.
@@ -52,6 +54,37 @@ def highest_issued(tenant: Tenant, repository: str) -> int:
     """Return the highest version that may have been given out, by the marks in this folder; 0: there is none."""
     found = (folder(tenant.name) / "issued").glob(f"{repository}-*")
     return max((int(path.name.rpartition("-")[2]) for path in found), default=0)
+
+
+def note_restore() -> None:
+    """Return once the disk knows that a restore has begun.
+
+    Raises:
+        OutsideUnwritableError: the mark cannot be written.
+    """
+    _write(_unfinished(), b"")
+
+
+def note_restored() -> None:
+    """Note that versions are above all that vehicles have seen, so that processes may start again."""
+    _unfinished().unlink(missing_ok=True)
+
+
+def require_restored() -> None:
+    """Let a process start.
+
+    Raises:
+        RestoreUnfinishedError: a restore was begun and has not come to its end.
+    """
+    if _unfinished().exists():
+        raise RestoreUnfinishedError(
+            f"A restore was interrupted ({_unfinished()} is there): vehicles have seen more than this database knows. "
+            "Repeat `manage.py restore`, or where the database is whole `manage.py after_restore`."
+        )
+
+
+def _unfinished() -> Path:
+    return _root() / "restore-unfinished"
 
 
 def tenants_noted() -> set[str]:
@@ -88,7 +121,11 @@ def _published(tenant: Tenant, repository: str, role: str, after: int) -> Iterat
 
 def folder(tenant: str) -> Path:
     """Return where everything of a tenant is kept, its online keys too."""
-    return Path(str(settings.ONLINE_KEYS).removeprefix("file2:")) / tenant
+    return _root() / tenant
+
+
+def _root() -> Path:
+    return Path(str(settings.ONLINE_KEYS).removeprefix("file2:"))
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -4,7 +4,7 @@ import os
 import shutil
 import sqlite3
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -38,8 +38,8 @@ def dump(database: Database, folder: Path) -> Path:
     return path
 
 
-def load(database: Database, folder: Path) -> None:
-    """Put what `dump` wrote in the place of everything that is in the database.
+def load(database: Database, folder: Path, *, begins: Callable[[], None]) -> None:
+    """Put what `dump` wrote in the place of everything that is in the database; `begins` is called before that goes.
 
     Raises:
         ServerRunningError: somebody else is connected to it (PostgreSQL; on SQLite the caller holds the folder).
@@ -48,12 +48,14 @@ def load(database: Database, folder: Path) -> None:
     _let_go()
     path = folder / FILES[vendor(database)]
     if vendor(database) == "sqlite":
+        begins()
         _copy(path, Path(database["NAME"]))
         return
     # Read once before anything is dropped.
     _tool("pg_restore", "--list", str(path))
     with psycopg.connect(_conninfo(database), autocommit=True, password=database.get("PASSWORD") or None) as server:
         _refuse_others(server)
+        begins()
         # Tables that the dump does not know would be in the way of migrations.
         server.execute("DROP SCHEMA public CASCADE")
         server.execute("CREATE SCHEMA public")

@@ -3,6 +3,8 @@
 import os
 import shutil
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from importlib.util import find_spec
 from io import StringIO
@@ -16,13 +18,27 @@ from django.core.management import CommandError, call_command
 from firmware_store import blobs
 from firmware_store.states import Repository
 from firmware_store.trust import outside
+from firmware_store.trust.errors import RestoreUnfinishedError
 from otaserver.recovery import databases, operations
 from otaserver.recovery.errors import BackupRefusedError, ServerRunningError, ToolFailedError
+from otaserver.recovery.operations import raising
 from otaserver.tenants.models import Tenant
 from tests.factories import NOON, make_tenant
+from tests.processes import ROOT, environment, free_port
 from tests.vehicle_api.conftest import make_stored_package
 
 sqlite_alone = pytest.mark.any_database
+
+
+def load(database, folder):
+    """Load a dump and return whether anything was about to be replaced."""
+    begun = []
+    try:
+        databases.load(database, folder, begins=lambda: begun.append(True))
+    except (ServerRunningError, ToolFailedError):
+        assert begun == []
+        raise
+    return begun == [True]
 
 
 def test_a_dump_of_sqlite_has_what_was_committed_while_it_is_in_use(tmp_path):
@@ -39,7 +55,7 @@ def test_a_dump_of_sqlite_has_what_was_committed_while_it_is_in_use(tmp_path):
         live.rollback()
         live.execute("INSERT INTO car VALUES ('later')")
         live.commit()
-    databases.load(database, tmp_path)
+    assert load(database, tmp_path)
     with closing(sqlite3.connect(database["NAME"])) as live:
         assert live.execute("SELECT name FROM car").fetchall() == [("first",)]
 
@@ -64,7 +80,7 @@ def test_a_dump_of_postgresql_takes_the_place_of_all_that_came_later(postgresql,
         server.execute("INSERT INTO car VALUES ('later')")
         server.execute("CREATE TABLE newer (name text)")
 
-    databases.load(database, tmp_path)
+    assert load(database, tmp_path)
 
     with psycopg.connect(url) as server:
         assert server.execute("SELECT name FROM car").fetchall() == [("first",)]
@@ -79,7 +95,7 @@ def test_a_database_in_use_is_not_replaced(postgresql, tmp_path):
     with psycopg.connect(url, autocommit=True) as server:
         server.execute("INSERT INTO car VALUES ('later')")
         with pytest.raises(ServerRunningError):
-            databases.load(database, tmp_path)
+            load(database, tmp_path)
         assert server.execute("SELECT count(*) FROM car").fetchone() == (2,)
 
 
@@ -89,7 +105,7 @@ def test_a_file_that_is_no_dump_replaces_nothing(postgresql, tmp_path):
     (tmp_path / "database.dump").write_text("no dump")
 
     with pytest.raises(ToolFailedError):
-        databases.load(database, tmp_path)
+        load(database, tmp_path)
 
     with psycopg.connect(url) as server:
         assert server.execute("SELECT name FROM car").fetchall() == [("first",)]
@@ -107,7 +123,7 @@ def test_a_missing_program_is_named(tmp_path, monkeypatch):
 def dumped(monkeypatch):
     """What is not this test's matter: the database of the tests is shared, and stays."""
     monkeypatch.setattr(databases, "dump", lambda database, folder: None)
-    monkeypatch.setattr(databases, "load", lambda database, folder: None)
+    monkeypatch.setattr(databases, "load", lambda database, folder, begins: begins())
 
 
 @pytest.mark.django_db
@@ -153,6 +169,57 @@ def test_a_key_whose_copying_was_interrupted_is_whole_once_the_restore_is_repeat
     operations.restore(tmp_path / "backup", above=None, at=NOON)
 
     assert key.read_text() == "a whole key"
+
+
+@pytest.mark.django_db
+@sqlite_alone
+def test_nothing_starts_on_a_database_whose_restore_was_interrupted_until_it_is_recovered(
+    tmp_path, settings, dumped, monkeypatch
+):
+    make_tenant("north")
+    operations.back_up(tmp_path / "backup", with_packages=False, at=NOON)
+
+    def power_cut(**_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as interrupted, pytest.raises(KeyboardInterrupt):
+        interrupted.setattr(raising, "recover", power_cut)
+        operations.restore(tmp_path / "backup", above=None, at=NOON)
+
+    with pytest.raises(RestoreUnfinishedError) as refusal:
+        outside.require_restored()
+    assert "after_restore" in str(refusal.value)
+    operations.recover(at=NOON)
+    outside.require_restored()
+
+
+@sqlite_alone
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["-c", "import otaserver.wsgi"],
+        ["-m", "celery", "-A", "otaserver", "worker", "--pool", "solo"],
+        ["-m", "celery", "-A", "otaserver", "beat", "--schedule", "beat"],
+        [str(ROOT / "manage.py"), "serve"],
+    ],
+)
+def test_no_process_of_the_server_starts_while_the_mark_of_a_restore_is_there(tmp_path, words):
+    var = tmp_path / "var"
+    (var / "online-keys").mkdir(parents=True)
+    (var / "online-keys" / "restore-unfinished").touch()
+
+    ended = subprocess.run(
+        [sys.executable, *words],
+        cwd=tmp_path,
+        env=environment(var, PYTHONPATH=ROOT, OTA_PORT=free_port()),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert ended.returncode != 0
+    assert "A restore was interrupted" in ended.stderr
 
 
 @pytest.mark.django_db

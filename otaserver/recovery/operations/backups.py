@@ -17,6 +17,7 @@ from django.core.management import call_command
 from firmware_store import blobs
 from firmware_store.models import Package
 from firmware_store.states import PackageState
+from firmware_store.trust import outside
 from otaserver.recovery import databases
 from otaserver.recovery.errors import BackupRefusedError
 from otaserver.recovery.operations import raising
@@ -86,7 +87,8 @@ def restore(folder: Path, *, above: int | None, at: datetime) -> list[raising.Re
     describe(folder)
     _copy_missing(folder / KEYS, Path(settings.ONLINE_KEYS))
     _bring_packages(folder / PACKAGES)
-    databases.load(settings.DATABASES["default"], folder)
+    # Marked until it is recovered: what starts by itself after a power cut must not serve an old database.
+    databases.load(settings.DATABASES["default"], folder, begins=outside.note_restore)
     call_command("migrate", interactive=False, verbosity=0)
     return raising.recover(above=above, at=at)
 

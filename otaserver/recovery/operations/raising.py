@@ -51,6 +51,7 @@ def recover(*, above: int | None = None, at: datetime) -> list[Recovered]:
     Change.objects.all().delete()
     recovered = [_recover(tenant, above, at) for tenant in Tenant.objects.order_by("pk")]
     campaigns.sweep(at)
+    outside.note_restored()
     return recovered
 
 

@@ -14,6 +14,8 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connections
 
+from firmware_store.trust import outside
+from firmware_store.trust.errors import RestoreUnfinishedError
 from otaserver import clock
 from otaserver.embedded import exclusive, first_start, front, programs
 from otaserver.embedded.children import Program
@@ -44,10 +46,11 @@ class Command(BaseCommand):
                 self._prepare()
                 _forget_counts()
                 self._run(download_port, nginx, quiet=quiet)
-        except CannotServeError as error:
+        except (CannotServeError, RestoreUnfinishedError) as error:
             raise CommandError(str(error)) from error
 
     def _prepare(self) -> None:
+        outside.require_restored()
         if settings.IS_PRODUCTION:
             return
         made = first_start.prepare(settings.VAR_DIR, at=clock.now())
