@@ -13,7 +13,7 @@ from otaserver.campaigns import operations, queries
 from otaserver.campaigns.forecast_models import CampaignForecast
 from otaserver.campaigns.models import Assignment, Campaign
 from otaserver.campaigns.states import AssignmentState, CampaignState, WaveState
-from otaserver.console.pages import actions, effects
+from otaserver.console.pages import actions, control_room, effects
 from otaserver.console.templatetags.console import duration
 from otaserver.tenants.models import Tenant
 from otaserver.tenants.states import Role
@@ -171,6 +171,16 @@ def test_a_pause_states_its_effect_first_and_then_stands_in_the_record_with_pers
     assert (done.status_code, done["Location"]) == (302, room(campaign))
     decided = campaign.decisions.latest("pk")
     assert (decided.kind, decided.actor, decided.sentence) == ("campaign.paused", "mia", "Look at the failure first.")
+
+
+def test_where_older_decisions_are_left_out_the_room_says_so(manager, campaign, monkeypatch):
+    count = campaign.decisions.count()
+
+    for shown, is_told in ((count, False), (count - 1, True)):
+        monkeypatch.setattr(control_room, "DECISIONS_SHOWN", shown)
+        page = manager.get(room(campaign))
+        assert len(page.context["decisions"]) == shown
+        assert (f"These are the last {shown};" in page.content.decode()) is is_told
 
 
 def test_what_was_read_before_the_campaign_moved_is_not_done(manager, campaign):

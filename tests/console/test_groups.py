@@ -5,6 +5,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from otaserver import clock
+from otaserver.console.pages import groups
 from otaserver.fleet import operations
 from otaserver.fleet.models import Group, Vehicle
 from otaserver.tenants.states import Role
@@ -49,6 +50,17 @@ def test_each_group_shows_how_many_vehicles_it_has_as_soon_as_they_are_counted(t
     assert (same.status_code, live.status_code, "<html" in live.content.decode()) == (304, 200, False)
     assert [(group.name, size.vehicles) for group, size in after.context["groups"]] == [("pilots", 2), ("red", 0)]
     assert "data-live" not in after.content.decode()
+
+
+def test_where_groups_are_left_out_the_list_says_so(tenant, reader, monkeypatch):
+    for name in ("red", "blue"):
+        make_filtered(tenant, name=name)
+
+    for shown, names, is_told in ((2, ["blue", "red"], False), (1, ["blue"], True)):
+        monkeypatch.setattr(groups, "MAX_SHOWN", shown)
+        page = reader.get("/console/groups/")
+        assert [group.name for group, _ in page.context["groups"]] == names
+        assert (f"These are the first {shown} by name;" in page.content.decode()) is is_told
 
 
 def test_the_list_takes_as_many_queries_for_four_groups_as_for_one(tenant, reader):

@@ -107,6 +107,7 @@ def _shown(
     paths = campaigns.evidence_paths(campaign)
     waves = list(campaign.waves.select_related("group"))
     found = actions.possible(campaign, permissions)
+    decided = list(campaigns.decisions(campaign)[: DECISIONS_SHOWN + 1])
     return {
         "actions": [action for action in found if action.tone != "stop"],
         "stop": next((action for action in found if action.tone == "stop"), None),
@@ -124,7 +125,8 @@ def _shown(
         **_course(campaign, progress, kept, waves, at=at),
         **_failures(campaign),
         "approvals": campaigns.approval_view(campaign),
-        "decisions": campaigns.decisions(campaign)[:DECISIONS_SHOWN],
+        "decisions": decided[:DECISIONS_SHOWN],
+        "has_older_decisions": len(decided) > DECISIONS_SHOWN,
         "rollbacks": campaign.rollbacks.order_by("pk"),
     }
 

@@ -56,10 +56,12 @@ class GroupList(Page):
 
     def get(self, request: HttpRequest) -> HttpResponseBase:
         tenant = self.tenant()
-        groups = list(Group.objects.filter(tenant=tenant).order_by("name")[:MAX_SHOWN])
+        groups = list(Group.objects.filter(tenant=tenant).order_by("name")[: MAX_SHOWN + 1])
+        has_more = len(groups) > MAX_SHOWN
+        groups = groups[:MAX_SHOWN]
         sizes = operations.ask_sizes(groups, at=clock.now())
         rows = [(group, sizes.get(group.pk)) for group in groups]
-        version = f'"{zlib.crc32(repr([(group.pk, size) for group, size in rows]).encode()):x}"'
+        version = f'"{zlib.crc32(repr([(group.pk, size) for group, size in rows] + [has_more]).encode()):x}"'
 
         def make() -> TemplateResponse:
             return self.render(
@@ -68,6 +70,7 @@ class GroupList(Page):
                 tenant=tenant,
                 tenants=list(self.tenants()),
                 groups=rows,
+                has_more=has_more,
                 is_complete=len(sizes) == len(groups),
                 version=version,
                 may_manage=self.may(tenant, Permission.MANAGE_FLEET),
