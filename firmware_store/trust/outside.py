@@ -89,7 +89,7 @@ def _unfinished() -> Path:
 
 def tenants_noted() -> set[str]:
     """Return the tenants of which anything is noted here, be they in the database or not."""
-    return {path.parent.name for path in Path(settings.ONLINE_KEYS).glob("*/issued")}
+    return {path.parent.name for path in _root().glob("*/issued")}
 
 
 def keep_published(tenant: Tenant, repository: str, role: str, version: int, bodies: Mapping[Profile, bytes]) -> None:

@@ -71,7 +71,7 @@ def note_question(vehicle: Vehicle, order: VehicleOrder, *, at: datetime) -> Non
     elif order.is_deadline_news and order.delivery in (Delivery.INSTALL, Delivery.DOWNLOAD):
         answer = ConsentAnswer(ConsentDecision.DEADLINE, "server", _LANGUAGE, _NO_TEXT)
         # A later owner is asked anew, and has a deadline of their own.
-        name = f"deadline:{order.goes_ahead_at.isoformat() if order.goes_ahead_at else ''}"
+        name = f"deadline:{order.goes_ahead_at}"
         # Where no more answers are kept, the vehicle goes ahead all the same.
         with suppress(TooManyConsentsError):
             record_consent(vehicle, answer, attempt=order.number, record_id=name, device_time=None, at=at)

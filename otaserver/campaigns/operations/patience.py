@@ -7,8 +7,9 @@ takes from a vehicle it gets back.
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from otaserver.campaigns.models import Assignment, Campaign, ConsentRecord, Report
+from otaserver.campaigns.models import Assignment, Campaign, Report
 from otaserver.campaigns.queries import blackouts
+from otaserver.campaigns.queries.answers import last_answers
 from otaserver.campaigns.queries.orders import consent_terms
 from otaserver.campaigns.queries.schedules import Schedules
 from otaserver.campaigns.rules import deadlines
@@ -110,8 +111,7 @@ def _before_the_window(assignments: Collection[int]) -> dict[int, Why]:
 
 def _asked(rows: Sequence[Assignment], *, at: datetime) -> dict[int, Why]:
     """Return what became of the question to the owner, where the server counts and he has not agreed."""
-    said = ConsentRecord.objects.filter(assignment__in=rows, ended_at=None).order_by("received_at", "pk")
-    last = dict(said.values_list("assignment", "decision"))
+    last = last_answers([row.pk for row in rows])
     found: dict[int, Why] = {}
     for row in rows:
         ahead_at = goes_ahead_at(consent_terms(row.campaign), asked_at=row.asked_at)

@@ -6,8 +6,9 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from otaserver.campaigns.models import Assignment, Campaign, ConsentRecord
+from otaserver.campaigns.models import Assignment, Campaign
 from otaserver.campaigns.queries import bundles
+from otaserver.campaigns.queries.answers import last_answers
 from otaserver.campaigns.queries.schedules import Schedules
 from otaserver.campaigns.rules import capabilities, stepping, withholding
 from otaserver.campaigns.rules.capabilities import Capability
@@ -54,7 +55,7 @@ def _reasons(
     campaign: Campaign, abilities: Mapping[int, Capability], assignments: Mapping[int, int], *, at: datetime
 ) -> dict[int, Withheld]:
     listings = Schedules(campaign, at=at).of(abilities)
-    answers = _answers([assignments[vehicle] for vehicle in abilities])
+    answers = last_answers([assignments[vehicle] for vehicle in abilities])
     attributes = _attributes(abilities)
     found = {
         vehicle: withholding.reason(
@@ -68,12 +69,6 @@ def _reasons(
         for vehicle, able in abilities.items()
     }
     return {vehicle: withheld for vehicle, withheld in found.items() if withheld is not None}
-
-
-def _answers(assignments: Collection[int]) -> dict[int, str]:
-    """Return what their owners answered last."""
-    rows = ConsentRecord.objects.filter(assignment__in=assignments, ended_at=None).order_by("received_at", "pk")
-    return dict(rows.values_list("assignment_id", "decision"))
 
 
 def _attributes(vehicles: Collection[int]) -> dict[int, dict[str, Any]]:

@@ -11,7 +11,8 @@ from django.db.models import Exists, OuterRef, QuerySet, Subquery
 from firmware_store.models import Package, ReleaseItem
 from firmware_store.states import PackageState
 from otaserver.campaigns.errors import AttemptNotFoundError
-from otaserver.campaigns.models import Attempt, ConsentRecord, Report
+from otaserver.campaigns.models import Attempt, Report
+from otaserver.campaigns.queries.answers import last_answer
 from otaserver.campaigns.queries.artifacts import artifact_of
 from otaserver.campaigns.queries.orders import consent_terms, directed_windows
 from otaserver.campaigns.records import StandingConsent
@@ -142,7 +143,7 @@ def _described(attempt: Any, *, at: datetime) -> VehicleOrder:
     terms = consent_terms(campaign)
     deadline = goes_ahead_at(terms, asked_at=assignment.asked_at)
     has_deadline_passed = is_open and deadline is not None and at >= deadline
-    decision = _last_decision(assignment.pk) if is_open and terms.is_asked else None
+    decision = last_answer(assignment.pk) if is_open and terms.is_asked else None
     facts = delivery.Facts(
         state=state,
         is_stopped=vehicle.blocked_at is not None or vehicle.tenant.stopped_at is not None,
@@ -202,12 +203,6 @@ def _for_ecus(package: Package, ecus: Sequence[tuple[str, str]]) -> PackageForEc
         artifact=artifact_of(package),
         ecus=ecus,
     )
-
-
-def _last_decision(assignment: int) -> str | None:
-    """Return the answer that counts, or None: there is none."""
-    last = ConsentRecord.objects.filter(assignment=assignment, ended_at=None).order_by("-received_at", "-pk")
-    return last.values_list("decision", flat=True).first()
 
 
 def _next_opening(listed: Sequence[Interval] | None, at: datetime) -> datetime | None:
