@@ -254,6 +254,11 @@ def _fleet(world, folder):
         fleet.wait(20)
 
 
+_STILL = """() => Promise.all(document.getAnimations()
+    .filter(each => each.effect.getComputedTiming().endTime !== Infinity)
+    .map(each => each.finished.catch(() => null))).then(() => null)"""
+
+
 def serious_findings(page, *rules, known=None):
     """Return what axe-core finds on a page that is serious or worse, as `rule: element`; by these rules, or by all.
 
@@ -261,6 +266,8 @@ def serious_findings(page, *rules, known=None):
     left out here: the menu, of tables all but the first rows, and, where nothing is styled in a new way, the contrast
     of colours, which is most of what a page takes.
     """
+    # A colour on its way to another is neither.
+    page.evaluate(_STILL)
     if not page.evaluate("'axe' in window"):
         page.evaluate(AXE_SOURCE)
     options = {"resultTypes": ["violations"], "preload": False}
