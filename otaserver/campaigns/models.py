@@ -37,6 +37,7 @@ from otaserver.campaigns.states import (
     WaveRule,
     WaveState,
 )
+from otaserver.deferring import Deferring
 from otaserver.fleet.models import Configuration, Group, Vehicle
 from otaserver.statemachine import StatefulModel
 from otaserver.tenants.models import Tenant
@@ -76,7 +77,7 @@ class CampaignQuerySet(models.QuerySet["Campaign"]):
         return self.filter(under_way | stopped | Q(state=CampaignState.SCHEDULED, starts_at__lte=at))
 
 
-class Campaign(StatefulModel):
+class Campaign(Deferring, StatefulModel):
     """The staged rollout of one release to one group."""
 
     TRANSITIONS = CAMPAIGN_TRANSITIONS
@@ -295,7 +296,7 @@ class Wave(StatefulModel):
         return f"wave {self.number} of {self.campaign}"
 
 
-class Assignment(StatefulModel):
+class Assignment(Deferring, StatefulModel):
     """One vehicle's part in a campaign; it has attempts."""
 
     TRANSITIONS = ASSIGNMENT_TRANSITIONS
@@ -400,7 +401,7 @@ class Assignment(StatefulModel):
         return f"{self.vehicle} in {self.campaign}"
 
 
-class Attempt(models.Model):
+class Attempt(Deferring):
     """One try of one assignment. Known by a UUID, and by a number that counts per vehicle."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)

@@ -35,11 +35,11 @@ def signed_and_wanted(vehicle: Vehicle, profile: str, *, at: datetime) -> tuple[
     """
     stored = (
         VehicleMetadata.objects.filter(vehicle=vehicle, profile=profile)
+        .select_related("vehicle")
         .annotate(
             directed_revision=F("vehicle__direction__revision"),
             directed_attempt=F("vehicle__direction__attempt_id"),
             directed_content=F("vehicle__direction__content"),
-            blocked_at=F("vehicle__blocked_at"),
             stopped_at=F("vehicle__tenant__stopped_at"),
             newest_root=trust_queries.newest_root(OuterRef("vehicle__tenant"), Repository.DIRECTOR, profile),
         )
@@ -47,9 +47,11 @@ def signed_and_wanted(vehicle: Vehicle, profile: str, *, at: datetime) -> tuple[
     )
     if stored is None:
         return None, _first_wanted(vehicle, profile, at=at)
+    # What was just read of it nobody has to read again.
+    vehicle.fill(stored.vehicle)
     attempt_id = rules.stated_attempt(
         stored.directed_attempt,
-        blocked_at=stored.blocked_at,
+        blocked_at=stored.vehicle.blocked_at,
         stopped_at=stored.stopped_at,
         is_its_time=rules.is_its_time(profile, stored.directed_content, at=at),
     )

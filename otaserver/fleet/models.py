@@ -3,6 +3,7 @@
 from django.db import models
 from django.db.models import Q
 
+from otaserver.deferring import Deferring
 from otaserver.fleet import (  # noqa: F401 - their models belong to this app too
     arrival_models,
     authentication_models,
@@ -46,7 +47,7 @@ class VehicleQuerySet(models.QuerySet["Vehicle"]):
         return self.filter(tenant=tenant)
 
 
-class Vehicle(models.Model):
+class Vehicle(Deferring):
     """One car (or other machine), known to its tenant by `vehicle_id` (VIN or any device id)."""
 
     tenant = models.ForeignKey(Tenant, models.CASCADE, related_name="vehicles", db_index=False)
@@ -102,6 +103,10 @@ class Vehicle(models.Model):
                     *("configuration", "watched_until", "is_manifest_wanted", "is_health_wanted"),
                 ],
                 deletes=True,
+                identity=[
+                    *("tenant", "vehicle_id", "enrolled_at", "blocked_at", "decommissioned_at", "protocol", "client"),
+                    "watched_until",
+                ],
                 where="OLD.last_contact_at IS NOT NULL",
             ),
             naming.Spells(name="vehicle_spelling"),
@@ -194,6 +199,7 @@ class Credential(models.Model):
                 vehicle="{row}.vehicle_id",
                 updates=["vehicle", "kind", "fingerprint", "expires_at", "revoked_at"],
                 deletes=True,
+                identity=["vehicle", "kind", "fingerprint", "expires_at", "revoked_at"],
             ),
         ]
 

@@ -17,8 +17,9 @@ from otaserver.front.answers import Answers, Kept, Pattern, content_of, head_of
 from otaserver.front.changes import Changes
 from otaserver.front.polls import Polls
 from otaserver.front.requests import compared, is_for_all
-from otaserver.vehicle_api import idle
+from otaserver.vehicle_api import identity, idle
 from otaserver.vehicle_api.ddi import limits
+from otaserver.vehicle_api.recognised import Recognised
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +39,8 @@ class Front:
         self.changes = Changes()
         self.answers = Answers(max_bytes=max_bytes)
         self.polls = Polls()
+        # For what Django answers: who called a moment ago.
+        self.recognised = Recognised(self.changes)
         self._application = application
         # Looked up once: settings are an object that computes whatever is asked of it.
         self._trusted = tuple(settings.TRUSTED_PROXIES)
@@ -49,7 +52,7 @@ class Front:
             self._start()
         asked = compared(environ, is_trusted=proxies.is_one_of(environ.get("REMOTE_ADDR", ""), self._trusted))
         if asked is None or not self.changes.is_current():
-            return self._application(environ, start_response)
+            return self._pass_on(environ, start_response)
         key, rest = asked
         entry = self.answers.get(key)
         found = None if entry is None else self._answer(key, rest, entry, environ, start_response)
@@ -88,7 +91,7 @@ class Front:
             said.append((status, headers))
             return start_response(status, headers, *more)
 
-        response = self._application(environ, started)
+        response = self._pass_on(environ, started)
         found = idle.marked(environ)
         # A vehicle's own answer is never kept where nobody looks who asks.
         if found is not None and (found.owner < 0) != is_for_all(environ["PATH_INFO"]):
@@ -100,6 +103,10 @@ class Front:
             kept = Kept(contact_at, found.owner, rest, found.until.timestamp(), count, number, content)
             self.answers.keep(key, kept)
         return response
+
+    def _pass_on(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        environ[identity.RECOGNISED] = self.recognised
+        return self._application(environ, start_response)
 
     def _start(self) -> None:
         # With the first request, not with the import: by then the process is the one that serves.

@@ -16,6 +16,9 @@ MOST = 50_000
 # Vehicles share slots; one that changes lets go of the answers to the few others in its own.
 _SLOTS = 2**20
 _MASK = _SLOTS - 1
+# Who they are changes far less often, and few are kept by it.
+_IDENTITY_SLOTS = 2**16
+_IDENTITY_MASK = _IDENTITY_SLOTS - 1
 _TABLE = Change._meta.db_table
 _LONGEST_SILENCE = KEPT_FOR / 2
 # What is visible to a statement, and what changes it can see that the one before could not: numbers of transactions
@@ -23,26 +26,26 @@ _LONGEST_SILENCE = KEPT_FOR / 2
 # column is another one when the server was started anew or the table put in its place again, as a restore does: numbers
 # of before mean nothing then.
 _ON_POSTGRESQL = f"""
-    SELECT seen.home, seen.snapshot, told.tenant, told.vehicle
+    SELECT seen.home, seen.snapshot, told.tenant, told.vehicle, told.is_identity
     FROM (
         SELECT concat(pg_postmaster_start_time(), '{_TABLE}'::regclass::oid) AS home,
             pg_current_snapshot()::text AS snapshot
     ) seen
     LEFT JOIN (
-        SELECT tenant, vehicle FROM {_TABLE} WHERE written_in >= %s OR written_in = ANY(%s) LIMIT %s
+        SELECT tenant, vehicle, is_identity FROM {_TABLE} WHERE written_in >= %s OR written_in = ANY(%s) LIMIT %s
     ) told ON true
 """
 # Here transactions write one after another, so that rows are numbered in the order in which they are committed. Numbers
 # are given once, so that the highest falls in a database alone that was restored.
 _ON_SQLITE = f"""
-    SELECT seen.highest, told.id, told.tenant, told.vehicle
+    SELECT seen.highest, told.id, told.tenant, told.vehicle, told.is_identity
     FROM (SELECT coalesce(max(seq), 0) AS highest FROM sqlite_sequence WHERE name = '{_TABLE}') seen
     LEFT JOIN (
-        SELECT id, tenant, vehicle FROM {_TABLE} WHERE id > %s ORDER BY id LIMIT %s
+        SELECT id, tenant, vehicle, is_identity FROM {_TABLE} WHERE id > %s ORDER BY id LIMIT %s
     ) told ON true
 """
 
-_Told = list[tuple[int | None, int | None]]
+_Told = list[tuple[int | None, int | None, bool | None]]
 
 
 class Changes:
@@ -53,6 +56,7 @@ class Changes:
         self.count = 0
         self._read_at: float | None = None
         self._vehicles = array("I", bytes(4 * _SLOTS))
+        self._identities = array("I", bytes(4 * _IDENTITY_SLOTS))
         self._tenants: dict[int, int] = {}
         self._everything = 0
         self._after: Any = None
@@ -64,6 +68,15 @@ class Changes:
     def has_changed(self, owner: int, tenant: int, since: int) -> bool:
         """Return whether anything of this owner or tenant has changed since `count` was this."""
         return since < self._vehicles[owner & _MASK] or since < self._tenants.get(tenant, 0) or since < self._everything
+
+    def has_identity_changed(self, owner: int, tenant: int, since: int) -> bool:
+        """Return whether anything of who this vehicle is, or of its tenant, has changed since `count` was this."""
+        identities = self._identities
+        return (
+            since < identities[owner & _IDENTITY_MASK]
+            or since < self._tenants.get(tenant, 0)
+            or since < self._everything
+        )
 
     def read(self) -> None:
         """Read what has changed since the last time. An error leaves everything as it is."""
@@ -78,9 +91,11 @@ class Changes:
         count = self.count + 1
         if is_everything:
             self._everything = count
-        for tenant, vehicle in told:
+        for tenant, vehicle, is_identity in told:
             if vehicle is not None:
                 self._vehicles[vehicle & _MASK] = count
+                if is_identity:
+                    self._identities[vehicle & _IDENTITY_MASK] = count
             elif tenant is not None:
                 self._tenants[tenant] = count
         # Last: an answer that is begun before this counts as older than what was read.
@@ -100,7 +115,7 @@ def _read_on_postgresql(changes: Changes) -> tuple[_Told, bool]:
     # xmin:xmax:those between that are under way (functions-info, "pg_snapshot Components").
     _, end, between = rows[0][1].split(":")
     changes._after = (rows[0][0], int(end), [int(number) for number in between.split(",") if number])
-    told = [(tenant, vehicle) for *_, tenant, vehicle in rows if tenant is not None or vehicle is not None]
+    told = [each[2:] for each in rows if each[2] is not None or each[3] is not None]
     return told, home != rows[0][0]
 
 
@@ -112,4 +127,4 @@ def _read_on_sqlite(changes: Changes) -> tuple[_Told, bool]:
     highest, last = rows[0][0], rows[-1][1]
     is_other = after is None or highest < after
     changes._after = last or (highest if is_other else after)
-    return [(tenant, vehicle) for _, number, tenant, vehicle in rows if number is not None], is_other
+    return [each[2:] for each in rows if each[1] is not None], is_other

@@ -18,6 +18,8 @@ class Change(models.Model):
 
     tenant = models.BigIntegerField(null=True)
     vehicle = models.BigIntegerField(null=True)
+    # It is about who the vehicle is, or by what it proves that, and not only about what it is answered.
+    is_identity = models.BooleanField(default=False)
     # The transaction that wrote it, on PostgreSQL: they do not end in the order in which they number their rows.
     written_in = models.BigIntegerField()
     at = models.DateTimeField()

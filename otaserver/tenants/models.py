@@ -6,6 +6,7 @@ from django.db.models import Q
 from django.db.models.functions import Lower
 from django.utils.crypto import salted_hmac
 
+from otaserver.deferring import Deferring
 from otaserver.tenants import answer_models, change_models, keeping_models  # noqa: F401 - their models belong to this app too
 from otaserver.tenants.states import ForeignSoftware, Role
 from otaserver.tenants.telling import Tells
@@ -34,7 +35,7 @@ class User(AbstractUser):
         return salted_hmac(salt, f"{of_password}{self.session_epoch}", secret=secret, algorithm="sha256").hexdigest()
 
 
-class Tenant(models.Model):
+class Tenant(Deferring):
     """A brand, customer or team; owns everything else, and nothing crosses it."""
 
     # Lower case, so that names compare without case (hawkBit's clients send either).

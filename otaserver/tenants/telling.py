@@ -28,6 +28,8 @@ class Tells(BaseConstraint):
     """Tells whoever keeps answers that a row has come, gone, or changed in one of the fields `updates`.
 
     `vehicle` and `tenant` are SQL for what the change concerns, `where` for the rows that matter; `{row}` is the row.
+    A change in one of the fields `identity`, which are some of `updates`, is one in who it is that calls, and so is it
+    where such a row goes.
     """
 
     def __init__(
@@ -39,11 +41,13 @@ class Tells(BaseConstraint):
         inserts: bool = False,
         updates: Sequence[str] = (),
         deletes: bool = False,
+        identity: Sequence[str] = (),
         where: str = "",
     ) -> None:
         super().__init__(name=name)
         self.vehicle, self.tenant, self.where = vehicle, tenant, where
         self.inserts, self.updates, self.deletes = inserts, tuple(updates), deletes
+        self.identity = tuple(identity)
 
     def constraint_sql(self, model: Any, schema_editor: Any) -> str:
         # No part of CREATE TABLE, but as soon as the table is there; renamed with it where SQLite makes it anew.
@@ -77,6 +81,7 @@ class Tells(BaseConstraint):
             "inserts": self.inserts,
             "updates": self.updates,
             "deletes": self.deletes,
+            "identity": self.identity,
             "where": self.where,
         }
 
@@ -92,17 +97,25 @@ class Tells(BaseConstraint):
     def _triggers(self, model: Any, schema_editor: Any) -> Iterator[Statement]:
         vendor = schema_editor.connection.vendor
         now, transaction, differs_from = _WORDS[vendor]
-        columns = [schema_editor.quote_name(model._meta.get_field(field).column) for field in self.updates]
+
+        def columns(fields: Sequence[str]) -> list[str]:
+            return [schema_editor.quote_name(model._meta.get_field(field).column) for field in fields]
+
+        def differs(fields: Sequence[str]) -> str:
+            return " OR ".join(f"OLD.{column} {differs_from} NEW.{column}" for column in columns(fields))
+
         for event, row in self._events():
             conditions = [self.where.format(row=row)] if self.where else []
+            is_identity = str(bool(self.identity) and event == "DELETE")
             if event == "UPDATE":
-                conditions.append(" OR ".join(f"OLD.{column} {differs_from} NEW.{column}" for column in columns))
+                conditions.append(differs(self.updates))
+                is_identity = differs(self.identity) or is_identity
             yield Statement(
                 _ON_POSTGRESQL if vendor == "postgresql" else _ON_SQLITE,
                 name=f"{self.name}_{event.lower()}",
-                event=f"UPDATE OF {', '.join(columns)}" if event == "UPDATE" else event,
+                event=f"UPDATE OF {', '.join(columns(self.updates))}" if event == "UPDATE" else event,
                 table=Table(model._meta.db_table, schema_editor.quote_name),
                 when=f"WHEN (({') AND ('.join(conditions)}))" if conditions else "",
-                insert=f"INSERT INTO {_TABLE} (tenant, vehicle, written_in, at) VALUES"
-                f" ({self.tenant.format(row=row)}, {self.vehicle.format(row=row)}, {transaction}, {now})",
+                insert=f"INSERT INTO {_TABLE} (tenant, vehicle, is_identity, written_in, at)"
+                f" VALUES ({self.tenant}, {self.vehicle}, {is_identity}, {transaction}, {now})".format(row=row),
             )

@@ -11,24 +11,29 @@ From any other address these headers mean nothing.
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from django.http import HttpRequest
 
 from otaserver import bearer, proxies
 from otaserver.fleet import operations as fleet
 from otaserver.fleet.errors import CredentialInvalidError
-from otaserver.fleet.models import Vehicle
+from otaserver.fleet.models import Credential, Vehicle
 from otaserver.tenants.models import Tenant
 from otaserver.vehicle_api.errors import TenantNotFoundError
+from otaserver.vehicle_api.recognised import Found, Recognised, key_of
 
 VERIFY_HEADER = "X-Client-Verify"
 SERIAL_HEADER = "X-Client-Serial"
 SUBJECT_HEADER = "X-Client-Subject"
 client_address = proxies.client_address
 is_from_trusted_proxy = proxies.is_from_trusted_proxy
-_NOTED, _HAD_CALLED = "otaserver.vehicle", "otaserver.had_called"
+# Where the poll front says whom it has recognised.
+RECOGNISED = "otaserver.recognised"
+_NOTED, _HAD_CALLED, _KEY = "otaserver.vehicle", "otaserver.had_called", "otaserver.recognised_by"
 # One attribute of a distinguished name as RFC 2253 writes it: punctuation is escaped, hex escapes are not ASCII.
 _ATTRIBUTE = re.compile(r'([A-Za-z0-9.]+)=((?:[^,+"\\<>;]|\\[,+"\\<>;=# ])*)(,|\Z)')
 
@@ -55,6 +60,30 @@ def note(request: HttpRequest, vehicle: Vehicle) -> Vehicle:
     request.META[_NOTED] = vehicle
     request.META[_HAD_CALLED] = vehicle.last_contact_at is not None
     return vehicle
+
+
+def recognise(request: HttpRequest, *shown: str, look_up: Callable[[], Credential | Found], at: datetime) -> Vehicle:
+    """Return the vehicle that shows this, and note that it is calling; it is looked up unless it was a moment ago.
+
+    `shown` is all that the look-up goes by, and in what sense.
+    """
+
+    def found() -> Found:
+        one = look_up()
+        return Found(one.vehicle, one.expires_at) if isinstance(one, Credential) else one
+
+    recognised: Recognised | None = request.META.get(RECOGNISED)
+    if recognised is None:
+        return note(request, found().vehicle)
+    key = request.META[_KEY] = key_of(*shown)
+    return note(request, recognised.find(key, found, at=at))
+
+
+def note_contact(request: HttpRequest) -> None:
+    """Let it be known, once a request is answered, whether the contact was recorded."""
+    vehicle, key = noted(request), request.META.get(_KEY)
+    if vehicle is not None and key is not None:
+        request.META[RECOGNISED].note_contact(key, vehicle)
 
 
 def noted(request: HttpRequest) -> Vehicle | None:
@@ -97,8 +126,12 @@ def find_tenant(name: str) -> Tenant:
     """
     found = Tenant.objects.filter(name=name.lower()).first()
     if found is None:
-        raise TenantNotFoundError(f"There is no tenant {name!r}.", tenant=name)
+        raise no_tenant(name)
     return found
+
+
+def no_tenant(name: str) -> TenantNotFoundError:
+    return TenantNotFoundError(f"There is no tenant {name!r}.", tenant=name)
 
 
 def identify_at(request: HttpRequest, tenant: str, *, at: datetime) -> Vehicle:
@@ -122,12 +155,15 @@ def identify(request: HttpRequest, tenant: Tenant | str, *, at: datetime) -> Veh
     Raises:
         CredentialInvalidError: no credential, or none that is good here.
     """
+    name = tenant if isinstance(tenant, str) else tenant.name
     token = bearer_token(request)
     if token is not None:
-        return note(request, fleet.identify_token(tenant, token, at=at))
+        by_token = partial(fleet.identify_token, tenant, token, at=at)
+        return recognise(request, "token", name, token, look_up=by_token, at=at)
     shown = certificate_of(request)
-    found = fleet.identify_certificate(tenant, serial=shown.serial, common_name=shown.common_name, at=at)
-    return note(request, found)
+    names = {"serial": shown.serial, "common_name": shown.common_name}
+    by_certificate = partial(fleet.identify_certificate, tenant, **names, at=at)
+    return recognise(request, "certificate", name, *names.values(), look_up=by_certificate, at=at)
 
 
 def certificate_of(request: HttpRequest) -> ShownCertificate:

@@ -18,7 +18,7 @@ from django.views.decorators.csrf import csrf_exempt
 from otaserver import clock
 from otaserver.errors import OtaError
 from otaserver.outages import outage
-from otaserver.vehicle_api import seen
+from otaserver.vehicle_api import identity, seen
 from otaserver.vehicle_api.errors import (
     BodyIncompleteError,
     BodyTooLargeError,
@@ -63,6 +63,7 @@ def endpoint(
             except Exception as error:
                 refused = understand(error, request)
                 response = answer_refusal(refused)
+            identity.note_contact(request)
             seen.note(request, response, refused, tenant=arguments.get("tenant"), at=at)
             return response
 

@@ -19,6 +19,7 @@ from otaserver.tenants.models import Tenant
 from otaserver.vehicle_api import identity
 
 logger = logging.getLogger(__name__)
+_WATCHING = "otaserver.watching"
 
 
 def note(
@@ -39,19 +40,36 @@ def note(
         logger.exception("request not noted path=%s", request.path)
 
 
+def find_tenant(request: HttpRequest, name: str, *, at: datetime) -> Tenant:
+    """Return the tenant of an address whose request is about to be refused, with what its noting will ask.
+
+    Raises:
+        TenantNotFoundError: there is none.
+    """
+    found = request.META[_WATCHING] = _watching(request, name, at=at)
+    if found is None:
+        raise identity.no_tenant(name)
+    return found.tenant
+
+
 def _note_refusal(
     request: HttpRequest, response: HttpResponseBase, refusal: OtaError, tenant: str, *, at: datetime
 ) -> None:
-    shown, address = identity.shown(request), identity.client_address(request)[:45]
-    # Vehicles ask for roots that are not there yet, each time: where nobody watches, that is one read.
-    owner = fleet.watching(tenant.lower(), address, token=shown.token, serial=shown.serial, at=at)
-    if owner is None:
+    # Vehicles ask for roots that are not there yet, each time: where nobody watches, that is one read at most.
+    known = request.META.get(_WATCHING) or _watching(request, tenant, at=at)
+    if known is None or not known.is_watched:
         return
+    owner = known.tenant
     found = _diagnosed(request, owner, at=at)
     sentence = f"{refusal.message} {found.sentence}" if found else refusal.message
     facts = _facts(request, response, refusal, reason=sentence)
     if not (found and found.vehicle and fleet.note_request(found.vehicle, facts, at=at)):
         fleet.note_refusal(owner, facts, at=at)
+
+
+def _watching(request: HttpRequest, tenant: str, *, at: datetime) -> fleet.Watching | None:
+    shown, address = identity.shown(request), identity.client_address(request)[:45]
+    return fleet.watching(tenant.lower(), address, token=shown.token, serial=shown.serial, at=at)
 
 
 def _diagnosed(request: HttpRequest, tenant: Tenant, *, at: datetime) -> diagnoses.Diagnosis | None:

@@ -126,7 +126,7 @@ def test_a_new_claim_code_does_not_bring_it_back_before_somebody_says_so(campaig
     fleet.recommission_vehicle(vehicle, reason="A mistake.", by="ann", at=LATER)
     again = fleet.enrol(tenant, make_request(code, "VIN9"), address=ADDRESS, at=LATER)
 
-    assert fleet.identify_token(tenant, again.token, at=LATER) == vehicle
+    assert fleet.identify_token(tenant, again.token, at=LATER).vehicle == vehicle
     assert Vehicle.objects.get(vehicle_id="VIN9").enrolled_at == LATER
     with pytest.raises(VehicleNotDecommissionedError):
         fleet.recommission_vehicle(vehicle, reason="Again.", by="ann", at=LATER)

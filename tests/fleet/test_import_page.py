@@ -70,7 +70,7 @@ def test_targets_of_hawkbit_keep_their_tokens():
 
     assert [(each.line, each.code) for each in done.problems.all()] == [(2, "vehicle.id_refused")]
     token = TARGETS["content"][0]["securityToken"]
-    assert operations.identify_pre_shared(tenant, "VIN1", token, at=NOON).enrolled_at == NOON
+    assert operations.identify_pre_shared(tenant, "VIN1", token, at=NOON).vehicle.enrolled_at == NOON
 
 
 @needs("jq")

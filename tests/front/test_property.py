@@ -1,22 +1,29 @@
 """With the front and without it the server is one and the same, whatever happens between two polls."""
 
 import random
+from collections import Counter
+from functools import partial
 
 import pytest
+from django.core.handlers.wsgi import WSGIHandler
 from django.db import transaction
 
 from firmware_store.states import Repository
 from otaserver.campaigns import operations as campaigns
-from otaserver.campaigns.models import Assignment
+from otaserver.campaigns.models import Assignment, Report
 from otaserver.fleet import operations as fleet
 from otaserver.fleet.models import Credential, Vehicle
 from otaserver.tenants.models import Tenant
+from otaserver.vehicle_api import identity
 from tests.campaigns.campaign_factories import make_running, make_versions, tick
 from tests.factories import NOON, make_group
 from tests.front.world import World, ask, attempt, now
 
 pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
 STEPS = 100
+LOOK_UPS = (
+    *("identify_token", "identify_certificate", "identify_session", "identify_pre_shared", "check_gateway_token"),
+)
 
 
 class Changes:
@@ -88,9 +95,17 @@ class Changes:
 
 
 def rows():
-    """All that is known of vehicles and their assignments, as (row, field, value)."""
-    found = [row for model in (Vehicle, Assignment) for row in model.objects.order_by("pk").values()]
+    """All that is known of vehicles, their assignments and what they said of them, as (row, field, value)."""
+    found = [row for model in (Vehicle, Assignment, Report) for row in model.objects.order_by("pk").values()]
     return {(number, name, str(value)) for number, row in enumerate(found) for name, value in row.items()}
+
+
+def rolled_back(application, poll):
+    """Return what an application answers and what that leaves in the database, and undo it."""
+    with transaction.atomic():
+        found = ask(application, poll), rows()
+        transaction.set_rollback(True)
+    return found
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -106,9 +121,7 @@ def test_answers_and_rows_are_those_of_a_server_without_a_front(world, front, dj
             server_clock.advance(seconds=draw.choice([31, 91, 3700, 7 * 3600]))
         front.changes.read()
         name, poll = draw.choice(list(world.polls().items()))
-        with transaction.atomic():
-            expected = ask(django.application, poll), rows()
-            transaction.set_rollback(True)
+        expected = rolled_back(django.application, poll)
         passed_before = django.count
 
         found = ask(front, poll)
@@ -120,3 +133,43 @@ def test_answers_and_rows_are_those_of_a_server_without_a_front(world, front, dj
         polls, answered = polls + 1, answered + (django.count == passed_before)
     assert (polls, answered > STEPS / 4) == (STEPS, True)
     assert server_clock.now > NOON
+
+
+@pytest.fixture
+def looked_up(monkeypatch):
+    """How often each kind of credential was looked up."""
+    counted = Counter()
+
+    def count(name, look_up, *arguments, **more):
+        counted[name] += 1
+        return look_up(*arguments, **more)
+
+    for name in LOOK_UPS:
+        monkeypatch.setattr(identity.fleet, name, partial(count, name, getattr(identity.fleet, name)))
+    return counted
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_who_is_recognised_is_answered_as_whoever_is_looked_up(world, front, server_clock, looked_up, seed):
+    draw = random.Random(seed)
+    changes = Changes(world, draw)
+    recognised = 0
+    for _ in range(STEPS):
+        happens = draw.random()
+        if happens < 0.12:
+            changes.one()
+        elif happens < 0.2:
+            server_clock.advance(seconds=draw.choice([31, 91, 3700]))
+        front.changes.read()
+        name, request = draw.choice(list((world.others() | world.polls()).items()))
+        expected = rolled_back(WSGIHandler(), request)
+        looked_up.clear()
+
+        found = ask(front, request)
+        front.polls.write()
+
+        assert found == expected[0], (name, request)
+        assert rows() ^ expected[1] == set(), (name, request)
+        recognised += not looked_up
+        world.hear(name, found)
+    assert recognised > STEPS / 3

@@ -4,12 +4,14 @@ import copy
 import io
 import json
 import re
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
 from otaserver import clock
+from otaserver.campaigns.models import Attempt
 from otaserver.errors import OtaError
 from otaserver.fleet import operations as fleet
 from otaserver.fleet.models import Credential, Ecu, Vehicle
@@ -37,6 +39,10 @@ class Poll:
 
     def sending(self, **headers: str) -> "Poll":
         return replace(self, headers=self.headers | {name.replace("_", "-"): value for name, value in headers.items()})
+
+    def at(self, path: str, method: str = "GET", body: Any = None) -> "Poll":
+        headers = {name: value for name, value in self.headers.items() if name != "If-None-Match"}
+        return Poll(path, headers, method, b"" if body is None else json.dumps(body).encode(), self.peer)
 
 
 @dataclass(frozen=True)
@@ -124,6 +130,23 @@ class World:
                 json.dumps(says).encode(),
             ),
         }
+
+    def others(self) -> dict[str, Poll]:
+        """What the same vehicles ask beside their polls, most of them of an order that may or may not be there."""
+        polls = self.polls()
+        attempt = Attempt.objects.filter(vehicle__vehicle_id="MEN1").order_by("-number").first()
+        deployment = f"/api/devices/v1/deployments/device/deployments/{attempt.pk if attempt else uuid.uuid4()}"
+        said = {"execution": "proceeding", "result": {"finished": "none"}}
+        director = "/uptane/acme/director/metadata/"
+        found = {"status": polls["mender"].at(f"{deployment}/status", "PUT", {"status": "downloading"})}
+        for name in ("targets", "2.snapshot"):
+            found[f"uptane {name}"] = polls["uptane"].at(f"{director}{name}.json")
+        found["snapshot"] = polls["aktualizr"].at("/aktualizr/acme/director/snapshot.json")
+        for name in ("ddi", "gateway"):
+            action = f"{polls[name].path}/deploymentBase/1"
+            found[f"{name} action"] = polls[name].at(action)
+            found[f"{name} feedback"] = polls[name].at(f"{action}/feedback", "POST", {"id": "1", "status": said})
+        return found
 
     def hear(self, name: str, answer: Answer) -> None:
         if answer.status == 200 and "etag" in answer.headers:

@@ -52,7 +52,7 @@ def test_a_vehicle_is_declared_with_its_computers_and_a_token(caller, tenant):
     made = caller.post("/ddi/vehicles", body)
 
     assert made.status_code == 201
-    assert identify_pre_shared(tenant, "dev1", made.json()["token"], at=NOON) == Vehicle.objects.get()
+    assert identify_pre_shared(tenant, "dev1", made.json()["token"], at=NOON).vehicle == Vehicle.objects.get()
     assert list(Ecu.objects.order_by("pk").values_list("hardware_id", flat=True)) == ["board", "mcu"]
     shown = caller.get("/vehicles/dev1").json()
     assert (shown["protocol"], shown["ecus"][0]["is_asserted"], shown["client"]) == ("ddi", False, "")

@@ -4,9 +4,10 @@ from datetime import datetime
 
 from django.db import transaction
 
+from otaserver.campaigns.models import Assignment, Report
 from otaserver.campaigns.operations import reports
-from otaserver.campaigns.operations.told import VehicleReport
-from otaserver.campaigns.queries import order_numbered
+from otaserver.campaigns.operations.told import Told, VehicleReport
+from otaserver.campaigns.queries import VehicleOrder, order_numbered
 from otaserver.campaigns.rules.delivery import Delivery
 from otaserver.campaigns.rules.reports import BY_SERVER
 from otaserver.campaigns.states import ReportPhase
@@ -26,18 +27,24 @@ def record_delivered(vehicle: Vehicle, *, number: int, package: int, at: datetim
     order = order_numbered(vehicle, number, at=at)
     if not order.is_open:
         return
-    sent = set(
-        reports.attempt_of(vehicle, number)
-        .reports.filter(report_id__startswith=_SENT)
-        .values_list("report_id", flat=True)
-    ) | {f"{_SENT}{package}"}
-    is_all = {f"{_SENT}{one.id}" for one in order.packages} <= sent
+    others = {f"{_SENT}{one}" for one in order.package_ids - {package}}
+    is_all = others <= _sent(order) if others else True
     phase = ReportPhase.DOWNLOADED if is_all else ReportPhase.DOWNLOADING
-    _note(vehicle, number, f"{_SENT}{package}", phase, "The package was sent whole.", at=at)
+    said = [_said(number, f"{_SENT}{package}", phase, "The package was sent whole.")]
     if is_all and order.delivery == Delivery.INSTALL:
-        _note(vehicle, number, _ALL_SENT, ReportPhase.INSTALLING, "Everything was sent; it may install.", at=at)
+        said.append(_said(number, _ALL_SENT, ReportPhase.INSTALLING, "Everything was sent; it may install."))
+    for refusal in reports.record_reports([Told(vehicle, one, True, at) for one in said]):
+        if refusal is not None:
+            raise refusal
 
 
-def _note(vehicle: Vehicle, number: int, report_id: str, phase: ReportPhase, message: str, *, at: datetime) -> None:
-    said = VehicleReport(number, report_id, phase, message=f"{BY_SERVER}{message}")
-    reports.record_report(vehicle, said, can_prove=True, at=at)
+def _sent(order: VehicleOrder) -> set[str]:
+    """Return what was written down of packages that were sent: nobody adds to it until this transaction ends."""
+    # Of two that are sent at the same time the later one has to see that the other was.
+    list(Assignment.objects.select_for_update(no_key=True).filter(attempts=order.attempt_id).values_list("pk"))
+    kept = Report.objects.filter(attempt=order.attempt_id, report_id__startswith=_SENT)
+    return set(kept.values_list("report_id", flat=True))
+
+
+def _said(number: int, report_id: str, phase: ReportPhase, message: str) -> VehicleReport:
+    return VehicleReport(number, report_id, phase, message=f"{BY_SERVER}{message}")

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection
+from django.db.models import Count, Q
 
 from otaserver.campaigns.models import Report
 from otaserver.campaigns.operations import json_rows
@@ -32,12 +33,13 @@ def insert(rows: Sequence[tuple[UUID, Told]]) -> list[bool]:
     return [_is_taken(new, (attempt, told.report.report_id)) for attempt, told in rows]
 
 
-def counts(attempts: Sequence[UUID]) -> dict[int, tuple[int, int]]:
-    """Return how many reports are stored of each attempt that has some, by its place here: of its end, and others."""
-    told = json_rows.text({"place": place, "attempt": one.hex} for place, one in enumerate(attempts))
-    with connection.cursor() as cursor:
-        cursor.execute(_count(), [ReportPhase.FINISHED, told])
-        return {place: (ends, stored - ends) for place, ends, stored in cursor.fetchall()}
+def counts(attempt: UUID) -> tuple[int, int]:
+    """Return how many reports are stored of an attempt: of its end, and others."""
+    is_end = Q(phase=ReportPhase.FINISHED)
+    found = Report.objects.filter(attempt=attempt).aggregate(
+        ends=Count("pk", filter=is_end), others=Count("pk", filter=~is_end)
+    )
+    return found["ends"], found["others"]
 
 
 @cache
@@ -50,15 +52,6 @@ def _insertion() -> str:
     return (
         f"INSERT INTO {Report._meta.db_table} ({names}) SELECT {names} FROM {json_rows.table(columns)} WHERE true"
         " ON CONFLICT (attempt_id, report_id) DO NOTHING RETURNING attempt_id, report_id"
-    )
-
-
-@cache
-def _count() -> str:
-    table = json_rows.table({"place": "integer", "attempt": "uuid"})
-    return (
-        "SELECT told.place, COUNT(CASE WHEN phase = %s THEN 1 END), COUNT(*)"
-        f" FROM {table} JOIN {Report._meta.db_table} ON attempt_id = told.attempt GROUP BY told.place"
     )
 
 

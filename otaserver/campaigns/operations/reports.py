@@ -140,19 +140,22 @@ def _not_found(vehicle: Vehicle, attempt: UUID | int) -> AttemptNotFoundError:
 def _believe(standing: Standing, told: Told, later: dict[int, dict[str, Any]]) -> None:
     """Move what a stored report moves; what it merely prolongs is noted in `later`, by assignment."""
     report = told.report
-    if standing.number < standing.last_number or not standing.is_latest():
-        return
     if standing.is_over and report.outcome != ReportOutcome.FAILURE:
         return
     claim = Claim(report.phase, report.outcome, report.code)
     decided = after_claim(AssignmentState(standing.state), claim, can_prove=told.can_prove)
+    prolongs = report.phase != ReportPhase.FINISHED and standing.state in STOPPABLE_STATES
+    if not (decided.wants_manifest or decided.state is not None or prolongs):
+        return
+    if standing.number < standing.last_number or not standing.is_latest():
+        return
     if decided.wants_manifest:
         Vehicle.objects.filter(pk=standing.vehicle_id).update(is_manifest_wanted=True)
     if decided.state is not None:
         # What was noted before is written by the move itself.
         later.pop(standing.assignment_id, None)
         _move(standing, decided, decided.state, report, at=told.at)
-    elif report.phase != ReportPhase.FINISHED and standing.state in STOPPABLE_STATES:
+    elif prolongs:
         _prolong(standing, report, later, at=told.at)
 
 

@@ -19,7 +19,7 @@ def take_back_undeliverable(vehicle: Vehicle, order: VehicleOrder, *, at: dateti
     no part, and its assignment says why.
     """
     takes_one = capabilities.takes_one(vehicle.protocol, vehicle.client)
-    if not takes_one or not capabilities.delivery_problem(vehicle.protocol, len(order.packages), takes_one=True):
+    if not takes_one or not capabilities.delivery_problem(vehicle.protocol, len(order.package_ids), takes_one=True):
         return False
     return _take_back(vehicle, order, at=at)
 

@@ -12,6 +12,7 @@ from otaserver.campaigns.queries.gates import GateView, StratumView, gate_tests,
 from otaserver.campaigns.queries.idle import idle_until
 from otaserver.campaigns.queries.install_gates import InstallGate, gate_of_attempt, install_gate
 from otaserver.campaigns.queries.kept_forecasts import KeptForecast, forecast_row, kept_forecast
+from otaserver.campaigns.queries.ordered_packages import PackageForEcus
 from otaserver.campaigns.queries.orders import build_order, order_for
 from otaserver.campaigns.queries.reasons import measurements
 from otaserver.campaigns.queries.replayed import Replayed
@@ -20,7 +21,6 @@ from otaserver.campaigns.queries.rollbacks import carriers
 from otaserver.campaigns.queries.signals import ComparisonView, SignalView, signal_views, wanted_of
 from otaserver.campaigns.queries.vehicle_explanations import Answer, VehicleExplanation, explain_vehicle
 from otaserver.campaigns.queries.vehicle_orders import (
-    PackageForEcus,
     VehicleOrder,
     current_order,
     last_success,

@@ -3,7 +3,6 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from otaserver.campaigns.models import Attempt
 from otaserver.campaigns.queries.vehicle_orders import VehicleOrder, order_with_id
 from otaserver.campaigns.rules import install_gate as rules
 from otaserver.campaigns.rules.delivery import Delivery
@@ -28,12 +27,11 @@ def install_gate(vehicle: Vehicle, order: VehicleOrder) -> InstallGate:
     """Return whether the vehicle may install this order of its own at the moment for which it was described."""
     if not order.is_open or not order.is_latest or order.delivery == Delivery.WITHDRAW:
         return InstallGate(is_withdrawn=True, hold=None)
-    conditions = _preconditions(order.attempt_id)
     found = rules.hold(
         order.delivery,
         is_installing=order.state == AssignmentState.INSTALLING,
-        conditions=conditions,
-        attributes=_attributes(vehicle) if conditions else {},
+        conditions=order.preconditions,
+        attributes=_attributes(vehicle) if order.preconditions else {},
     )
     return InstallGate(is_withdrawn=False, hold=found)
 
@@ -46,11 +44,6 @@ def gate_of_attempt(vehicle: Vehicle, attempt: UUID, *, at: datetime) -> tuple[V
     """
     order = order_with_id(vehicle, attempt, at=at)
     return order, install_gate(vehicle, order)
-
-
-def _preconditions(attempt: UUID) -> list[dict[str, Any]]:
-    rows = Attempt.objects.filter(pk=attempt).values_list("assignment__campaign__preconditions", flat=True)
-    return rows.get() or []
 
 
 def _attributes(vehicle: Vehicle) -> dict[str, Any]:

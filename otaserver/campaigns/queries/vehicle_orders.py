@@ -1,19 +1,18 @@
 """A vehicle's orders as protocols without signed metadata bring them: what, whether now, and whether no longer."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Exists, OuterRef, QuerySet, Subquery
+from django.db.models import Exists, F, OuterRef, QuerySet, Subquery
 
-from firmware_store.models import Package, ReleaseItem
-from firmware_store.states import PackageState
 from otaserver.campaigns.errors import AttemptNotFoundError
 from otaserver.campaigns.models import Attempt, Report
 from otaserver.campaigns.queries.answers import last_answer
-from otaserver.campaigns.queries.artifacts import artifact_of
+from otaserver.campaigns.queries.ordered_packages import IsAnyUnpublished, PackageForEcus, packages_of
 from otaserver.campaigns.queries.orders import consent_terms, directed_windows
 from otaserver.campaigns.records import StandingConsent
 from otaserver.campaigns.rules import capabilities, delivery
@@ -22,26 +21,6 @@ from otaserver.campaigns.rules.reports import BY_SERVER
 from otaserver.campaigns.rules.windows import Interval, Listing
 from otaserver.campaigns.states import ACTIVE_STATES, AssignmentState, ConsentDecision, ReportOutcome, ReportPhase
 from otaserver.fleet.models import Vehicle
-
-
-@dataclass(frozen=True)
-class PackageForEcus:
-    """One package of an order, and the ECUs that get it. Digests in lower-case hex, `length` in bytes.
-
-    `sha256` names its bytes in `firmware_store.blobs`; `id` is a positive number.
-    """
-
-    id: int
-    name: str
-    version: str
-    filename: str
-    length: int
-    sha256: str
-    sha1: str
-    md5: str
-    published_at: datetime
-    artifact: str  # its name, to a client of one artifact at a time
-    ecus: Sequence[tuple[str, str]]  # serial and hardware id
 
 
 @dataclass(frozen=True)
@@ -72,13 +51,20 @@ class VehicleOrder:
     asked_at: datetime | None
     goes_ahead_at: datetime | None
     is_deadline_news: bool
-    packages: Sequence[PackageForEcus]
+    preconditions: Sequence[Mapping[str, Any]]
+    package_ids: frozenset[int]
+    _attempt: Attempt = field(repr=False, compare=False)
+
+    @cached_property
+    def packages(self) -> list[PackageForEcus]:
+        """Return what it brings, in the order of its release: one more read, once."""
+        return packages_of(self._attempt)
 
 
 def current_order(vehicle: Vehicle, *, at: datetime) -> VehicleOrder | None:
     """Return the order that stands at the vehicle, also one that is being taken back, or None: there is none."""
     found = _attempts(vehicle).filter(closed_at=None, assignment__state__in=ACTIVE_STATES).first()
-    return None if found is None else _described(found, at=at)
+    return None if found is None else _described(vehicle, found, at=at)
 
 
 def order_numbered(vehicle: Vehicle, number: int, *, at: datetime) -> VehicleOrder:
@@ -90,7 +76,7 @@ def order_numbered(vehicle: Vehicle, number: int, *, at: datetime) -> VehicleOrd
     found = _attempts(vehicle).filter(number=number).first()
     if found is None:
         raise AttemptNotFoundError(f"Vehicle {vehicle} has no attempt {number}.", attempt=str(number))
-    return _described(found, at=at)
+    return _described(vehicle, found, at=at)
 
 
 def order_with_id(vehicle: Vehicle, attempt: UUID, *, at: datetime) -> VehicleOrder:
@@ -102,13 +88,20 @@ def order_with_id(vehicle: Vehicle, attempt: UUID, *, at: datetime) -> VehicleOr
     found = _attempts(vehicle).filter(pk=attempt).first()
     if found is None:
         raise AttemptNotFoundError(f"Vehicle {vehicle} has no attempt {attempt}.", attempt=str(attempt))
-    return _described(found, at=at)
+    return _described(vehicle, found, at=at)
 
 
 def last_success(vehicle: Vehicle) -> int | None:
-    """Return the number of the last attempt that ended well, or None."""
-    good = Attempt.objects.filter(vehicle=vehicle, outcome=ReportOutcome.SUCCESS, closed_at__isnull=False)
-    return good.order_by("-number").values_list("number", flat=True).first()
+    """Return the number of the last attempt that ended well, or None.
+
+    With it comes what was not known of the vehicle.
+    """
+    good = Attempt.objects.filter(vehicle=OuterRef("pk"), outcome=ReportOutcome.SUCCESS, closed_at__isnull=False)
+    newest = good.order_by("-number").values("number")[:1]
+    found: Any = Vehicle.objects.annotate(last_success=Subquery(newest)).get(pk=vehicle.pk)
+    vehicle.fill(found)
+    number: int | None = found.last_success
+    return number
 
 
 def messages_of(vehicle: Vehicle, number: int, *, limit: int) -> list[str]:
@@ -126,28 +119,34 @@ def standing_consent(vehicle: Vehicle) -> StandingConsent | None:
 
 
 def _attempts(vehicle: Vehicle) -> QuerySet[Attempt, Any]:
+    """Return the vehicle's attempts with all that one read can tell of each."""
     ends = Report.objects.filter(attempt=OuterRef("pk"), phase=ReportPhase.FINISHED)
     return (
         Attempt.objects.filter(vehicle=vehicle)
         .select_related("assignment__campaign__release", "vehicle__tenant", "vehicle__direction", "stone")
-        .annotate(has_ended=Exists(ends.exclude(outcome=ReportOutcome.NONE)))
+        .annotate(
+            has_ended=Exists(ends.exclude(outcome=ReportOutcome.NONE)),
+            is_any_unpublished=IsAnyUnpublished(F("packages")),
+            answer=Subquery(last_answer(OuterRef("assignment"))),
+        )
     )
 
 
-def _described(attempt: Any, *, at: datetime) -> VehicleOrder:
+def _described(caller: Vehicle, attempt: Any, *, at: datetime) -> VehicleOrder:
     vehicle, assignment = attempt.vehicle, attempt.assignment
+    # What was just read of it nobody has to read again.
+    caller.fill(vehicle)
     campaign, state = assignment.campaign, AssignmentState(assignment.state)
     is_open = attempt.closed_at is None and state in ACTIVE_STATES
-    packages = _packages(attempt)
     listed = directed_windows(vehicle.direction) if is_open and hasattr(vehicle, "direction") else None
     terms = consent_terms(campaign)
     deadline = goes_ahead_at(terms, asked_at=assignment.asked_at)
     has_deadline_passed = is_open and deadline is not None and at >= deadline
-    decision = last_answer(assignment.pk) if is_open and terms.is_asked else None
+    decision = attempt.answer if is_open and terms.is_asked else None
     facts = delivery.Facts(
         state=state,
         is_stopped=vehicle.blocked_at is not None or vehicle.tenant.stopped_at is not None,
-        are_packages_published=all(package.state == PackageState.PUBLISHED for package, _ in packages),
+        are_packages_published=not attempt.is_any_unpublished,
         can_hold=capabilities.can_hold(vehicle.protocol, vehicle.client),
         is_window_open=Listing(listed, None).is_open(at),
         needs_consent=is_open and terms.is_asked and not has_deadline_passed,
@@ -170,38 +169,9 @@ def _described(attempt: Any, *, at: datetime) -> VehicleOrder:
         asked_at=assignment.asked_at,
         goes_ahead_at=deadline,
         is_deadline_news=has_deadline_passed and decision not in (ConsentDecision.YES, ConsentDecision.DEADLINE),
-        packages=[_for_ecus(package, ecus) for package, ecus in packages],
-    )
-
-
-def _packages(attempt: Attempt) -> list[tuple[Package, list[tuple[str, str]]]]:
-    items = ReleaseItem.objects.filter(
-        release=attempt.stone_id or attempt.assignment.campaign.release_id, package=OuterRef("pk")
-    )
-    rows: QuerySet[Package, Any] = Package.objects.filter(pk__in=attempt.packages.values()).annotate(
-        position=Subquery(items.values("position")[:1])
-    )
-    hardware = dict(attempt.vehicle.ecus.values_list("serial", "hardware_id"))
-    found = [
-        (row, sorted((serial, hardware.get(serial, "")) for serial, pk in attempt.packages.items() if pk == row.pk))
-        for row in rows
-    ]
-    return sorted(found, key=lambda pair: (pair[0].position or 0, pair[1]))
-
-
-def _for_ecus(package: Package, ecus: Sequence[tuple[str, str]]) -> PackageForEcus:
-    return PackageForEcus(
-        id=package.pk,
-        name=package.name,
-        version=package.version,
-        filename=package.filename,
-        length=package.length,
-        sha256=package.sha256,
-        sha1=package.sha1,
-        md5=package.md5,
-        published_at=package.published_at or package.created_at,
-        artifact=artifact_of(package),
-        ecus=ecus,
+        preconditions=campaign.preconditions or [],
+        package_ids=frozenset(attempt.packages.values()),
+        _attempt=attempt,
     )
 
 

@@ -85,9 +85,7 @@ def _sign(
     renewal: rules.Renewal,
     at: datetime,
 ) -> VehicleMetadata:
-    floor = vehicle.tenant.version_floor
-    first = {"targets_version": floor, "snapshot_version": floor, "timestamp_version": floor}
-    signed = stored or VehicleMetadata(profile=profile, **first)
+    signed = stored or VehicleMetadata(profile=profile, **_first_versions(vehicle))
     signed.vehicle = vehicle
     signed_over = signed.timestamp_version if stored else None
     # After the root's version: keys of a newer root under the older version are only signed over once more.
@@ -105,6 +103,11 @@ def _sign(
     outside.note_issued(vehicle.tenant, Repository.DIRECTOR, signed.timestamp_version)
     _store(signed, signed_over)
     return signed
+
+
+def _first_versions(vehicle: Vehicle) -> dict[str, int]:
+    floor = vehicle.tenant.version_floor
+    return {"targets_version": floor, "snapshot_version": floor, "timestamp_version": floor}
 
 
 def _sign_targets(signed: VehicleMetadata, content: Mapping[str, Any] | None, signers: Signers, at: datetime) -> None:

@@ -215,6 +215,16 @@ class Migration(migrations.Migration):
                     ),
                     otaserver.tenants.telling.Tells(
                         deletes=True,
+                        identity=(
+                            "tenant",
+                            "vehicle_id",
+                            "enrolled_at",
+                            "blocked_at",
+                            "decommissioned_at",
+                            "protocol",
+                            "client",
+                            "watched_until",
+                        ),
                         inserts=False,
                         name="vehicle_tells",
                         tenant="NULL",
@@ -780,6 +790,7 @@ class Migration(migrations.Migration):
                     ),
                     otaserver.tenants.telling.Tells(
                         deletes=True,
+                        identity=("vehicle", "kind", "fingerprint", "expires_at", "revoked_at"),
                         inserts=False,
                         name="credential_tells",
                         tenant="NULL",

@@ -55,6 +55,7 @@ from otaserver.fleet.operations.provisioning import (
 from otaserver.fleet.operations.registration import Registration, register_ecus
 from otaserver.fleet.operations.sessions import identify_session
 from otaserver.fleet.operations.shared_tokens import (
+    NEVER,
     check_gateway_token,
     create_gateway_token,
     give_token,
@@ -74,6 +75,7 @@ from otaserver.fleet.operations.vehicles import (
 )
 from otaserver.fleet.operations.watches import (
     RequestFacts,
+    Watching,
     expire_watches,
     note_refusal,
     note_request,
@@ -85,6 +87,7 @@ from otaserver.fleet.rules import EcuDeclaration, EnrolmentRequest
 from otaserver.fleet.states import InventoryMode
 
 __all__ = [
+    "NEVER",
     "AuthenticationRequest",
     "EcuDeclaration",
     "Ended",
@@ -98,6 +101,7 @@ __all__ = [
     "Registration",
     "RequestFacts",
     "Size",
+    "Watching",
     "accept_authentication",
     "add_to_group",
     "announce_ecu_swap",

@@ -101,8 +101,8 @@ def renew(vehicle: Vehicle, *, certificate_request: str | None, at: datetime) ->
     return issue_credentials(vehicle, certificate_request=certificate_request, at=at)
 
 
-def identify_token(tenant: Tenant | str, token: str, *, at: datetime) -> Vehicle:
-    """Return the tenant's vehicle whose live token this is, be it blocked or not.
+def identify_token(tenant: Tenant | str, token: str, *, at: datetime) -> Credential:
+    """Return the live credential that this token is, with the tenant's vehicle that it belongs to, blocked or not.
 
     By its tenant's name, as by the tenant itself, it is found in one read.
 
@@ -126,7 +126,7 @@ def identify_to_renew(tenant: Tenant, token: str, *, at: datetime) -> Vehicle:
     rows = Credential.objects.select_related("vehicle__tenant").filter(vehicle__tenant=tenant)
     found = rows.filter(kind=CredentialKind.TOKEN, fingerprint=token_fingerprint(token)).first()
     if found is None or found.expires_at > at:
-        return identify_token(tenant, token, at=at)
+        return identify_token(tenant, token, at=at).vehicle
     newer = Credential.objects.filter(vehicle=found.vehicle, generation__gt=found.generation, used_at__isnull=False)
     if found.used_at is None or not _may_renew(found, at=at) or newer.exists():
         raise _invalid()
@@ -138,8 +138,8 @@ def _may_renew(credential: Credential, *, at: datetime) -> bool:
     return credential.revoked_at is None and at < credential.expires_at + late
 
 
-def identify_certificate(tenant: Tenant | str, *, serial: str, common_name: str, at: datetime) -> Vehicle:
-    """Return the tenant's vehicle whose live certificate has this serial number (hex) and common name.
+def identify_certificate(tenant: Tenant | str, *, serial: str, common_name: str, at: datetime) -> Credential:
+    """Return the live certificate with this serial number (hex) and common name, with the tenant's vehicle.
 
     Case, colons and leading zeros do not matter: proxies write serial numbers in several ways. That the certificate
     is genuine, the proxy has checked.
@@ -147,10 +147,10 @@ def identify_certificate(tenant: Tenant | str, *, serial: str, common_name: str,
     Raises:
         CredentialInvalidError: unknown, expired, revoked, or another's; the message does not tell which.
     """
-    vehicle = _identified(tenant, CredentialKind.CERTIFICATE, plain_serial(serial), at=at)
-    if vehicle.vehicle_id.lower() != common_name.lower():
+    found = _identified(tenant, CredentialKind.CERTIFICATE, plain_serial(serial), at=at)
+    if found.vehicle.vehicle_id.lower() != common_name.lower():
         raise _invalid()
-    return vehicle
+    return found
 
 
 @transaction.atomic
@@ -189,7 +189,7 @@ def unanswered_since(vehicle: Vehicle, *, at: datetime) -> datetime | None:
     return created_at if used_at is None else None
 
 
-def _identified(tenant: Tenant | str, kind: CredentialKind, fingerprint: str, *, at: datetime) -> Vehicle:
+def _identified(tenant: Tenant | str, kind: CredentialKind, fingerprint: str, *, at: datetime) -> Credential:
     # Looked up by hash (or by a random serial number): the index sees nothing that tells how near a guess was.
     found = (
         Credential.objects.select_related("vehicle__tenant")
@@ -201,7 +201,7 @@ def _identified(tenant: Tenant | str, kind: CredentialKind, fingerprint: str, *,
         raise _invalid()
     if found.used_at is None:
         _begin_use(found, at=at)
-    return found.vehicle
+    return found
 
 
 @transaction.atomic

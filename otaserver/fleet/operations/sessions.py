@@ -28,8 +28,9 @@ def begin_session(vehicle: Vehicle, *, at: datetime) -> str:
     return token
 
 
-def identify_session(token: str, *, at: datetime) -> Vehicle:
-    """Return the vehicle whose live session this is, be it blocked or not; the token alone says of which tenant.
+def identify_session(token: str, *, at: datetime) -> Credential:
+    """Return the live session that this is, with its vehicle, be it blocked or not; the token alone says of which
+    tenant.
 
     Raises:
         CredentialInvalidError: unknown, expired or revoked; the message does not tell which.
@@ -42,7 +43,7 @@ def identify_session(token: str, *, at: datetime) -> Vehicle:
     )
     if found is None:
         raise CredentialInvalidError("The token is unknown, expired or revoked.")
-    return found.vehicle
+    return found
 
 
 def _fingerprint(token: str) -> str:

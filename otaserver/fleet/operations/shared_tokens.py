@@ -54,8 +54,8 @@ def give_token(vehicle: Vehicle, *, token: str | None = None, by: str, at: datet
     return token
 
 
-def identify_pre_shared(tenant: Tenant | str, vehicle_id: str, token: str, *, at: datetime) -> Vehicle:
-    """Return the tenant's vehicle of this id if the token is the one that was chosen for it, be it blocked or not.
+def identify_pre_shared(tenant: Tenant | str, vehicle_id: str, token: str, *, at: datetime) -> Credential:
+    """Return the token that was chosen for the tenant's vehicle of this id, with the vehicle, be it blocked or not.
 
     By its tenant's name, as by the tenant itself, it is found in one read.
 
@@ -73,7 +73,7 @@ def identify_pre_shared(tenant: Tenant | str, vehicle_id: str, token: str, *, at
         if hmac.compare_digest(credential.fingerprint, _salted(credential.vehicle, token)):
             if credential.used_at is None:
                 Credential.objects.filter(pk=credential.pk, used_at=None).update(used_at=at)
-            return credential.vehicle
+            return credential
     raise CredentialInvalidError("The token is unknown or revoked.")
 
 

@@ -3,6 +3,7 @@
 import ipaddress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
@@ -67,9 +68,16 @@ def watch_address(tenant: Tenant, address: str, *, hours: int, by: str, at: date
     return watch
 
 
-def watching(tenant: str, address: str, *, token: str = "", serial: str = "", at: datetime) -> Tenant | None:
-    """Return the tenant of this name if somebody there watches this address, or the vehicle of this credential, live or
-    not. None: nobody does, or there is no such tenant."""
+class Watching(NamedTuple):
+    """A tenant, and whether somebody there watches who is calling."""
+
+    tenant: Tenant
+    is_watched: bool
+
+
+def watching(tenant: str, address: str, *, token: str = "", serial: str = "", at: datetime) -> Watching | None:
+    """Return the tenant of this name, and whether somebody there watches this address, or the vehicle of this
+    credential, live or not. None: there is no such tenant."""
     shown = Q(kind=CredentialKind.TOKEN, fingerprint=token_fingerprint(token)) if token else None
     if shown is None and serial:
         shown = Q(kind=CredentialKind.CERTIFICATE, fingerprint=plain_serial(serial))
@@ -77,7 +85,8 @@ def watching(tenant: str, address: str, *, token: str = "", serial: str = "", at
     if shown is not None:
         held = Credential.objects.filter(shown, vehicle__tenant=OuterRef("pk"), vehicle__watched_until__gt=at)
         is_watched |= Q(Exists(held))
-    return Tenant.objects.filter(is_watched, name=tenant).first()
+    found: Any = Tenant.objects.filter(name=tenant).annotate(is_watched=is_watched).first()
+    return None if found is None else Watching(found, bool(found.is_watched))
 
 
 def note_request(vehicle: Vehicle, facts: RequestFacts, *, at: datetime) -> bool:

@@ -103,6 +103,7 @@ class Migration(migrations.Migration):
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("tenant", models.BigIntegerField(null=True)),
                 ("vehicle", models.BigIntegerField(null=True)),
+                ("is_identity", models.BooleanField(default=False)),
                 ("written_in", models.BigIntegerField()),
                 ("at", models.DateTimeField()),
             ],

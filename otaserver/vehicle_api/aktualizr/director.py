@@ -39,7 +39,7 @@ def metadata(
 def root(request: HttpRequest, *, tenant: str, at: datetime, version: str | None = None) -> HttpResponseBase:
     try:
         return public.role_metadata(
-            request, tenant, Repository.DIRECTOR, "root", profile=Profile.AKTUALIZR, version=version
+            request, tenant, Repository.DIRECTOR, "root", profile=Profile.AKTUALIZR, version=version, at=at
         )
     except MetadataNotFoundError:
         _mark_next(request, identity.find_tenant(tenant), version, at=at)

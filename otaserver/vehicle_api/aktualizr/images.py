@@ -16,7 +16,9 @@ from otaserver.vehicle_api.errors import DownloadForbiddenError
 def metadata(
     request: HttpRequest, *, tenant: str, role: str, at: datetime, version: str | None = None
 ) -> HttpResponseBase:
-    return public.role_metadata(request, tenant, Repository.IMAGE, role, profile=Profile.AKTUALIZR, version=version)
+    return public.role_metadata(
+        request, tenant, Repository.IMAGE, role, profile=Profile.AKTUALIZR, version=version, at=at
+    )
 
 
 @problems.endpoint("GET", "HEAD")

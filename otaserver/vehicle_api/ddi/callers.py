@@ -3,16 +3,18 @@ good counts."""
 
 from collections.abc import Iterator
 from datetime import datetime
+from functools import partial
 
 from django.http import HttpRequest
 
 from otaserver.fleet import operations as fleet
 from otaserver.fleet import queries
 from otaserver.fleet.errors import CredentialInvalidError, VehicleIdRefusedError
-from otaserver.fleet.models import Vehicle
+from otaserver.fleet.models import Credential, Vehicle
 from otaserver.fleet.states import Protocol
 from otaserver.tenants.models import Tenant
 from otaserver.vehicle_api import identity
+from otaserver.vehicle_api.recognised import Found
 
 MAX_CONTROLLER_ID = 256
 _TARGET, _GATEWAY = "TargetToken ", "GatewayToken "
@@ -37,17 +39,12 @@ def identify(
     header = request.headers.get("Authorization", "")
     # Case counts, and exactly one space, as in hawkBit.
     if header.startswith(_TARGET):
-        vehicle = _with_token(tenant, controller, header.removeprefix(_TARGET), at=at)
-        if vehicle.enrolled_at is not None and vehicle.protocol == Protocol.DDI:
-            return identity.note(request, vehicle)
-    owner = identity.find_tenant(tenant)
-    if not header.startswith(_TARGET):
-        _authenticate(request, owner, controller)
-    if len(controller) > MAX_CONTROLLER_ID:
-        raise VehicleIdRefusedError(f"A controller id has at most {MAX_CONTROLLER_ID} characters.")
-    if is_new_welcome:
-        return identity.note(request, fleet.register_controller(owner, controller, at=at))
-    return identity.note(request, queries.vehicle_of_protocol(owner, controller, Protocol.DDI))
+        token = header.removeprefix(_TARGET)
+        by_token = partial(_with_token, tenant, controller, token, is_new_welcome=is_new_welcome, at=at)
+        return identity.recognise(request, "target token", tenant.lower(), controller, token, look_up=by_token, at=at)
+    vouched_for = partial(_vouched_for, request, tenant, controller, is_new_welcome=is_new_welcome, at=at)
+    shown = (tenant.lower(), controller, header, *_vouching(request))
+    return identity.recognise(request, "vouched for", *shown, look_up=vouched_for, at=at)
 
 
 def is_told_of(request: HttpRequest, vehicle: Vehicle) -> bool:
@@ -59,13 +56,42 @@ def is_told_of(request: HttpRequest, vehicle: Vehicle) -> bool:
     return not serial or not queries.is_certificate_of_another(vehicle, serial)
 
 
-def _with_token(tenant: str, controller: str, token: str, *, at: datetime) -> Vehicle:
+def _with_token(tenant: str, controller: str, token: str, *, is_new_welcome: bool, at: datetime) -> Credential | Found:
     """Return the vehicle whose token this is, with its tenant: in one read."""
     try:
-        return fleet.identify_pre_shared(tenant.lower(), controller, token, at=at)
+        found = fleet.identify_pre_shared(tenant.lower(), controller, token, at=at)
     except CredentialInvalidError:
         identity.find_tenant(tenant)
         raise
+    vehicle = found.vehicle
+    if vehicle.enrolled_at is not None and vehicle.protocol == Protocol.DDI:
+        return found
+    return Found(_known(vehicle.tenant, controller, is_new_welcome=is_new_welcome, at=at), found.expires_at)
+
+
+def _vouched_for(request: HttpRequest, tenant: str, controller: str, *, is_new_welcome: bool, at: datetime) -> Found:
+    """Return the vehicle that a gateway or a proxy vouches for."""
+    owner = identity.find_tenant(tenant)
+    _authenticate(request, owner, controller)
+    vehicle = _known(owner, controller, is_new_welcome=is_new_welcome, at=at)
+    return Found(vehicle, fleet.NEVER if is_told_of(request, vehicle) else at)
+
+
+def _vouching(request: HttpRequest) -> Iterator[str]:
+    """Return all that a proxy's word for a vehicle goes by, and whether it is one."""
+    yield str(identity.is_from_trusted_proxy(request))
+    yield request.headers.get(identity.SERIAL_HEADER, "")
+    for names in _NAME_HEADERS.items():
+        yield from (request.headers.get(name, "") for name in names)
+        yield from (request.headers.get(f"{names[1]}-{number}", "") for number in range(_MAX_NUMBERED))
+
+
+def _known(tenant: Tenant, controller: str, *, is_new_welcome: bool, at: datetime) -> Vehicle:
+    if len(controller) > MAX_CONTROLLER_ID:
+        raise VehicleIdRefusedError(f"A controller id has at most {MAX_CONTROLLER_ID} characters.")
+    if is_new_welcome:
+        return fleet.register_controller(tenant, controller, at=at)
+    return queries.vehicle_of_protocol(tenant, controller, Protocol.DDI)
 
 
 def _authenticate(request: HttpRequest, tenant: Tenant, controller: str) -> None:

@@ -10,7 +10,6 @@ from otaserver.campaigns import queries
 from otaserver.campaigns.operations import VehicleReport
 from otaserver.campaigns.queries import Delivery, VehicleOrder
 from otaserver.campaigns.states import ReportOutcome, ReportPhase
-from otaserver.fleet import queries as fleet_queries
 from otaserver.fleet.models import Vehicle
 from otaserver.vehicle_api.ddi import answers, bodies, callers, documents, feedback
 from otaserver.vehicle_api.ddi.errors import GoneError, NotCancelableError, NotThereError
@@ -93,8 +92,7 @@ def described(request: HttpRequest, vehicle: Vehicle, order: VehicleOrder, links
     """Return an order under this root, with as much of its history as was asked for."""
     limit = _history_limit(request.GET.get("actionHistory", "0"))
     lines = queries.messages_of(vehicle, order.number, limit=limit) if limit else []
-    parts = fleet_queries.ddi_settings(vehicle.tenant).chunk_parts
-    content = {"id": str(order.number), root: documents.deployment(order, links, parts)}
+    content = {"id": str(order.number), root: documents.deployment(order, links)}
     return answers.resource(request, content | documents.history(order, lines))
 
 

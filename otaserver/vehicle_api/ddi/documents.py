@@ -1,6 +1,5 @@
 """The documents that a DDI vehicle reads: what to do, with what, and what it said of it before."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from otaserver.campaigns.queries import Delivery, PackageForEcus, VehicleOrder
@@ -23,7 +22,7 @@ _ENDED = {
 }
 
 
-def deployment(order: VehicleOrder, links: Links, parts: Mapping[str, str]) -> dict[str, Any]:
+def deployment(order: VehicleOrder, links: Links) -> dict[str, Any]:
     """Return an order as `deployment`: its mode, and a chunk for each package.
 
     "forced": nobody is asked; "attempt": the owner was, or may be; "skip": download, and wait.
@@ -34,7 +33,7 @@ def deployment(order: VehicleOrder, links: Links, parts: Mapping[str, str]) -> d
         found |= {"download": "forced", "update": "skip", "maintenanceWindow": "unavailable"}
     elif order.is_open and order.has_windows:
         found["maintenanceWindow"] = "available"
-    found["chunks"] = [_chunk(package, links, parts) for package in order.packages]
+    found["chunks"] = [_chunk(package, links) for package in order.packages]
     if order.is_open and order.delivery == Delivery.ASK and order.goes_ahead_at is not None:
         # The protocol has no other place for what an owner is to know before he answers.
         told = {"key": DEADLINE_KEY, "value": order.goes_ahead_at.isoformat()}
@@ -60,11 +59,9 @@ def artifact(package: PackageForEcus, links: Links) -> dict[str, Any]:
     }
 
 
-def _chunk(package: PackageForEcus, links: Links, parts: Mapping[str, str]) -> dict[str, Any]:
-    hardware_ids = [hardware_id for _, hardware_id in package.ecus]
-    named = [parts[hardware_id] for hardware_id in hardware_ids if hardware_id in parts]
+def _chunk(package: PackageForEcus, links: Links) -> dict[str, Any]:
     return {
-        "part": named[0] if named else DEFAULT_PART,
+        "part": package.part or DEFAULT_PART,
         "version": package.version,
         "name": package.name,
         "artifacts": [artifact(package, links)],

@@ -39,4 +39,5 @@ def caller(request: HttpRequest, *, at: datetime) -> Vehicle:
     token = identity.bearer_token(request)
     if token is None:
         raise CredentialInvalidError("Send the token of an authentication request: Authorization: Bearer …")
-    return identity.note(request, fleet.identify_session(token, at=at))
+    look_up = functools.partial(fleet.identify_session, token, at=at)
+    return identity.recognise(request, "session", token, look_up=look_up, at=at)

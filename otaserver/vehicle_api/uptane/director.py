@@ -60,7 +60,9 @@ def numbered(
 
 @problems.endpoint("GET", "HEAD")
 def root(request: HttpRequest, *, tenant: str, at: datetime, version: str | None = None) -> HttpResponseBase:
-    return public.role_metadata(request, tenant, Repository.DIRECTOR, "root", profile=Profile.TUF, version=version)
+    return public.role_metadata(
+        request, tenant, Repository.DIRECTOR, "root", profile=Profile.TUF, version=version, at=at
+    )
 
 
 @problems.endpoint("POST")

@@ -22,7 +22,7 @@ _PREFIXED = re.compile(r"([0-9a-f]{64}|[0-9a-f]{128})\.(.+)\Z")
 def metadata(
     request: HttpRequest, *, tenant: str, role: str, at: datetime, version: str | None = None
 ) -> HttpResponseBase:
-    return public.role_metadata(request, tenant, Repository.IMAGE, role, profile=Profile.TUF, version=version)
+    return public.role_metadata(request, tenant, Repository.IMAGE, role, profile=Profile.TUF, version=version, at=at)
 
 
 @problems.endpoint("GET", "HEAD")

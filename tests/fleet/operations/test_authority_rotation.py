@@ -49,7 +49,7 @@ def show(enrolment, at):
     serial = f"{x509.load_pem_x509_certificate(enrolment.certificate.encode()).serial_number:x}"
     return operations.identify_certificate(
         enrolment.vehicle.tenant, serial=serial, common_name=enrolment.vehicle.vehicle_id, at=at
-    )
+    ).vehicle
 
 
 def test_a_new_ca_issues_and_the_old_one_is_trusted_beside_it(tenant):
@@ -108,7 +108,7 @@ def test_ended_with_its_certificates_those_are_refused_by_the_server_as_well(ten
     assert ended == 1
     with pytest.raises(CredentialInvalidError):
         show(enrolment, LATER)
-    assert operations.identify_token(tenant, other.token, at=LATER) == other.vehicle
+    assert operations.identify_token(tenant, other.token, at=LATER).vehicle == other.vehicle
 
 
 def test_certificates_of_the_new_ca_do_not_end_with_the_old_one(tenant):

@@ -37,7 +37,7 @@ def test_an_enrolled_vehicle_has_its_ecus_and_a_token_that_is_stored_as_a_hash()
         ("P", "gateway", True, keys.keyid_of(primary.public_key), primary.public_key),
         ("S", "engine", False, keys.keyid_of(secondary.public_key), secondary.public_key),
     ]
-    assert operations.identify_token(tenant, enrolment.token, at=NOON) == enrolment.vehicle == vehicle
+    assert operations.identify_token(tenant, enrolment.token, at=NOON).vehicle == enrolment.vehicle == vehicle
     assert enrolment.token not in Credential.objects.get().fingerprint
     assert (enrolment.token_expires_at, enrolment.polling_seconds) == (NOON + timedelta(days=365), 60)
     assert (enrolment.certificate, enrolment.certificate_expires_at, enrolment.authority) == (None, None, None)
@@ -59,7 +59,7 @@ def test_a_vehicle_with_a_certificate_request_gets_a_certificate_of_its_tenants_
     )
     vehicle = operations.identify_certificate(
         tenant, serial=f"{certificate.serial_number:X}", common_name="VIN1", at=NOON
-    )
+    ).vehicle
     assert vehicle == enrolment.vehicle
 
 
@@ -111,7 +111,7 @@ def test_another_tenant_may_have_the_same_vehicle_ids_and_serials():
     first, second = make_tenant(), make_tenant()
     tokens = [enrol(tenant, "VIN1", make_ecu("P")).token for tenant in (first, second)]
 
-    assert operations.identify_token(first, tokens[0], at=NOON).tenant == first
+    assert operations.identify_token(first, tokens[0], at=NOON).vehicle.tenant == first
     with pytest.raises(CredentialInvalidError):
         operations.identify_token(first, tokens[1], at=NOON)
 
@@ -139,7 +139,7 @@ def test_enrolling_again_replaces_ecus_ends_old_credentials_and_is_audited():
     assert sorted(Ecu.objects.values_list("serial", flat=True)) == ["NEW", "P"]
     with pytest.raises(CredentialInvalidError):
         operations.identify_token(tenant, old.token, at=LATER)
-    assert operations.identify_token(tenant, new.token, at=LATER) == old.vehicle
+    assert operations.identify_token(tenant, new.token, at=LATER).vehicle == old.vehicle
     vehicle = Vehicle.objects.get()
     assert (vehicle.enrolled_at, vehicle.confirmed_at, vehicle.is_manifest_wanted) == (LATER, None, True)
     entry = Entry.objects.get()

@@ -21,7 +21,7 @@ def serial_of(enrolment):
 def is_live(tenant, enrolment, *, at=LATER):
     """Whether the token is good; to ask is to use it."""
     try:
-        return operations.identify_token(tenant, enrolment.token, at=at) == enrolment.vehicle
+        return operations.identify_token(tenant, enrolment.token, at=at).vehicle == enrolment.vehicle
     except CredentialInvalidError:
         return False
 
@@ -29,14 +29,14 @@ def is_live(tenant, enrolment, *, at=LATER):
 def has_live_certificate(tenant, enrolment, *, at=LATER):
     serial, vehicle = serial_of(enrolment), enrolment.vehicle
     try:
-        return operations.identify_certificate(tenant, serial=serial, common_name="VIN1", at=at) == vehicle
+        return operations.identify_certificate(tenant, serial=serial, common_name="VIN1", at=at).vehicle == vehicle
     except CredentialInvalidError:
         return False
 
 
 def renew(tenant, enrolment, *, csr=None, at=LATER):
     """Ask with the token of an earlier answer for the next, as a vehicle does."""
-    vehicle = operations.identify_token(tenant, enrolment.token, at=at)
+    vehicle = operations.identify_token(tenant, enrolment.token, at=at).vehicle
     return operations.renew(vehicle, certificate_request=csr, at=at)
 
 
@@ -52,7 +52,9 @@ def test_a_token_identifies_until_it_expires():
     enrolment = enrol(tenant)
 
     last = enrolment.token_expires_at
-    assert operations.identify_token(tenant, enrolment.token, at=last - timedelta(seconds=1)) == enrolment.vehicle
+    assert (
+        operations.identify_token(tenant, enrolment.token, at=last - timedelta(seconds=1)).vehicle == enrolment.vehicle
+    )
     with pytest.raises(CredentialInvalidError):
         operations.identify_token(tenant, enrolment.token, at=last)
 
@@ -76,7 +78,7 @@ def test_identifying_costs_one_query_after_the_first_time(django_assert_num_quer
     operations.identify_token(tenant, token, at=NOON)
 
     with django_assert_num_queries(1):
-        assert operations.identify_token(tenant, token, at=NOON).tenant.name == tenant.name
+        assert operations.identify_token(tenant, token, at=NOON).vehicle.tenant.name == tenant.name
 
 
 @pytest.mark.django_db
@@ -85,7 +87,7 @@ def test_a_blocked_vehicle_is_still_identified():
     enrolment = enrol(tenant)
     operations.block_vehicle(enrolment.vehicle, reason="stolen", by="alice", at=NOON)
 
-    assert operations.identify_token(tenant, enrolment.token, at=NOON).blocked_at == NOON
+    assert operations.identify_token(tenant, enrolment.token, at=NOON).vehicle.blocked_at == NOON
 
 
 @pytest.mark.django_db
@@ -97,7 +99,7 @@ def test_a_certificate_identifies_however_a_proxy_writes_its_serial_number():
     colons = ":".join(padded[index : index + 2] for index in range(0, len(padded), 2))
 
     for written in (serial, serial.upper(), f"00{padded}", colons):
-        vehicle = operations.identify_certificate(tenant, serial=written, common_name="vin1", at=NOON)
+        vehicle = operations.identify_certificate(tenant, serial=written, common_name="vin1", at=NOON).vehicle
         assert vehicle == enrolment.vehicle
 
 
@@ -285,7 +287,7 @@ def test_a_renewal_at_the_moment_of_a_revocation_leaves_no_live_credential(at_on
     for number in range(5):
         tenant = make_tenant()
         enrolment = enrol(tenant, f"VIN{number}")
-        vehicle = operations.identify_token(tenant, enrolment.token, at=NOON)
+        vehicle = operations.identify_token(tenant, enrolment.token, at=NOON).vehicle
 
         at_once(
             lambda vehicle=vehicle: operations.renew(vehicle, certificate_request=None, at=LATER),

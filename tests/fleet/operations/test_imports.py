@@ -79,7 +79,7 @@ def test_vehicles_arrive_with_all_that_their_lines_say(tenant):
     assert (first.time_zone, first.protocol, first.enrolled_at) == ("Europe/Berlin", "ddi", NOON)
     assert first.configuration.ecus == [["gateway", "", ""]]
     assert list(first.ecus.values_list("serial", "hardware_id", "is_primary", "keyid")) == [("s1", "gateway", True, "")]
-    assert operations.identify_pre_shared(tenant, "VIN1", "token-00000001", at=NOON) == first
+    assert operations.identify_pre_shared(tenant, "VIN1", "token-00000001", at=NOON).vehicle == first
     assert list(first.attribute_values.values_list("text", flat=True)) == ["red"]
     assert [each.group.name for each in first.memberships.all()] == ["north"]
 
@@ -218,7 +218,7 @@ def test_a_line_changes_what_it_says_and_leaves_the_rest(tenant):
     assert sorted(each.group.name for each in found.memberships.all()) == ["north", "south"]
     # As enrolled anew: an order for the ECU that is gone is taken back.
     assert (found.enrolled_at, found.is_manifest_wanted) == (LATER, True)
-    assert operations.identify_pre_shared(tenant, "VIN1", "another-token", at=LATER) == found
+    assert operations.identify_pre_shared(tenant, "VIN1", "another-token", at=LATER).vehicle == found
     assert Credential.objects.filter(revoked_at=None).count() == 1
 
 
@@ -226,7 +226,7 @@ def test_a_token_that_was_the_vehicle_s_once_is_its_token_again(tenant):
     for token in ("first-token", "second-token", "first-token"):
         run(tenant, vehicle(1, token=token))
 
-    assert operations.identify_pre_shared(tenant, "VIN1", "first-token", at=NOON).vehicle_id == "VIN1"
+    assert operations.identify_pre_shared(tenant, "VIN1", "first-token", at=NOON).vehicle.vehicle_id == "VIN1"
     assert Credential.objects.filter(revoked_at=None).count() == 1
 
 

@@ -39,7 +39,7 @@ def test_its_last_token_fetches_new_ones_and_does_nothing_else(tenant, enrolment
 
     renewed = renew(tenant, enrolment.token)
 
-    assert operations.identify_token(tenant, renewed.token, at=RETURN) == enrolment.vehicle
+    assert operations.identify_token(tenant, renewed.token, at=RETURN).vehicle == enrolment.vehicle
 
 
 def test_where_the_answer_was_lost_it_asks_again(tenant, enrolment):
@@ -47,7 +47,7 @@ def test_where_the_answer_was_lost_it_asks_again(tenant, enrolment):
 
     second = renew(tenant, enrolment.token, at=RETURN + timedelta(hours=1))
 
-    assert operations.identify_token(tenant, second.token, at=RETURN + timedelta(hours=1)) == enrolment.vehicle
+    assert operations.identify_token(tenant, second.token, at=RETURN + timedelta(hours=1)).vehicle == enrolment.vehicle
     with pytest.raises(CredentialInvalidError):
         operations.identify_token(tenant, lost.token, at=RETURN + timedelta(hours=1))
 

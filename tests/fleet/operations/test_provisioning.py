@@ -52,7 +52,7 @@ def name_of(certificate):
 
 
 def identified(tenant, packed, vehicle_id="VIN1", at=NOON):
-    return operations.identify_certificate(tenant, serial=serial_of(packed), common_name=vehicle_id, at=at)
+    return operations.identify_certificate(tenant, serial=serial_of(packed), common_name=vehicle_id, at=at).vehicle
 
 
 def provision(provisioner, vehicle_id="VIN1", *, lifetime=YEAR, at=NOON):
@@ -256,7 +256,7 @@ def test_a_vehicle_of_another_protocol_is_not_taken_over_even_before_it_was_seen
         with pytest.raises(ProvisioningRefusedError):
             provision(provisioner, vehicle_id)
 
-    assert operations.identify_token(tenant, enrolled.token, at=NOON).protocol == "uptane"
+    assert operations.identify_token(tenant, enrolled.token, at=NOON).vehicle.protocol == "uptane"
 
 
 @pytest.mark.parametrize("end", ["revoke", "expire"])

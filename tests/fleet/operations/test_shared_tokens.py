@@ -28,7 +28,7 @@ def give(vehicle, token="secret-of-one"):
 
 def is_known(vehicle, token="secret-of-one", tenant=None, vehicle_id=None):
     try:
-        found = identify_pre_shared(tenant or vehicle.tenant, vehicle_id or vehicle.vehicle_id, token, at=NOON)
+        found = identify_pre_shared(tenant or vehicle.tenant, vehicle_id or vehicle.vehicle_id, token, at=NOON).vehicle
     except CredentialInvalidError:
         return False
     return found == vehicle

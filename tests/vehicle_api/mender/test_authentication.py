@@ -115,7 +115,7 @@ def test_a_changed_key_waits_while_the_old_one_serves_on_and_takes_over_when_it_
     device.key = make_key()
 
     assert device.authenticate().status_code == 401
-    assert fleet.identify_session(old_token, at=NOON).vehicle_id == device.vehicle_id
+    assert fleet.identify_session(old_token, at=NOON).vehicle.vehicle_id == device.vehicle_id
     assert accept(device).status_code == 200
 
     device.key = old_key
@@ -174,7 +174,7 @@ def test_a_token_ends_after_a_week(device, server_clock):
     device.authenticate()
     accept(device)
 
-    assert fleet.identify_session(device.token, at=NOON + timedelta(days=6)).vehicle_id == device.vehicle_id
+    assert fleet.identify_session(device.token, at=NOON + timedelta(days=6)).vehicle.vehicle_id == device.vehicle_id
     with pytest.raises(CredentialInvalidError):
         fleet.identify_session(device.token, at=NOON + timedelta(days=7))
 
