@@ -14,6 +14,8 @@ from tests.processes import ROOT, environment, free_port, migrated_database, wai
 
 pytestmark = [pytest.mark.long, pytest.mark.e2e]
 POLL = "/uptane/acme/director/metadata/timestamp.json"
+# Never answered by the front: the caller is known again instead.
+TARGETS = "/uptane/acme/director/metadata/targets.json"
 
 
 @pytest.fixture
@@ -88,6 +90,10 @@ class Stage:
     def ask_all(self, name):
         return [self._poll(client, name) for client in self._clients]
 
+    def targets_of_all(self, name):
+        headers = {"Authorization": f"Bearer {self._tokens[name]}"}
+        return [client.get(TARGETS, headers=headers) for client in self._clients]
+
     def do(self, name):
         """Have it done, and return when that was committed."""
         self._hands.stdin.write(f"{name}\n")
@@ -101,6 +107,7 @@ def test_a_block_a_revocation_a_stop_and_an_order_are_in_force_in_every_process_
         # Until each process has learned the answer, and has seen everything that came before.
         for _ in range(3):
             assert {answer.status_code for answer in stage.ask_all(name)} == {304}
+            assert {answer.status_code for answer in stage.targets_of_all(name)} == {200}
             time.sleep(0.3)
 
     for name, status in (("idle", 200), ("revoked", 401), ("blocked", 200), ("stopped", 200)):
@@ -108,8 +115,9 @@ def test_a_block_a_revocation_a_stop_and_an_order_are_in_force_in_every_process_
         # Not sooner than promised: what holds then holds for good.
         time.sleep(max(0.0, committed + 1.0 - time.monotonic()))
 
-        answers = stage.ask_all(name)
+        answers, targets = stage.ask_all(name), stage.targets_of_all(name)
 
+        assert [answer.status_code for answer in targets] == [status] * 4, name
         assert [answer.status_code for answer in answers] == [status] * 4, name
         if status == 200:
             assert len({answer.content for answer in answers}) == 1
