@@ -12,7 +12,7 @@ from otaserver.campaigns.operations.campaigns import (
     submit_campaign,
 )
 from otaserver.campaigns.operations.changes import change_campaign, plan_of
-from otaserver.campaigns.operations.claimed_software import record_claimed_artifact, unheard_until
+from otaserver.campaigns.operations.claimed_software import record_claim, unheard_until
 from otaserver.campaigns.operations.confirmations import (
     confirm_order,
     give_standing_consent,
@@ -117,7 +117,7 @@ __all__ = [
     "pause_campaign",
     "plan_of",
     "record_assertion",
-    "record_claimed_artifact",
+    "record_claim",
     "record_consent",
     "record_consent_on_behalf",
     "record_delivered",

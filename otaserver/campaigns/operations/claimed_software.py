@@ -1,20 +1,23 @@
 """What a vehicle says that it runs, each time it asks for work: its word, compared each time."""
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import F, OuterRef, Q, Subquery
 
 from firmware_store.models import Package
 from firmware_store.states import PackageState
 from otaserver.campaigns.models import Assignment, Attempt
 from otaserver.campaigns.operations import evidence, reports
 from otaserver.campaigns.operations.told import VehicleReport
-from otaserver.campaigns.queries.artifacts import artifact_of
+from otaserver.campaigns.queries import VehicleOrder
+from otaserver.campaigns.queries.artifacts import artifact_in, artifact_of
 from otaserver.campaigns.rules import artifacts
 from otaserver.campaigns.rules.failures import REVERT_FAILED
 from otaserver.campaigns.states import IN_FLIGHT_STATES, AssignmentState, ReportOutcome, ReportPhase
 from otaserver.director import operations as director
+from otaserver.fleet import operations as fleet
 from otaserver.fleet.models import Ecu, Vehicle
 
 # What is said again and again is written down as said again so often.
@@ -23,20 +26,36 @@ MAX_NAME_LENGTH = 255
 
 
 @transaction.atomic
-def record_claimed_artifact(vehicle: Vehicle, artifact: str, *, is_broken: bool = False, at: datetime) -> bool:
-    """Take a vehicle's word of which artifact runs on its one ECU, by name, and move what that moves.
+def record_claim(
+    vehicle: Vehicle,
+    artifact: str,
+    *,
+    hardware_id: str,
+    order: VehicleOrder | None,
+    is_broken: bool = False,
+    at: datetime,
+) -> bool:
+    """Take a vehicle's word of what its one ECU is, and which artifact runs on it, by name, and move what that moves.
 
-    Return whether it said nothing that was not known.
+    Return whether it said nothing that was not known. `order` is the one that stands at the vehicle, as just read.
 
     `is_broken`: it says that it could not go back to what ran before, and does not know what it runs.
 
     A standing order for just that has succeeded with it; a soak during which it says another has failed. Saying the
-    same again writes at most once an hour. A vehicle whose ECU is not known yet is not believed.
+    same again writes at most once an hour. A vehicle that names no artifact is not believed.
+
+    Raises:
+        EcusRefusedError, EcuSerialTakenError: as in `fleet.declare_hardware`.
     """
-    ecu = vehicle.ecus.order_by("-is_primary", "pk").first()
-    if ecu is None or not artifact:
-        return True
-    if _says(vehicle, ecu) == artifact[:MAX_NAME_LENGTH] and _ordered(vehicle, ecu, artifact) is None:
+    ecus = _ecus(vehicle)
+    is_declared = [ecu.hardware_id for ecu in ecus] == [hardware_id]
+    if not is_declared:
+        fleet.declare_hardware(vehicle, hardware_id, at=at)
+        ecus = _ecus(vehicle)
+    if not ecus or not artifact:
+        return is_declared
+    ecu = ecus[0]
+    if is_declared and _says(ecu) == artifact[:MAX_NAME_LENGTH] and not _is_ordered(order, ecu, artifact):
         _confirm_again(vehicle, at=at)
         return True
     _lock_assignments(vehicle)
@@ -62,12 +81,24 @@ def _lock_assignments(vehicle: Vehicle) -> None:
     list(concerned.select_for_update(no_key=True).order_by("pk").values_list("pk"))
 
 
-def _says(vehicle: Vehicle, ecu: Ecu) -> str:
+def _ecus(vehicle: Vehicle) -> list[Any]:
+    """Return the vehicle's ECUs, the one that it speaks of first, each with what was read in the file that it runs."""
+    installed = Package.objects.filter(tenant=vehicle.tenant_id, target_name=OuterRef("installed_target"))
+    newest = installed.order_by("-pk").values("contents")[:1]
+    return list(vehicle.ecus.annotate(installed_contents=Subquery(newest)).order_by("-is_primary", "pk"))
+
+
+def _says(ecu: Any) -> str:
     """Return the name of the artifact that the ECU was last said to run."""
     if not ecu.installed_name:
-        return ecu.installed_target
-    package = Package.objects.filter(tenant=vehicle.tenant_id, target_name=ecu.installed_target).order_by("-pk").first()
-    return artifact_of(package) if package else artifacts.artifact_name(ecu.installed_name, ecu.installed_version)
+        return str(ecu.installed_target)
+    return artifact_in(ecu.installed_contents, ecu.installed_name, ecu.installed_version)
+
+
+def _is_ordered(order: VehicleOrder | None, ecu: Ecu, artifact: str) -> bool:
+    """Return whether an order is for this artifact on this ECU."""
+    packages = order.packages if order is not None else []
+    return any(artifact == one.artifact and ecu.serial in dict(one.ecus) for one in packages)
 
 
 def _ordered(vehicle: Vehicle, ecu: Ecu, artifact: str) -> Package | None:

@@ -1,6 +1,8 @@
-from firmware_store.formats.facts import Format
+from collections.abc import Mapping
+from typing import Any
+
+from firmware_store.formats.facts import Contents, Format
 from firmware_store.models import Package
-from firmware_store.queries import package_contents
 from otaserver.campaigns.rules import artifacts
 
 
@@ -9,6 +11,11 @@ def artifact_of(package: Package) -> str:
 
     That is what its file says; in a file that says nothing it is taken to be built with the package's own name.
     """
-    contents = package_contents(package)
+    return artifact_in(package.contents, package.name, package.version)
+
+
+def artifact_in(read: Mapping[str, Any] | None, name: str, version: str) -> str:
+    """Return the same of a package of this name and version, by what was read in its file (`Package.contents`)."""
+    contents = Contents.loaded(read or {})
     stated = contents.details.get("artifact_name", "") if contents.format == Format.MENDER else ""
-    return str(stated) or artifacts.artifact_name(package.name, package.version)
+    return str(stated) or artifacts.artifact_name(name, version)

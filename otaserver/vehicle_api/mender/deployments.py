@@ -78,10 +78,18 @@ def _next(request: HttpRequest, vehicle: Vehicle, asked: _Asked, *, at: datetime
     agent = request.headers.get("User-Agent", "")
     fleet.record_contact(vehicle, at=at)
     fleet.record_client(vehicle, f"{READS_MAPS} {agent}" if asked.reads_maps else agent)
-    fleet.declare_hardware(vehicle, asked.device_type, at=at)
-    is_broken = asked.artifact_name.endswith(_INCONSISTENT)
-    was_known = campaigns.record_claimed_artifact(vehicle, asked.artifact_name, is_broken=is_broken, at=at)
     order = queries.current_order(vehicle, at=at)
+    was_known = campaigns.record_claim(
+        vehicle,
+        asked.artifact_name,
+        hardware_id=asked.device_type,
+        order=order,
+        is_broken=asked.artifact_name.endswith(_INCONSISTENT),
+        at=at,
+    )
+    if not was_known:
+        # What it says may have ended the order that stood there.
+        order = queries.current_order(vehicle, at=at)
     gate = queries.install_gate(vehicle, order) if order is not None else None
     if order is None or gate is None or gate.is_withdrawn:
         # It has heard that there is nothing to do.
