@@ -11,7 +11,7 @@ from django.db import connection, transaction
 from otaserver.campaigns.errors import AttemptNotFoundError, TooManyLogsError, TooManyReportsError
 from otaserver.campaigns.models import Assignment, Attempt, LogTail
 from otaserver.campaigns.operations import assignments, json_rows, report_rows, retries, standings
-from otaserver.campaigns.operations.report_rows import MAX_MESSAGE_LENGTH
+from otaserver.campaigns.operations.report_rows import MAX_MESSAGE_LENGTH, Fate
 from otaserver.campaigns.operations.standings import Standing
 from otaserver.campaigns.operations.told import Told, VehicleReport, clean
 from otaserver.campaigns.rules import deadlines
@@ -68,16 +68,21 @@ def record_reports(told: Sequence[Told]) -> list[OtaError | None]:
         StaleStateError, InvalidTransitionError: nothing is stored; each has to be recorded alone.
     """
     found = standings.locked(told)
-    refusals = [_refusal(one, standing) for one, standing in zip(told, found, strict=True)]
-    kept = [
-        (standing, one)
-        for one, standing, refusal in zip(told, found, refusals, strict=True)
-        if standing is not None and refusal is None
+    rows = [
+        report_rows.Row(standing.attempt_id, one, _limit(one.report))
+        for one, standing in zip(told, found, strict=True)
+        if standing is not None
     ]
-    new = report_rows.insert([(standing.attempt_id, one) for standing, one in kept])
+    fates = iter(report_rows.store(rows))
+    refusals: list[OtaError | None] = []
     later: dict[int, dict[str, Any]] = {}
-    for (standing, one), is_new in zip(kept, new, strict=True):
-        if is_new:
+    for one, standing in zip(told, found, strict=True):
+        if standing is None:
+            refusals.append(_not_found(one.vehicle, one.report.attempt))
+            continue
+        fate = next(fates)
+        refusals.append(_too_many(one, standing) if fate is Fate.TOO_MANY else None)
+        if fate is Fate.NEW:
             _believe(standing, one, later)
     _prolong_all(later)
     return refusals
@@ -120,15 +125,12 @@ def attempt_of(vehicle: Vehicle, attempt: UUID | int) -> Attempt:
     return found
 
 
-def _refusal(told: Told, standing: Standing | None) -> OtaError | None:
-    """Return why a report is not stored, or None. One that is refused, or was stored before, costs nothing."""
-    report = told.report
-    if standing is None:
-        return _not_found(told.vehicle, report.attempt)
-    is_end = report.phase == ReportPhase.FINISHED
-    limit = MAX_ENDS if is_end else MAX_REPORTS
-    if standing.takes(report.report_id, is_end=is_end, limit=limit):
-        return None
+def _limit(report: VehicleReport) -> int:
+    return MAX_ENDS if report.phase == ReportPhase.FINISHED else MAX_REPORTS
+
+
+def _too_many(told: Told, standing: Standing) -> TooManyReportsError:
+    limit = _limit(told.report)
     sentence = f"Of attempt {standing.number} of {told.vehicle} {limit} such reports are kept; no more are taken."
     return TooManyReportsError(sentence, limit=limit)
 

@@ -1,23 +1,20 @@
-"""Where the attempts stand that reports speak of, and how much is stored of them: locked and read by one statement,
-however many there are.
-"""
+"""Where the attempts stand that reports speak of: locked and read by one statement, however many there are."""
 
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass, field
+from dataclasses import astuple, dataclass
 from datetime import datetime
 from functools import cache
 from typing import Any
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Count, OuterRef, Q, Subquery
 from django.db.models.expressions import RawSQL
 
-from otaserver.campaigns.models import Assignment, Attempt, Campaign, Report
-from otaserver.campaigns.operations import json_rows, report_rows
+from otaserver.campaigns.models import Assignment, Attempt, Campaign
+from otaserver.campaigns.operations import json_rows
 from otaserver.campaigns.operations.told import Told
 from otaserver.campaigns.rules import deadlines
-from otaserver.campaigns.states import STOPPABLE_STATES, ReportOutcome, ReportPhase
+from otaserver.campaigns.states import STOPPABLE_STATES, ReportOutcome
 from otaserver.fleet.models import Vehicle
 
 # As `deadlines.Timeouts` takes them.
@@ -41,12 +38,8 @@ _COLUMNS = (
     "attempts__number",
     "attempts__stone_id",
     "attempts__outcome",
-    "ends",
-    "others",
     *_TIMEOUTS,
 )
-# In the statement's parameters, where the named attempts come.
-_NAMED = "the attempts that reports speak of"
 
 
 @dataclass
@@ -67,15 +60,7 @@ class Standing:
     number: int
     stone_id: int | None
     attempt_outcome: str
-    # How many reports of it were stored when the statement began, which may have waited for the lock since: of its end,
-    # and others. None: it has none of this kind.
-    ends: int | None
-    others: int | None
     timeouts: deadlines.Timeouts
-    is_counted_anew: bool = False
-    # Ids of what is to be stored of it now, of its end and others, and of what was stored before.
-    taken: dict[bool, set[str]] = field(default_factory=lambda: {True: set(), False: set()})
-    repeated: set[str] = field(default_factory=set)
     # With all that moving them takes, once something moves.
     attempt: Attempt | None = None
     is_last_number_sure: bool = False
@@ -84,35 +69,6 @@ class Standing:
     def is_over(self) -> bool:
         """Return whether this attempt was a hop that is proved: its success has been told, and moves nothing more."""
         return self.stone_id is not None and self.attempt_outcome == ReportOutcome.SUCCESS
-
-    def takes(self, report_id: str, *, is_end: bool, limit: int) -> bool:
-        """Return whether a report may be stored, or was: one that is told again counts once, and is never refused."""
-        if report_id in self.repeated or any(report_id in taken for taken in self.taken.values()):
-            return True
-        if self._kept(is_end) >= limit // 2 and not self.is_counted_anew:
-            self._count_anew()
-        if self._kept(is_end) >= limit:
-            self._set_repeated_apart(report_id)
-            if report_id in self.repeated or self._kept(is_end) >= limit:
-                return report_id in self.repeated
-        self.taken[is_end].add(report_id)
-        return True
-
-    def _kept(self, is_end: bool) -> int:
-        return ((self.ends if is_end else self.others) or 0) + len(self.taken[is_end])
-
-    def _count_anew(self) -> None:
-        """Count what is stored by now: of many at once one may have waited for the lock while others were stored."""
-        self.ends, self.others = report_rows.counts(self.attempt_id)
-        self.is_counted_anew = True
-
-    def _set_repeated_apart(self, report_id: str) -> None:
-        """Look up which of these reports were stored before: that is only asked where a limit is near."""
-        named = {report_id}.union(*self.taken.values())
-        stored = Report.objects.filter(attempt=self.attempt_id, report_id__in=named)
-        self.repeated.update(stored.values_list("report_id", flat=True))
-        for taken in self.taken.values():
-            taken.difference_update(self.repeated)
 
     def is_latest(self) -> bool:
         """Return whether no other order has gone to the vehicle since this attempt: only then may it still move."""
@@ -146,9 +102,8 @@ def locked(told: Sequence[Told]) -> list[Standing | None]:
     """
     if not told:
         return []
-    selection, parameters = _selection()
     with connection.cursor() as cursor:
-        cursor.execute(selection, [json_rows.text(map(_row, told)) if one == _NAMED else one for one in parameters])
+        cursor.execute(_selection(), [json_rows.text(map(_row, told))])
         standings = [_standing(row) for row in cursor.fetchall()]
     found: dict[tuple[int, UUID | int], Standing] = {}
     for standing in standings:
@@ -157,18 +112,13 @@ def locked(told: Sequence[Told]) -> list[Standing | None]:
 
 
 @cache
-def _selection() -> tuple[str, tuple[Any, ...]]:
+def _selection() -> str:
     """Return what the ORM makes of it, once: each time anew that takes as long as the database does."""
-    rows = Assignment.objects.filter(attempts__pk__in=RawSQL(_named(), [_NAMED]))
-    stored = Report.objects.filter(attempt=OuterRef("attempts__pk")).order_by().values("attempt")
-    is_end = Q(phase=ReportPhase.FINISHED)
-    counted = {
-        name: Subquery(some.annotate(count=Count("pk")).values("count"))
-        for name, some in (("ends", stored.filter(is_end)), ("others", stored.exclude(is_end)))
-    }
-    locked = rows.annotate(**counted).select_for_update(of=("self",), no_key=True).order_by("pk").values_list(*_COLUMNS)
-    selection, parameters = locked.query.sql_with_params()
-    return selection, tuple(parameters)
+    rows = Assignment.objects.filter(attempts__pk__in=RawSQL(_named(), [""]))
+    locked = rows.select_for_update(of=("self",), no_key=True).order_by("pk").values_list(*_COLUMNS)
+    # Its one parameter is the named attempts.
+    selection, _ = locked.query.sql_with_params()
+    return selection
 
 
 @cache
