@@ -14,6 +14,7 @@ from django.apps import apps
 from django.db import connection, transaction
 
 from otaserver.fleet.naming_models import Spelling
+from otaserver.tenants.change_models import Change
 from otaserver.tenants.models import Tenant
 
 
@@ -80,11 +81,11 @@ def _statements() -> list[tuple[str, str]]:
     quote = connection.ops.quote_name
     # As text, of which PostgreSQL makes what each column is.
     read = "{}::text" if connection.vendor == "postgresql" else "{}"
-    # Spellings the database writes itself, with the vehicles.
+    # Spellings the database writes itself, with the vehicles, and so it does changes: also while it is emptied.
     models = [
         model
         for model in apps.get_models(include_auto_created=True)
-        if model.__module__.startswith(OWN) and model is not Spelling
+        if model.__module__.startswith(OWN) and model not in (Spelling, Change)
     ]
     statements = []
     for model in models:

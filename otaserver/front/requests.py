@@ -31,7 +31,8 @@ _DIGEST = hashlib.blake2b(digest_size=16, key=secrets.token_bytes(32))
 def compared(environ: dict[str, Any], *, is_trusted: bool) -> tuple[bytes, int] | None:
     """Return who asks for what, as a digest, and a hash of all else that counts; None: this is no poll.
 
-    One credential has one key for each address: whatever else it sends takes the place of what it sent before.
+    One credential has one key for each address, however they are spelled: whatever else it sends takes the place of
+    what it sent before.
     `is_trusted`: whether what is said of certificates is believed.
     """
     method, path, get = environ["REQUEST_METHOD"], environ["PATH_INFO"], environ.get
@@ -49,9 +50,12 @@ def compared(environ: dict[str, Any], *, is_trusted: bool) -> tuple[bytes, int] 
         host = get("HTTP_HOST") or ""
         name = host.lower().rstrip("0123456789").removesuffix(":")
         return _digest(f"{method}\n{name}\n{path.lower()}"), hash((get("QUERY_STRING"), host, path))
-    shown = f"{get(_TOKEN, '')}\n{get(_VERIFY, '')}\n{get(_SERIAL, '')}\n{get(_SUBJECT, '')}"
+    scheme, _, token = get(_TOKEN, "").strip().partition(" ")
+    # Whoever is not believed could send anything here, and make each a key of its own.
+    proof = (get(_VERIFY, ""), get(_SERIAL, ""), get(_SUBJECT, "")) if is_trusted else ()
     # Of a header no line has two, and the path, which may have any, comes last.
-    return _digest(f"{method}\n{is_trusted}\n{shown}\n{path}"), _rest(environ, body)
+    shown = "\n".join((method, scheme.lower(), token.strip(), *proof, path.lower()))
+    return _digest(f"{is_trusted}\n{shown}"), _rest(environ, body)
 
 
 def is_for_all(path: str) -> bool:
@@ -68,7 +72,8 @@ def _digest(text: str) -> bytes:
 def _rest(environ: Mapping[str, Any], body: bytes) -> int:
     get, names = environ.get, _compared_names(tuple(environ))
     sent = [environ[name] for name in names]
-    return hash((get("QUERY_STRING"), get("CONTENT_TYPE"), get("wsgi.url_scheme"), body, names, *sent))
+    shown = (environ["PATH_INFO"], get(_TOKEN), get(_VERIFY), get(_SERIAL), get(_SUBJECT))
+    return hash((get("QUERY_STRING"), get("CONTENT_TYPE"), get("wsgi.url_scheme"), body, *shown, names, *sent))
 
 
 @lru_cache(maxsize=_MOST_ALIKE)

@@ -99,6 +99,7 @@ def environ(path="/acme/controller/v1/a", **changes):
         {"REQUEST_METHOD": "HEAD"},
         {"PATH_INFO": "/acme/controller/v1/b"},
         {"HTTP_AUTHORIZATION": "Bearer x"},
+        {"HTTP_AUTHORIZATION": "Bearer X"},
         {"HTTP_X_CLIENT_SERIAL": "0A"},
         {"HTTP_X_CLIENT_VERIFY": "SUCCESS"},
         {"HTTP_X_CLIENT_SUBJECT": "CN=a"},
@@ -113,6 +114,32 @@ def test_who_asks_for_what_is_the_key(changes):
 
 def test_whether_a_proxy_is_believed_is_part_of_the_key():
     assert compared(environ(), is_trusted=True)[0] != compared(environ(), is_trusted=False)[0]
+
+
+SPELLINGS = [
+    {"PATH_INFO": "/ACME/controller/v1/a"},
+    {"HTTP_AUTHORIZATION": "bearer x"},
+    {"HTTP_AUTHORIZATION": "Bearer  x"},
+    {"HTTP_AUTHORIZATION": " Bearer x "},
+]
+
+
+@pytest.mark.parametrize("changes", SPELLINGS, ids=str)
+def test_another_spelling_takes_no_more_room(changes):
+    asked = [
+        compared(environ(**({"HTTP_AUTHORIZATION": "Bearer x"} | more)), is_trusted=True) for more in ({}, changes)
+    ]
+
+    assert asked[0][0] == asked[1][0]
+    assert asked[0][1] != asked[1][1]
+
+
+@pytest.mark.parametrize("name", ["HTTP_X_CLIENT_SERIAL", "HTTP_X_CLIENT_VERIFY", "HTTP_X_CLIENT_SUBJECT"])
+def test_what_nobody_believes_takes_no_more_room(name):
+    (first, rest), (second, other) = (compared(environ(**more), is_trusted=False) for more in ({}, {name: "SUCCESS"}))
+
+    assert first == second
+    assert rest != other
 
 
 @pytest.mark.parametrize(
