@@ -8,12 +8,12 @@ from django.db.models import F, Q
 from firmware_store.models import Package
 from firmware_store.states import PackageState
 from otaserver.campaigns.models import Assignment, Attempt
-from otaserver.campaigns.operations import evidence, reports
+from otaserver.campaigns.operations import concerned, evidence, reports
 from otaserver.campaigns.operations.told import VehicleReport
 from otaserver.campaigns.queries.artifacts import artifact_of
 from otaserver.campaigns.rules import artifacts
 from otaserver.campaigns.rules.failures import REVERT_FAILED
-from otaserver.campaigns.states import IN_FLIGHT_STATES, AssignmentState, ReportOutcome, ReportPhase
+from otaserver.campaigns.states import AssignmentState, ReportOutcome, ReportPhase
 from otaserver.director import operations as director
 from otaserver.fleet.models import Ecu, Vehicle
 
@@ -39,13 +39,14 @@ def record_claimed_artifact(vehicle: Vehicle, artifact: str, *, is_broken: bool 
     if _says(vehicle, ecu) == artifact[:MAX_NAME_LENGTH] and _ordered(vehicle, ecu, artifact) is None:
         _confirm_again(vehicle, at=at)
         return True
-    _lock_assignments(vehicle)
+    locked = concerned.lock(vehicle)
     package = _ordered(vehicle, ecu, artifact) or _package(vehicle, ecu, artifact)
     if package is not None:
         director.assert_installed(vehicle, {ecu.serial: package}, at=at)
     else:
         director.assert_unknown(vehicle, ecu.serial, artifact[:MAX_NAME_LENGTH], at=at)
-    evidence.record_evidence(vehicle, proved=frozenset({ecu.serial}), report=None, at=at)
+    ecus, proved = list(vehicle.ecus.all()), frozenset({ecu.serial})
+    evidence.take_evidence(vehicle, locked, ecus, proved=proved, report=None, at=at)
     if is_broken:
         _fail_for_good(vehicle, artifact, at=at)
     return False
@@ -54,12 +55,6 @@ def record_claimed_artifact(vehicle: Vehicle, artifact: str, *, is_broken: bool 
 def unheard_until(vehicle: Vehicle, *, at: datetime) -> datetime:
     """Return until when it would write nothing that the vehicle says the same once more."""
     return (vehicle.confirmed_at or at) + CONFIRMED_AGAIN_AFTER
-
-
-def _lock_assignments(vehicle: Vehicle) -> None:
-    # Before the vehicle's own row, which what follows locks: the order in which offers lock.
-    concerned = Assignment.objects.filter(vehicle=vehicle, state__in=IN_FLIGHT_STATES)
-    list(concerned.select_for_update(no_key=True).order_by("pk").values_list("pk"))
 
 
 def _says(vehicle: Vehicle, ecu: Ecu) -> str:

@@ -1,8 +1,11 @@
 """Software that changed: by an order, back from one, or from elsewhere (a workshop flash), and what follows."""
 
+from collections.abc import Sequence
 from datetime import datetime
+from typing import NamedTuple
 
-from django.db.models import QuerySet
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery, Value
+from django.db.models.functions import Coalesce
 
 from firmware_store.models import Package
 from otaserver.campaigns.models import Assignment, Attempt, Campaign, SoftwareChange
@@ -18,60 +21,102 @@ _OPEN = [CampaignState.RUNNING, CampaignState.PAUSED]
 _STANDING = [*_OPEN, CampaignState.HALTED]
 
 
+def has_unrecorded() -> Q:
+    """Return, for a query about vehicles, whether one has images that came after its last recorded change."""
+    return Q(Exists(_after_last_change(InstalledImage.objects.filter(vehicle=OuterRef("pk")))))
+
+
 def record_changes(vehicle: Vehicle, *, at: datetime) -> None:
     """Record what changed on a vehicle since its last recorded change, and meet foreign software as the policy says.
 
     The policy is that of the newest open campaign that covers the vehicle, else the tenant's. What cannot be re-driven
-    is flagged. Repeating it changes nothing.
+    is flagged. Repeating it changes nothing. The caller holds the vehicle's row, so that each image is recorded once.
     """
-    # One manifest at a time, so that each image is recorded once.
-    Vehicle.objects.select_for_update(no_key=True).get(pk=vehicle.pk)
     images = _unrecorded(vehicle)
     if not images:
         return
-    found = [_change(vehicle, image) for image in images]
+    ordered = _Ordered(vehicle, images)
+    found = [_change(vehicle, image, ordered) for image in images]
     foreign = [change for change in found if change.cause == ChangeCause.FOREIGN]
     if foreign:
         policy, campaign = _meet(vehicle, at=at)
         for change in foreign:
             change.policy, change.campaign = policy, campaign
     SoftwareChange.objects.bulk_create(found)
-    _prune(vehicle)
+    if images[0].recorded + len(found) > rules.MAX_CHANGES:
+        _prune(vehicle)
 
 
-def _unrecorded(vehicle: Vehicle) -> list[InstalledImage]:
-    images = InstalledImage.objects.filter(vehicle=vehicle)
-    last = vehicle.software_changes.order_by("-at", "-pk").values_list("at", flat=True).first()
-    if last is not None:
-        images = images.filter(since__gt=last)
-    return list(images.order_by("-since", "-pk")[: rules.MAX_CHANGES])[::-1]
+class _Image(NamedTuple):
+    """One image, with the two that its ECU ran before it, the later one first, and how many changes are recorded."""
+
+    ecu_serial: str
+    target_name: str
+    sha256: str
+    since: datetime
+    from_target: str
+    from_sha256: str
+    ran_before_that: str
+    recorded: int
 
 
-def _change(vehicle: Vehicle, image: InstalledImage) -> SoftwareChange:
-    earlier = InstalledImage.objects.filter(vehicle=vehicle, ecu_serial=image.ecu_serial, pk__lt=image.pk)
-    before = list(earlier.order_by("-pk")[:2])
+def _after_last_change(images: QuerySet[InstalledImage]) -> QuerySet[InstalledImage]:
+    return images.filter(~Exists(SoftwareChange.objects.filter(vehicle=OuterRef("vehicle"), at__gte=OuterRef("since"))))
+
+
+def _unrecorded(vehicle: Vehicle) -> list[_Image]:
+    before = InstalledImage.objects.filter(
+        vehicle=OuterRef("vehicle"), ecu_serial=OuterRef("ecu_serial"), pk__lt=OuterRef("pk")
+    ).order_by("-pk")
+    changes = SoftwareChange.objects.filter(vehicle=OuterRef("vehicle")).order_by().values("vehicle")
+    rows = _after_last_change(InstalledImage.objects.filter(vehicle=vehicle)).values_list(
+        "ecu_serial",
+        "target_name",
+        "sha256",
+        "since",
+        Coalesce(Subquery(before.values("target_name")[:1]), Value("")),
+        Coalesce(Subquery(before.values("sha256")[:1]), Value("")),
+        Coalesce(Subquery(before.values("sha256")[1:2]), Value("")),
+        Coalesce(Subquery(changes.annotate(count=Count("pk")).values("count")), Value(0)),
+    )
+    return [_Image(*row) for row in rows.order_by("-since", "-pk")[: rules.MAX_CHANGES]][::-1]
+
+
+def _change(vehicle: Vehicle, image: _Image, ordered: "_Ordered") -> SoftwareChange:
     return SoftwareChange(
         vehicle=vehicle,
         ecu_serial=image.ecu_serial,
-        from_target=before[0].target_name if before else "",
-        from_sha256=before[0].sha256 if before else "",
+        from_target=image.from_target,
+        from_sha256=image.from_sha256,
         to_target=image.target_name,
         to_sha256=image.sha256,
         at=image.since,
         cause=rules.cause(
-            before=before[0].sha256 if before else "",
+            before=image.from_sha256,
             now=image.sha256,
-            ran_before_that=before[1].sha256 if len(before) > 1 else "",
-            ordered=_ordered(vehicle, image),
+            ran_before_that=image.ran_before_that,
+            ordered=ordered.of(image),
         ),
     )
 
 
-def _ordered(vehicle: Vehicle, image: InstalledImage) -> set[str]:
-    attempts = Attempt.objects.filter(vehicle=vehicle, opened_at__lte=image.since).order_by("-number")
-    asked = attempts.values_list("packages", flat=True)[: rules.ORDERS_CONSIDERED]
-    wanted = [packages[image.ecu_serial] for packages in asked if image.ecu_serial in packages]
-    return set(Package.objects.filter(pk__in=wanted).values_list("sha256", flat=True))
+class _Ordered:
+    """What the last orders before each image asked for, by its digests: read once for all that came at one time."""
+
+    def __init__(self, vehicle: Vehicle, images: Sequence[_Image]) -> None:
+        self._asked: dict[datetime, list[dict[str, int]]] = {}
+        for since in {image.since for image in images}:
+            attempts = Attempt.objects.filter(vehicle=vehicle, opened_at__lte=since).order_by("-number")
+            self._asked[since] = list(attempts.values_list("packages", flat=True)[: rules.ORDERS_CONSIDERED])
+        wanted = {pk for image in images for pk in self._packages(image)}
+        rows = Package.objects.filter(pk__in=wanted) if wanted else Package.objects.none()
+        self._digests = dict(rows.values_list("pk", "sha256"))
+
+    def of(self, image: _Image) -> set[str]:
+        return {self._digests[pk] for pk in self._packages(image) if pk in self._digests}
+
+    def _packages(self, image: _Image) -> list[int]:
+        return [packages[image.ecu_serial] for packages in self._asked[image.since] if image.ecu_serial in packages]
 
 
 def _meet(vehicle: Vehicle, *, at: datetime) -> tuple[str, Campaign | None]:

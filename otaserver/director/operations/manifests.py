@@ -37,6 +37,8 @@ class ReceivedManifest:
     proved: frozenset[str]
     findings: tuple[str, ...]
     report: ManifestReport | None
+    # All of the vehicle, as it leaves them.
+    ecus: tuple[Ecu, ...]
 
 
 class _Accepted(NamedTuple):
@@ -91,7 +93,7 @@ def _accept(vehicle: Vehicle, body: bytes, digest: str, at: datetime, read: Mani
     if recent and recent[0].sha256 == digest:
         noted = recent[0].findings
         proved = frozenset(serial for serial in reported if findings.resent_finding(serial) not in noted)
-        return ReceivedManifest(is_new=False, proved=proved, findings=tuple(noted), report=manifest.report)
+        return ReceivedManifest(False, proved, tuple(noted), manifest.report, tuple(ecus.values()))
     verify(manifest, vehicle, ecus)
     resent = findings.resent_reports(known, _reports_in(last, read), randomised) if randomised else frozenset()
     images = known_images(vehicle, known, ecus, images)
@@ -109,7 +111,7 @@ def _accept(vehicle: Vehicle, body: bytes, digest: str, at: datetime, read: Mani
     Vehicle.objects.filter(pk=vehicle.pk).update(**changes)
     for name, value in changes.items():
         setattr(vehicle, name, value)
-    return ReceivedManifest(is_new=True, proved=reported - resent, findings=tuple(found), report=manifest.report)
+    return ReceivedManifest(True, reported - resent, tuple(found), manifest.report, tuple(ecus.values()))
 
 
 def _randomised(reports: Sequence[EcuReport], ecus: Mapping[str, Ecu]) -> frozenset[str]:
