@@ -38,7 +38,8 @@ def record_assertion(vehicle: Vehicle, *, attempt: UUID | int, at: datetime) -> 
         return False
     if after_claim(AssignmentState(assignment.state), _SUCCESS, can_prove=False).state is None:
         return False
-    packages = Package.objects.in_bulk(latest.packages.values())
+    packages = dict(locked.contents.packages)
+    packages |= Package.objects.in_bulk(set(latest.packages.values()) - packages.keys())
     installed = {serial: packages[pk] for serial, pk in latest.packages.items()}
     _write_down(vehicle, locked, list(vehicle.ecus.order_by("pk")), installed, at=at)
     return True

@@ -3,9 +3,10 @@
 A manifest that comes with each poll nearly always says what the last one said, and moves nothing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import cached_property
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db.models import BooleanField, Exists, ExpressionWrapper, F, FilteredRelation, OuterRef, Q
@@ -38,7 +39,7 @@ class Concern(NamedTuple):
     state: str
     code: str
     is_partly_proved: bool
-    release_id: int
+    items: Sequence[Item]
 
 
 @dataclass(frozen=True)
@@ -49,9 +50,9 @@ class Outlook:
     stone_id: int | None
     due: Due
 
-    def items(self) -> Mapping[int, Sequence[Item]]:
-        """Return the packages of all releases that are concerned, by their rows' ids."""
-        return items_for([concern.release_id for concern in self.concerns], self.stone_id)
+    def hop(self) -> Sequence[Item]:
+        """Return the packages of the stone that is ordered now; none: the order is no hop."""
+        return bundles.contents_of([self.stone_id]).items[self.stone_id] if self.stone_id is not None else []
 
 
 @dataclass(frozen=True)
@@ -70,20 +71,18 @@ class Locked:
         wanted = self.latest.assignment_id if self.latest else None
         return next((assignment for assignment in self.assignments if assignment.pk == wanted), None)
 
-    def items(self) -> Mapping[int, Sequence[Item]]:
-        """Return the packages of all releases that are concerned, by their rows' ids."""
-        stone = self.latest.stone_id if self.latest else None
-        return items_for([assignment.campaign.release_id for assignment in self.assignments], stone)
-
-
-def items_for(releases: Sequence[int], stone: int | None) -> Mapping[int, Sequence[Item]]:
-    """Return the packages of these releases, and of a stone on the way to one, by their rows' ids."""
-    return bundles.items_of({*releases, *([] if stone is None else [stone])}) if releases else {}
+    @cached_property
+    def contents(self) -> bundles.Contents:
+        """What the releases consist of that are concerned, a stone on the way to one among them."""
+        releases = {assignment.campaign.release_id for assignment in self.assignments}
+        if releases and self.latest is not None and self.latest.stone_id is not None:
+            releases.add(self.latest.stone_id)
+        return bundles.contents_of(releases)
 
 
 def outlook(vehicle: Vehicle) -> Outlook:
     """Return what a proof of this vehicle may concern, in one statement that waits for nobody."""
-    rows = (
+    rows = list(
         Vehicle.objects.filter(pk=vehicle.pk)
         .annotate(
             concerned=FilteredRelation("assignments", condition=Q(assignments__state__in=sorted(EVIDENCE_MOVES))),
@@ -99,19 +98,27 @@ def outlook(vehicle: Vehicle) -> Outlook:
             "concerned__state",
             "concerned__code",
             "concerned__is_partly_proved",
-            "concerned__campaign__release_id",
+            *(f"concerned__campaign__release__items__{column}" for column in bundles.ITEM_COLUMNS),
         )
     )
-    found = list(rows)
-    if not found:
+    if not rows:
         return Outlook([], None, Due())
-    latest, stone, closed_at, *others = found[0]
-    concerns = [Concern(*row[-len(Concern._fields) :]) for row in found]
-    return Outlook(
-        [one for one in concerns if one.state == AssignmentState.SOAKING or one.assignment_id == latest is not None],
-        stone if closed_at is None else None,
-        Due(*others[: len(Due._fields)]),
-    )
+    latest, stone, closed_at, *others = rows[0]
+    return Outlook(_concerns(rows, latest), stone if closed_at is None else None, Due(*others[: len(Due._fields)]))
+
+
+def _concerns(rows: Sequence[tuple[Any, ...]], latest: int | None) -> list[Concern]:
+    """Return the assignments in these rows, of which each has one for each package: what soaks, and the latest."""
+    packages, own = len(bundles.ITEM_COLUMNS), len(Concern._fields) - 1
+    items: dict[tuple[Any, ...], list[Item]] = {}
+    for row in rows:
+        concern, values = row[-packages - own : -packages], row[-packages:]
+        pk, state, *_ = concern
+        if state == AssignmentState.SOAKING or (pk is not None and pk == latest):
+            found = items.setdefault(concern, [])
+            if values[0] is not None:
+                found.append(bundles.item(values))
+    return [Concern(pk, state, code, is_partly, found) for (pk, state, code, is_partly), found in items.items()]
 
 
 def due(vehicle: Vehicle) -> Due:
@@ -131,8 +138,9 @@ def lock(vehicle: Vehicle, *, reported: UUID | None = None) -> Locked:
     assignments = list(rows.select_for_update(of=("self",), no_key=True).select_related("campaign").order_by("pk"))
     latest = FilteredRelation("attempts", condition=_LATEST)
     locked = Vehicle.objects.select_for_update(of=("self",), no_key=True).annotate(latest=latest)
-    fields = ("pk", "assignment_id", "vehicle_id", "number", "stone_id", "packages", "closed_at")
-    values = locked.values_list(*(f"latest__{name}" for name in fields)).get(pk=vehicle.pk)
+    fields = ("pk", "assignment_id", "vehicle_id", "number", "stone_id", "packages", "opened_at", "closed_at")
+    # Its own key among them: the row of a model of which no column is asked for would not be locked.
+    _, *values = locked.values_list("pk", *(f"latest__{name}" for name in fields)).get(pk=vehicle.pk)
     attempt = Attempt(**dict(zip(fields, values, strict=True))) if values[0] is not None else None
     return Locked(assignments, attempt)
 

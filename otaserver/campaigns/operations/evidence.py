@@ -58,8 +58,7 @@ def record_evidence(
     `ecus`: the vehicle's, as the manifest left them, where the caller has them. Where they move nothing and nothing
     else is due, nothing is locked; else they are read again, since a later manifest may have come.
     """
-    found = concerned.outlook(vehicle)
-    if report is None and not any(found.due) and not _may_move(vehicle, found, ecus, proved):
+    if report is None and not _is_concerned(vehicle, ecus, proved):
         return
     with transaction.atomic():
         locked = concerned.lock(vehicle, reported=report.attempt if report else None)
@@ -77,16 +76,16 @@ def take_evidence(
 ) -> None:
     """Do what `record_evidence` does, in the transaction that has locked what is concerned and then read the ECUs."""
     computers = _computers(ecus)
-    items = locked.items()
     for assignment in locked.assignments:
-        _compare(assignment, locked.latest, items, computers, proved, at=at)
+        _compare(assignment, locked.latest, locked.contents.items, computers, proved, at=at)
     if report is not None:
         _take_report(vehicle, report, at=at)
     due = concerned.due(vehicle)
     if due.missed_rollback:
         rollbacks.record_missed(vehicle, proved=proved, at=at)
     if due.changes:
-        software_changes.record_changes(vehicle, at=at)
+        packages = locked.contents.packages
+        software_changes.record_changes(vehicle, latest=locked.latest, packages=packages, at=at)
     if due.workshop_case:
         workshop.close_proved(vehicle, computers, proved, at=at)
     if due.disagreement:
@@ -97,18 +96,16 @@ def _computers(ecus: Iterable[Ecu]) -> list[Computer]:
     return [Computer(ecu.serial, ecu.hardware_id, ecu.installed_sha256) for ecu in ecus]
 
 
-def _may_move(vehicle: Vehicle, found: concerned.Outlook, ecus: Sequence[Ecu] | None, proved: Collection[str]) -> bool:
-    """Return whether the proof may move one of the assignments, as far as can be told without a lock."""
-    if not found.concerns:
-        return False
+def _is_concerned(vehicle: Vehicle, ecus: Sequence[Ecu] | None, proved: Collection[str]) -> bool:
+    """Return whether something is due, or the proof may move an assignment, as far as is to be told without a lock."""
+    found = concerned.outlook(vehicle)
+    if any(found.due) or not found.concerns:
+        return any(found.due)
     computers = _computers(vehicle.ecus.all() if ecus is None else ecus)
-    items = found.items()
-    stone = matching.packages_for(items[found.stone_id], computers) if found.stone_id is not None else []
-    if matching.proves(stone, proved):
+    if matching.proves(matching.packages_for(found.hop(), computers), proved):
         return True
     for concern in found.concerns:
-        pairs = matching.packages_for(items[concern.release_id], computers)
-        runs_release = matching.proves(pairs, proved)
+        runs_release = matching.proves(matching.packages_for(concern.items, computers), proved)
         state = AssignmentState(concern.state)
         if state == AssignmentState.SOAKING and (runs_release is None or concern.is_partly_proved):
             return True

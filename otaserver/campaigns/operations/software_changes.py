@@ -1,6 +1,6 @@
 """Software that changed: by an order, back from one, or from elsewhere (a workshop flash), and what follows."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -26,17 +26,19 @@ def has_unrecorded() -> Q:
     return Q(Exists(_after_last_change(InstalledImage.objects.filter(vehicle=OuterRef("pk")))))
 
 
-def record_changes(vehicle: Vehicle, *, at: datetime) -> None:
+def record_changes(vehicle: Vehicle, *, latest: Attempt | None, packages: Mapping[int, Package], at: datetime) -> None:
     """Record what changed on a vehicle since its last recorded change, and meet foreign software as the policy says.
 
     The policy is that of the newest open campaign that covers the vehicle, else the tenant's. What cannot be re-driven
     is flagged. Repeating it changes nothing. The caller holds the vehicle's row, so that each image is recorded once.
+
+    `latest` is the vehicle's last attempt, and `packages` are those that the caller has read, by their rows' ids.
     """
     images = _unrecorded(vehicle)
     if not images:
         return
-    ordered = _Ordered(vehicle, images)
-    found = [_change(vehicle, image, ordered) for image in images]
+    causes = _causes(vehicle, images, latest, {pk: package.sha256 for pk, package in packages.items()})
+    found = [_change(vehicle, image, cause) for image, cause in zip(images, causes, strict=True)]
     foreign = [change for change in found if change.cause == ChangeCause.FOREIGN]
     if foreign:
         policy, campaign = _meet(vehicle, at=at)
@@ -82,7 +84,7 @@ def _unrecorded(vehicle: Vehicle) -> list[_Image]:
     return [_Image(*row) for row in rows.order_by("-since", "-pk")[: rules.MAX_CHANGES]][::-1]
 
 
-def _change(vehicle: Vehicle, image: _Image, ordered: "_Ordered") -> SoftwareChange:
+def _change(vehicle: Vehicle, image: _Image, cause: ChangeCause) -> SoftwareChange:
     return SoftwareChange(
         vehicle=vehicle,
         ecu_serial=image.ecu_serial,
@@ -91,32 +93,49 @@ def _change(vehicle: Vehicle, image: _Image, ordered: "_Ordered") -> SoftwareCha
         to_target=image.target_name,
         to_sha256=image.sha256,
         at=image.since,
-        cause=rules.cause(
-            before=image.from_sha256,
-            now=image.sha256,
-            ran_before_that=image.ran_before_that,
-            ordered=ordered.of(image),
-        ),
+        cause=cause,
     )
 
 
-class _Ordered:
-    """What the last orders before each image asked for, by its digests: read once for all that came at one time."""
+def _causes(
+    vehicle: Vehicle, images: Sequence[_Image], latest: Attempt | None, digests: Mapping[int, str]
+) -> list[ChangeCause]:
+    """Return why each image came. Earlier orders are only asked for where the last one does not tell it."""
+    asked = {image: _last_order(latest, image) for image in images}
+    found = {image: _cause(image, asked[image], digests) for image in images}
+    untold = [image for image in images if found[image] not in (ChangeCause.FIRST, ChangeCause.ORDER)]
+    if untold:
+        asked = _last_orders(vehicle, untold)
+        wanted = {pk for image in untold for pk in _packages(image, asked[image])} - digests.keys()
+        digests = dict(digests) | dict(Package.objects.filter(pk__in=wanted).values_list("pk", "sha256"))
+        found |= {image: _cause(image, asked[image], digests) for image in untold}
+    return [found[image] for image in images]
 
-    def __init__(self, vehicle: Vehicle, images: Sequence[_Image]) -> None:
-        self._asked: dict[datetime, list[dict[str, int]]] = {}
-        for since in {image.since for image in images}:
-            attempts = Attempt.objects.filter(vehicle=vehicle, opened_at__lte=since).order_by("-number")
-            self._asked[since] = list(attempts.values_list("packages", flat=True)[: rules.ORDERS_CONSIDERED])
-        wanted = {pk for image in images for pk in self._packages(image)}
-        rows = Package.objects.filter(pk__in=wanted) if wanted else Package.objects.none()
-        self._digests = dict(rows.values_list("pk", "sha256"))
 
-    def of(self, image: _Image) -> set[str]:
-        return {self._digests[pk] for pk in self._packages(image) if pk in self._digests}
+def _cause(image: _Image, orders: Sequence[Mapping[str, int]], digests: Mapping[int, str]) -> ChangeCause:
+    return rules.cause(
+        before=image.from_sha256,
+        now=image.sha256,
+        ran_before_that=image.ran_before_that,
+        ordered={digests[pk] for pk in _packages(image, orders) if pk in digests},
+    )
 
-    def _packages(self, image: _Image) -> list[int]:
-        return [packages[image.ecu_serial] for packages in self._asked[image.since] if image.ecu_serial in packages]
+
+def _packages(image: _Image, orders: Sequence[Mapping[str, int]]) -> list[int]:
+    return [order[image.ecu_serial] for order in orders if image.ecu_serial in order]
+
+
+def _last_order(latest: Attempt | None, image: _Image) -> list[dict[str, int]]:
+    return [latest.packages] if latest is not None and latest.opened_at <= image.since else []
+
+
+def _last_orders(vehicle: Vehicle, images: Sequence[_Image]) -> dict[_Image, list[dict[str, int]]]:
+    """Return what the last orders before each image asked for: read once for all that came at one time."""
+    by_time: dict[datetime, list[dict[str, int]]] = {}
+    for since in {image.since for image in images}:
+        attempts = Attempt.objects.filter(vehicle=vehicle, opened_at__lte=since).order_by("-number")
+        by_time[since] = list(attempts.values_list("packages", flat=True)[: rules.ORDERS_CONSIDERED])
+    return {image: by_time[image.since] for image in images}
 
 
 def _meet(vehicle: Vehicle, *, at: datetime) -> tuple[str, Campaign | None]:

@@ -29,7 +29,7 @@ def test_a_whole_update_by_aktualizr(yard, software, record_property):
 
 
 AKTUALIZR: list[tuple[str, int]] = [
-    ("PUT /aktualizr/acme/director/manifest", 10),
+    ("PUT /aktualizr/acme/director/manifest", 9),
     ("GET /aktualizr/acme/director/#.root.json", 6),
     ("GET /aktualizr/acme/director/targets.json", 4),
     ("GET /aktualizr/acme/repo/#.root.json", 1),
@@ -44,8 +44,8 @@ AKTUALIZR: list[tuple[str, int]] = [
     ("POST /aktualizr/acme/events", 7),
     ("POST /aktualizr/acme/events", 7),
     ("POST /aktualizr/acme/events", 5),
-    ("PUT /aktualizr/acme/director/manifest", 32),
-    ("PUT /aktualizr/acme/director/manifest", 10),
+    ("PUT /aktualizr/acme/director/manifest", 29),
+    ("PUT /aktualizr/acme/director/manifest", 9),
     ("GET /aktualizr/acme/director/#.root.json", 6),
     ("GET /aktualizr/acme/director/targets.json", 6),
 ]
