@@ -50,6 +50,13 @@ def newest_root(tenant: OuterRef, repository: str, profile: str) -> Subquery:
     return Subquery(roots.order_by("-version").values("version")[:1])
 
 
+def owner_and_newest_root(tenant: str, repository: str, profile: str) -> tuple[Tenant, int | None] | None:
+    """Return the tenant of this name and the version of its repository's newest root, in one read; None: no tenant."""
+    rows = Tenant.objects.filter(name=tenant).annotate(newest=newest_root(OuterRef("pk"), repository, profile))
+    found = rows.first()
+    return (found, found.newest) if found is not None else None
+
+
 def newest_metadata(tenant: Tenant | None = None) -> QuerySet[RoleMetadata]:
     """Return the newest version of every role, in the profile tuf-1.0, of one tenant or of all."""
     newer = RoleMetadata.objects.filter(

@@ -3,13 +3,15 @@
 A manifest that comes with each poll nearly always says what the last one said, and moves nothing.
 """
 
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.db.models import BooleanField, Exists, ExpressionWrapper, F, FilteredRelation, OuterRef, Q
+from django.db import connection
+from django.db.models import BooleanField, ExpressionWrapper, F, FilteredRelation, Q, QuerySet, Subquery
 from django.db.models.expressions import Combinable
 
 from otaserver.campaigns.models import Assignment, Attempt
@@ -20,7 +22,8 @@ from otaserver.campaigns.rules.reports import EVIDENCE_MOVES
 from otaserver.campaigns.states import AssignmentState
 from otaserver.fleet.models import Vehicle
 
-_LATEST = Q(attempts__number=F("last_attempt_number"))
+# Stands for a vehicle's key in a statement until it is asked of one; no other value there is like it.
+_ANY_VEHICLE = -(2**40)
 
 
 class Due(NamedTuple):
@@ -82,48 +85,72 @@ class Locked:
 
 def outlook(vehicle: Vehicle) -> Outlook:
     """Return what a proof of this vehicle may concern, in one statement that waits for nobody."""
-    rows = list(
-        Vehicle.objects.filter(pk=vehicle.pk)
-        .annotate(
-            concerned=FilteredRelation("assignments", condition=Q(assignments__state__in=sorted(EVIDENCE_MOVES))),
-            latest=FilteredRelation("attempts", condition=_LATEST),
-        )
-        .order_by("concerned__pk")
-        .values_list(
-            "latest__assignment_id",
-            "latest__stone_id",
-            "latest__closed_at",
-            *_due(),
-            "concerned__pk",
-            "concerned__state",
-            "concerned__code",
-            "concerned__is_partly_proved",
-            *(f"concerned__campaign__release__items__{column}" for column in bundles.ITEM_COLUMNS),
-        )
-    )
+    rows = _read(_outlook, vehicle)
     if not rows:
         return Outlook([], None, Due())
-    latest, stone, closed_at, *others = rows[0]
-    return Outlook(_concerns(rows, latest), stone if closed_at is None else None, Due(*others[: len(Due._fields)]))
-
-
-def _concerns(rows: Sequence[tuple[Any, ...]], latest: int | None) -> list[Concern]:
-    """Return the assignments in these rows, of which each has one for each package: what soaks, and the latest."""
-    packages, own = len(bundles.ITEM_COLUMNS), len(Concern._fields) - 1
-    items: dict[tuple[Any, ...], list[Item]] = {}
-    for row in rows:
-        concern, values = row[-packages - own : -packages], row[-packages:]
-        pk, state, *_ = concern
-        if state == AssignmentState.SOAKING or (pk is not None and pk == latest):
-            found = items.setdefault(concern, [])
-            if values[0] is not None:
-                found.append(bundles.item(values))
-    return [Concern(pk, state, code, is_partly, found) for (pk, state, code, is_partly), found in items.items()]
+    stone, closed_at, *others = rows[0]
+    due = Due(*map(bool, others[: len(Due._fields)]))
+    return Outlook(_concerns(rows), stone if closed_at is None else None, due)
 
 
 def due(vehicle: Vehicle) -> Due:
     """Return what is due as this transaction now has it: what has moved may have left something."""
-    return Due(*Vehicle.objects.filter(pk=vehicle.pk).values_list(*_due()).get())
+    (row,) = _read(_still_due, vehicle)
+    return Due(*map(bool, row))
+
+
+def _concerns(rows: Sequence[tuple[Any, ...]]) -> list[Concern]:
+    """Return the assignments in these rows, of which each has one for each package of its release."""
+    packages, own = len(bundles.ITEM_COLUMNS), len(Concern._fields) - 1
+    items: dict[tuple[Any, ...], list[Item]] = {}
+    for row in rows:
+        concern, values = (
+            row[-packages - own : -packages],
+            dict(zip(bundles.ITEM_COLUMNS, row[-packages:], strict=True)),
+        )
+        # Where there is no assignment, and where a release is empty, there is one row without.
+        if concern[0] is not None:
+            items.setdefault(concern, [])
+        if values["package_id"] is not None:
+            values["package__hardware_ids"] = json.loads(values["package__hardware_ids"])
+            items[concern].append(bundles.item(list(values.values())))
+    return [Concern(pk, state, code, bool(partly), found) for (pk, state, code, partly), found in items.items()]
+
+
+def _outlook(vehicle: int) -> QuerySet[Vehicle, Any]:
+    concerned = Q(assignments__state=AssignmentState.SOAKING) | Q(
+        assignments__state__in=sorted(EVIDENCE_MOVES), assignments__pk=_ordered_last(vehicle)
+    )
+    rows = Vehicle.objects.filter(pk=vehicle).annotate(
+        concerned=FilteredRelation("assignments", condition=concerned), latest=_latest()
+    )
+    return rows.order_by("concerned__pk").values_list(
+        "latest__stone_id",
+        "latest__closed_at",
+        *_due(vehicle),
+        *(f"concerned__{name}" for name in ("pk", "state", "code", "is_partly_proved")),
+        *(f"concerned__campaign__release__items__{column}" for column in bundles.ITEM_COLUMNS),
+    )
+
+
+def _still_due(vehicle: int) -> QuerySet[Vehicle, Any]:
+    return Vehicle.objects.filter(pk=vehicle).values_list(*_due(vehicle))
+
+
+def _read(query: Callable[[int], QuerySet[Vehicle, Any]], vehicle: Vehicle) -> list[tuple[Any, ...]]:
+    """Return the rows of a query about this vehicle as the database has them."""
+    statement, parameters = _compiled(query)
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [vehicle.pk if each == _ANY_VEHICLE else each for each in parameters])
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+    return rows
+
+
+@cache
+def _compiled(query: Callable[[int], QuerySet[Vehicle, Any]]) -> tuple[str, Sequence[Any]]:
+    """Return what the ORM makes of it, once: each time anew that takes far longer than the database does."""
+    statement, parameters = query(_ANY_VEHICLE).query.sql_with_params()
+    return statement, parameters
 
 
 def lock(vehicle: Vehicle, *, reported: UUID | None = None) -> Locked:
@@ -132,12 +159,12 @@ def lock(vehicle: Vehicle, *, reported: UUID | None = None) -> Locked:
 
     In the order in which offers lock; what is read afterwards is as they leave it.
     """
-    spoken_of = Q(number=OuterRef("vehicle__last_attempt_number")) | Q(pk=reported)
-    own = Attempt.objects.filter(spoken_of, assignment=OuterRef("pk"))
-    rows = Assignment.objects.filter(Q(state=AssignmentState.SOAKING) | Exists(own), vehicle=vehicle)
+    spoken_of = Q(state=AssignmentState.SOAKING) | Q(pk=_ordered_last(vehicle.pk))
+    if reported is not None:
+        spoken_of |= Q(pk=Subquery(Attempt.objects.filter(pk=reported).values("assignment")))
+    rows = Assignment.objects.filter(spoken_of, vehicle=vehicle)
     assignments = list(rows.select_for_update(of=("self",), no_key=True).select_related("campaign").order_by("pk"))
-    latest = FilteredRelation("attempts", condition=_LATEST)
-    locked = Vehicle.objects.select_for_update(of=("self",), no_key=True).annotate(latest=latest)
+    locked = Vehicle.objects.select_for_update(of=("self",), no_key=True).annotate(latest=_latest())
     fields = ("pk", "assignment_id", "vehicle_id", "number", "stone_id", "packages", "opened_at", "closed_at")
     # Its own key among them: the row of a model of which no column is asked for would not be locked.
     _, *values = locked.values_list("pk", *(f"latest__{name}" for name in fields)).get(pk=vehicle.pk)
@@ -145,11 +172,21 @@ def lock(vehicle: Vehicle, *, reported: UUID | None = None) -> Locked:
     return Locked(assignments, attempt)
 
 
-def _due() -> list[Combinable]:
+def _latest() -> FilteredRelation:
+    return FilteredRelation("attempts", condition=Q(attempts__number=F("last_attempt_number")))
+
+
+def _ordered_last(vehicle: int) -> Subquery:
+    latest = Attempt.objects.filter(vehicle=vehicle, number=F("vehicle__last_attempt_number"))
+    return Subquery(latest.values("assignment")[:1])
+
+
+def _due(vehicle: int) -> list[Combinable]:
+    # Of this vehicle by its key, not of each row: so the database asks each of them once.
     questions = (
-        software_changes.has_unrecorded(),
-        rollbacks.may_be_missed(),
-        workshop.has_case(),
-        reconciliation.disagrees(),
+        software_changes.has_unrecorded(vehicle),
+        rollbacks.may_be_missed(vehicle),
+        workshop.has_case(vehicle),
+        reconciliation.disagrees(vehicle),
     )
     return [ExpressionWrapper(question, output_field=BooleanField()) for question in questions]

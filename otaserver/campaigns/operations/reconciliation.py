@@ -63,9 +63,9 @@ def reconcile(chosen: Q, *, at: datetime) -> int:
     return found.total()
 
 
-def disagrees() -> Q:
-    """Return, for a query about vehicles, whether `reconcile` would find anything: one question for all its own."""
-    own = Q(vehicle=OuterRef("pk"))
+def disagrees(vehicle: int) -> Q:
+    """Return, as a part of a query, whether `reconcile` would find anything of this vehicle (its row's id)."""
+    own = Q(vehicle=vehicle)
     return Q(Exists(_lost(own))) | Q(Exists(_left_open(own))) | Q(Exists(_in_vain(own))) | Q(Exists(_left(own)))
 
 

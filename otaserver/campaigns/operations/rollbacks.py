@@ -194,14 +194,13 @@ def say_once(rollback: Campaign, sentence: str, *, at: datetime) -> list[Decisio
     return [decisions.draft(rollback, KEPT_OPEN, sentence, by=ENGINE, at=at)]
 
 
-def may_be_missed() -> Q:
-    """Return, for a query about vehicles, whether one runs what a completed roll-back has taken back from it."""
+def may_be_missed(vehicle: int) -> Q:
+    """Return, as a part of a query, whether this vehicle (its row's id) runs what a completed roll-back took back."""
     bad = ReleaseItem.objects.filter(release=OuterRef(OuterRef("rolls_back__release")))
     good = ReleaseItem.objects.filter(release=OuterRef(OuterRef("release")))
-    running = Ecu.objects.filter(
-        vehicle=OuterRef(OuterRef("pk")), installed_sha256__in=bad.values("package__sha256")
-    ).exclude(installed_sha256__in=good.values("package__sha256"))
-    return Q(Exists(_completed().filter(Exists(running), rolls_back__assignments__vehicle=OuterRef("pk"))))
+    running = Ecu.objects.filter(vehicle=vehicle, installed_sha256__in=bad.values("package__sha256"))
+    running = running.exclude(installed_sha256__in=good.values("package__sha256"))
+    return Q(Exists(_completed().filter(Exists(running), rolls_back__assignments__vehicle=vehicle)))
 
 
 def _completed() -> QuerySet[Campaign]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery, Value
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Subquery, Value
 from django.db.models.functions import Coalesce
 
 from firmware_store.models import Package
@@ -21,9 +21,9 @@ _OPEN = [CampaignState.RUNNING, CampaignState.PAUSED]
 _STANDING = [*_OPEN, CampaignState.HALTED]
 
 
-def has_unrecorded() -> Q:
-    """Return, for a query about vehicles, whether one has images that came after its last recorded change."""
-    return Q(Exists(_after_last_change(InstalledImage.objects.filter(vehicle=OuterRef("pk")))))
+def has_unrecorded(vehicle: int) -> Q:
+    """Return, as a part of a query, whether this vehicle (its row's id) has images newer than its last change."""
+    return Q(Exists(_images_after_last_change(vehicle)))
 
 
 def record_changes(vehicle: Vehicle, *, latest: Attempt | None, packages: Mapping[int, Package], at: datetime) -> None:
@@ -62,8 +62,10 @@ class _Image(NamedTuple):
     recorded: int
 
 
-def _after_last_change(images: QuerySet[InstalledImage]) -> QuerySet[InstalledImage]:
-    return images.filter(~Exists(SoftwareChange.objects.filter(vehicle=OuterRef("vehicle"), at__gte=OuterRef("since"))))
+def _images_after_last_change(vehicle: int) -> QuerySet[InstalledImage]:
+    last = SoftwareChange.objects.filter(vehicle=vehicle).order_by("-at").values("at")[:1]
+    images = InstalledImage.objects.filter(vehicle=vehicle).annotate(last=Subquery(last))
+    return images.filter(Q(last=None) | Q(since__gt=F("last")))
 
 
 def _unrecorded(vehicle: Vehicle) -> list[_Image]:
@@ -71,7 +73,7 @@ def _unrecorded(vehicle: Vehicle) -> list[_Image]:
         vehicle=OuterRef("vehicle"), ecu_serial=OuterRef("ecu_serial"), pk__lt=OuterRef("pk")
     ).order_by("-pk")
     changes = SoftwareChange.objects.filter(vehicle=OuterRef("vehicle")).order_by().values("vehicle")
-    rows = _after_last_change(InstalledImage.objects.filter(vehicle=vehicle)).values_list(
+    rows = _images_after_last_change(vehicle.pk).values_list(
         "ecu_serial",
         "target_name",
         "sha256",

@@ -8,13 +8,11 @@ from django.http.response import HttpResponseBase
 
 from firmware_store.states import Profile, Repository
 from firmware_store.trust import queries as trust_queries
-from firmware_store.trust.errors import MetadataNotFoundError
 from otaserver.campaigns import operations as campaigns
 from otaserver.director import operations as director
 from otaserver.director.aktualizr_manifests import read_aktualizr
 from otaserver.director.manifests import MAX_BYTES
 from otaserver.fleet import operations as fleet
-from otaserver.tenants.models import Tenant
 from otaserver.vehicle_api import answers, bodies, identity, idle, manifests, problems, public
 
 
@@ -37,20 +35,22 @@ def metadata(
 
 @problems.endpoint("GET", "HEAD")
 def root(request: HttpRequest, *, tenant: str, at: datetime, version: str | None = None) -> HttpResponseBase:
-    try:
-        return public.role_metadata(
-            request, tenant, Repository.DIRECTOR, "root", profile=Profile.AKTUALIZR, version=version
-        )
-    except MetadataNotFoundError:
-        _mark_next(request, identity.find_tenant(tenant), version, at=at)
-        raise
+    def mark_next(name: str) -> None:
+        """Let it be said again that there is no next root: what each asks for first, and nearly always in vain."""
+        found = trust_queries.owner_and_newest_root(name.lower(), Repository.DIRECTOR, Profile.AKTUALIZR)
+        owner, newest = found if found is not None else (identity.find_tenant(name), None)
+        if newest and version is not None and int(version) == newest + 1:
+            idle.mark_for_all(request, owner, at=at)
 
-
-def _mark_next(request: HttpRequest, tenant: Tenant, version: str | None, *, at: datetime) -> None:
-    """Let it be said again that there is no next root: what each of them asks for first, and nearly always in vain."""
-    newest = trust_queries.latest_version(tenant, Repository.DIRECTOR, "root", Profile.AKTUALIZR)
-    if newest and version is not None and int(version) == newest + 1:
-        idle.mark_for_all(request, tenant, at=at)
+    return public.role_metadata(
+        request,
+        tenant,
+        Repository.DIRECTOR,
+        "root",
+        profile=Profile.AKTUALIZR,
+        version=version,
+        look_up=mark_next,
+    )
 
 
 @problems.endpoint("PUT")
