@@ -25,11 +25,13 @@ class KnownEcu:
 
 @dataclass(frozen=True)
 class KnownImage:
-    """What the Image repository says of a target, published now or earlier."""
+    """What the Image repository says of a target, published now or earlier; `name` and `version` are its package's."""
 
     sha256: str
     length: int
     hardware_ids: Sequence[str]
+    name: str = ""
+    version: str = ""
 
 
 def presence_findings(reports: Iterable[EcuReport], ecus: Iterable[str]) -> list[str]:

@@ -77,9 +77,10 @@ class VehicleMetadata(models.Model):
 
 
 class Manifest(models.Model):
-    """One vehicle version manifest as received, never changed (Uptane deployment practice, repositories).
+    """One vehicle version manifest as received (Uptane deployment practice, repositories).
 
-    Of a run of them that say the same, the first and the last are kept: what ran, and from when to when.
+    Of a run of them that say the same, the first and the last are kept: what ran, and from when to when. The next of
+    such a run takes the row of the last; nothing else changes one.
     """
 
     vehicle = models.ForeignKey(Vehicle, models.CASCADE, related_name="manifests", db_index=False)

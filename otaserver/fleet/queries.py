@@ -12,7 +12,6 @@ from otaserver.fleet.models import Credential, Ecu, FleetAuthority, Group, Vehic
 from otaserver.fleet.naming_models import Spelling
 from otaserver.fleet.protocol_models import DdiSettings
 from otaserver.fleet.states import AuthenticationState, CredentialKind, GroupKind, Protocol
-from otaserver.fleet.watch_models import AddressWatch
 from otaserver.tenants.models import Tenant
 
 PREVIEW_SIZE = 20
@@ -169,11 +168,6 @@ def first_credential_end(*, at: datetime) -> Min:
     """Return, for a query over vehicles, when the first of a vehicle's live credentials ends; null: it has none."""
     live = Q(credentials__revoked_at=None, credentials__expires_at__gt=at)
     return Min("credentials__expires_at", filter=live)
-
-
-def is_any_address_watched(tenant: Tenant, *, at: datetime) -> bool:
-    """Return whether somebody looks at what is refused to an address below the tenant's."""
-    return AddressWatch.objects.filter(tenant=tenant, until__gt=at).exists()
 
 
 def is_certificate_of_another(vehicle: Vehicle, serial: str) -> bool:

@@ -13,9 +13,8 @@ from django.http import HttpRequest
 
 from otaserver import observing
 from otaserver.campaigns import queries as campaigns
-from otaserver.fleet import queries as fleet
+from otaserver.fleet import operations as fleet
 from otaserver.fleet.models import Vehicle
-from otaserver.tenants.models import Tenant
 from otaserver.vehicle_api import identity
 
 _IDLE = "otaserver.idle"
@@ -49,10 +48,10 @@ def mark(request: HttpRequest, vehicle: Vehicle, *, until: datetime | None = Non
         request.META[_IDLE] = Idle(vehicle.pk, vehicle.tenant_id, soonest, vehicle.last_contact_at)
 
 
-def mark_for_all(request: HttpRequest, tenant: Tenant, *, at: datetime) -> None:
+def mark_for_all(request: HttpRequest, found: fleet.Watching, *, at: datetime) -> None:
     """Let an answer to whoever asks be given again, unless somebody watches addresses of this tenant."""
-    if not fleet.is_any_address_watched(tenant, at=at):
-        request.META[_IDLE] = Idle(-tenant.pk, tenant.pk, at + LONGEST)
+    if not found.is_any_address_watched:
+        request.META[_IDLE] = Idle(-found.tenant.pk, found.tenant.pk, at + LONGEST)
 
 
 def counted(environ: Mapping[str, Any]) -> tuple[str, str, str]:

@@ -26,7 +26,7 @@ def take_manifest(vehicle: Vehicle, body: bytes, *, read: ManifestReader, at: da
     said = received.report
     report = campaigns.EvidenceReport(said.attempt, said.outcome, said.code, said.message) if said else None
     # For a resent one too: the first may have been stored just before the server died.
-    campaigns.record_evidence(vehicle, proved=received.proved, report=report, at=at)
+    campaigns.record_evidence(vehicle, proved=received.proved, report=report, ecus=received.ecus, at=at)
     if received.is_new and received.findings:
         findings = " ".join(received.findings)
         logger.warning("manifest findings=%s vehicle=%s tenant=%s", findings, vehicle, vehicle.tenant)

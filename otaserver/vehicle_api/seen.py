@@ -40,16 +40,17 @@ def note(
         logger.exception("request not noted path=%s", request.path)
 
 
-def find_tenant(request: HttpRequest, name: str, *, at: datetime) -> Tenant:
-    """Return the tenant of an address whose request is about to be refused, with what its noting will ask.
+def find_tenant(request: HttpRequest, name: str, *, at: datetime) -> fleet.Watching:
+    """Return the tenant of an address whose request is about to be refused, with what its noting will ask: one read.
 
     Raises:
         TenantNotFoundError: there is none.
     """
-    found = request.META[_WATCHING] = _watching(request, name, at=at)
+    found: fleet.Watching | None = request.META.get(_WATCHING) or _watching(request, name, at=at)
     if found is None:
         raise identity.no_tenant(name)
-    return found.tenant
+    request.META[_WATCHING] = found
+    return found
 
 
 def _note_refusal(

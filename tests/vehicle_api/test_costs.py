@@ -78,7 +78,7 @@ UPTANE: list[tuple[str, int]] = [
     ("GET /uptane/acme/director/metadata/timestamp.json", 2),
     ("POST /uptane/acme/events", 11),
     ("POST /uptane/acme/events", 6),
-    ("POST /uptane/acme/director/manifest", 60),
+    ("POST /uptane/acme/director/manifest", 30),
     ("GET /uptane/acme/director/metadata/timestamp.json", 6),
     ("GET /uptane/acme/director/metadata/#.root.json", 3),
     ("GET /uptane/acme/director/metadata/#.snapshot.json", 2),
@@ -91,6 +91,6 @@ DDI: list[tuple[str, int]] = [
     ("GET /acme/controller/v1/dev1/softwaremodules/#/artifacts/board.swu", 25),
     ("POST /acme/controller/v1/dev1/deploymentBase/#/feedback", 8),
     ("POST /acme/controller/v1/dev1/deploymentBase/#/feedback", 8),
-    ("POST /acme/controller/v1/dev1/deploymentBase/#/feedback", 65),
+    ("POST /acme/controller/v1/dev1/deploymentBase/#/feedback", 28),
     ("GET /acme/controller/v1/dev1", 5),
 ]

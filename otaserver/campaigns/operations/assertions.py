@@ -1,5 +1,6 @@
 """What vehicles of protocols without manifests say that they run, and what it moves."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -7,19 +8,19 @@ from django.db import transaction
 
 from firmware_store.models import Package, Release
 from otaserver.campaigns.errors import ReleaseUnknownError
-from otaserver.campaigns.operations import evidence, reports
+from otaserver.campaigns.operations import concerned, evidence, reports
 from otaserver.campaigns.queries import bundles
 from otaserver.campaigns.rules import matching
 from otaserver.campaigns.rules.matching import Computer
 from otaserver.campaigns.rules.reports import Claim, after_claim
 from otaserver.campaigns.states import AssignmentState, ReportOutcome, ReportPhase
 from otaserver.director import operations as director
-from otaserver.fleet.models import Vehicle
+from otaserver.fleet.models import Ecu, Vehicle
 
 _SUCCESS = Claim(ReportPhase.FINISHED, ReportOutcome.SUCCESS, "")
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)
 def record_assertion(vehicle: Vehicle, *, attempt: UUID | int, at: datetime) -> bool:
     """Take a vehicle's word that what this attempt ordered now runs; return whether that was believed.
 
@@ -30,15 +31,17 @@ def record_assertion(vehicle: Vehicle, *, attempt: UUID | int, at: datetime) -> 
     Raises:
         AttemptNotFoundError: the vehicle has no such attempt.
     """
-    found = reports.attempt_of(vehicle, attempt)
-    assignment = reports.locked(found.assignment_id)
-    if not reports.is_latest(assignment, found):
+    locked = concerned.lock(vehicle)
+    latest, assignment = locked.latest, locked.ordered
+    if latest is None or assignment is None or attempt not in (latest.pk, latest.number):
+        reports.attempt_of(vehicle, attempt)
         return False
     if after_claim(AssignmentState(assignment.state), _SUCCESS, can_prove=False).state is None:
         return False
-    packages = Package.objects.in_bulk(found.packages.values())
-    installed = {serial: packages[pk] for serial, pk in found.packages.items()}
-    _write_down(vehicle, installed, at=at)
+    packages = dict(locked.contents.packages)
+    packages |= Package.objects.in_bulk(set(latest.packages.values()) - packages.keys())
+    installed = {serial: packages[pk] for serial, pk in latest.packages.items()}
+    _write_down(vehicle, locked, list(vehicle.ecus.order_by("pk")), installed, at=at)
     return True
 
 
@@ -49,20 +52,28 @@ def record_installed_release(vehicle: Vehicle, *, name: str, version: str, at: d
     Raises:
         ReleaseUnknownError: the tenant has no such release, or none of its packages fits the vehicle.
     """
+    locked = concerned.lock(vehicle)
+    ecus = list(vehicle.ecus.order_by("pk"))
     release = Release.objects.filter(tenant=vehicle.tenant_id, name=name[:80], version=version[:60]).first()
-    ecus = vehicle.ecus.values_list("serial", "hardware_id", "installed_sha256")
-    computers = [Computer(serial, hardware_id, sha256) for serial, hardware_id, sha256 in ecus]
+    computers = [Computer(ecu.serial, ecu.hardware_id, ecu.installed_sha256) for ecu in ecus]
     view = bundles.release_view(release) if release is not None else None
     pairs = matching.packages_for(view.bundle.items, computers) if view is not None else []
     if view is None or not pairs:
         raise ReleaseUnknownError(f"There is no release {name[:80]} {version[:60]} that fits {vehicle}.")
     installed = {computer.serial: view.packages[item.package_id] for computer, item in pairs}
-    return _write_down(vehicle, installed, at=at)
+    return _write_down(vehicle, locked, ecus, installed, at=at)
 
 
-def _write_down(vehicle: Vehicle, installed: dict[str, Package], *, at: datetime) -> bool:
-    is_new = director.assert_installed(vehicle, installed, at=at)
-    serials = frozenset(vehicle.ecus.values_list("serial", flat=True))
+def _write_down(
+    vehicle: Vehicle,
+    locked: concerned.Locked,
+    ecus: Sequence[Ecu],
+    installed: Mapping[str, Package],
+    *,
+    at: datetime,
+) -> bool:
+    is_new = director.assert_installed(vehicle, installed, ecus=ecus, at=at)
     # One word for the whole vehicle: what the others ran before, they are said to run still.
-    evidence.record_evidence(vehicle, proved=serials, report=None, at=at)
+    serials = frozenset(ecu.serial for ecu in ecus)
+    evidence.take_evidence(vehicle, locked, ecus, proved=serials, report=None, at=at)
     return is_new

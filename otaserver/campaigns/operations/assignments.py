@@ -8,9 +8,9 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, Q, QuerySet
 
-from otaserver.campaigns.models import Assignment, Attempt, Campaign
+from otaserver.campaigns.models import Assignment, Attempt, Campaign, SignalState
 from otaserver.campaigns.operations import patience, silences
 from otaserver.campaigns.operations.patience import timeouts_of
 from otaserver.campaigns.rules import deadlines
@@ -99,8 +99,10 @@ def move(
         message=message,
         **anew,
     )
-    if state == AssignmentState.SOAKING and assignment.campaign.signal_states.exists():
-        Vehicle.objects.filter(pk=assignment.vehicle_id).update(is_health_wanted=True)
+    if state == AssignmentState.SOAKING:
+        # One statement, whether it has signals or not.
+        watched = Exists(SignalState.objects.filter(campaign=assignment.campaign_id))
+        Vehicle.objects.filter(watched, pk=assignment.vehicle_id).update(is_health_wanted=True)
     if attempt is not None:
         closed_at = None if state in ACTIVE_STATES else at
         Attempt.objects.filter(pk=attempt.pk).update(closed_at=closed_at, outcome=outcome, code=code)

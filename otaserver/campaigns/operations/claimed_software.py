@@ -9,13 +9,13 @@ from django.db.models import F, OuterRef, Q, Subquery
 from firmware_store.models import Package
 from firmware_store.states import PackageState
 from otaserver.campaigns.models import Assignment, Attempt
-from otaserver.campaigns.operations import evidence, reports
+from otaserver.campaigns.operations import concerned, evidence, reports
 from otaserver.campaigns.operations.told import VehicleReport
 from otaserver.campaigns.queries import VehicleOrder
 from otaserver.campaigns.queries.artifacts import artifact_in, artifact_of
 from otaserver.campaigns.rules import artifacts
 from otaserver.campaigns.rules.failures import REVERT_FAILED
-from otaserver.campaigns.states import IN_FLIGHT_STATES, AssignmentState, ReportOutcome, ReportPhase
+from otaserver.campaigns.states import AssignmentState, ReportOutcome, ReportPhase
 from otaserver.director import operations as director
 from otaserver.fleet import operations as fleet
 from otaserver.fleet.models import Ecu, Vehicle
@@ -58,13 +58,14 @@ def record_claim(
     if is_declared and _says(ecu) == artifact[:MAX_NAME_LENGTH] and not _is_ordered(order, ecu, artifact):
         _confirm_again(vehicle, at=at)
         return True
-    _lock_assignments(vehicle)
+    locked = concerned.lock(vehicle)
     package = _ordered(vehicle, ecu, artifact) or _package(vehicle, ecu, artifact)
     if package is not None:
         director.assert_installed(vehicle, {ecu.serial: package}, at=at)
     else:
         director.assert_unknown(vehicle, ecu.serial, artifact[:MAX_NAME_LENGTH], at=at)
-    evidence.record_evidence(vehicle, proved=frozenset({ecu.serial}), report=None, at=at)
+    ecus, proved = list(vehicle.ecus.all()), frozenset({ecu.serial})
+    evidence.take_evidence(vehicle, locked, ecus, proved=proved, report=None, at=at)
     if is_broken:
         _fail_for_good(vehicle, artifact, at=at)
     return False
@@ -73,12 +74,6 @@ def record_claim(
 def unheard_until(vehicle: Vehicle, *, at: datetime) -> datetime:
     """Return until when it would write nothing that the vehicle says the same once more."""
     return (vehicle.confirmed_at or at) + CONFIRMED_AGAIN_AFTER
-
-
-def _lock_assignments(vehicle: Vehicle) -> None:
-    # Before the vehicle's own row, which what follows locks: the order in which offers lock.
-    concerned = Assignment.objects.filter(vehicle=vehicle, state__in=IN_FLIGHT_STATES)
-    list(concerned.select_for_update(no_key=True).order_by("pk").values_list("pk"))
 
 
 def _ecus(vehicle: Vehicle) -> list[Any]:

@@ -1,17 +1,18 @@
 """What a verified manifest proves, and what it moves."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import Q
 
 from otaserver.campaigns.errors import AttemptNotFoundError, TooManyReportsError
 from otaserver.campaigns.models import Assignment, Attempt
 from otaserver.campaigns.operations import (
     assignments,
+    concerned,
     hops,
     reconciliation,
     reports,
@@ -21,13 +22,12 @@ from otaserver.campaigns.operations import (
 )
 from otaserver.campaigns.operations.patience import timeouts_of
 from otaserver.campaigns.operations.told import VehicleReport
-from otaserver.campaigns.queries import bundles
 from otaserver.campaigns.rules import deadlines, matching
 from otaserver.campaigns.rules.failures import REVERTED
-from otaserver.campaigns.rules.matching import Computer
+from otaserver.campaigns.rules.matching import Computer, Item
 from otaserver.campaigns.rules.reports import after_evidence
 from otaserver.campaigns.states import AssignmentState, ReportPhase
-from otaserver.fleet.models import Vehicle
+from otaserver.fleet.models import Ecu, Vehicle
 
 
 @dataclass(frozen=True)
@@ -40,55 +40,96 @@ class EvidenceReport:
     message: str = ""
 
 
-@transaction.atomic
-def record_evidence(vehicle: Vehicle, *, proved: Collection[str], report: EvidenceReport | None, at: datetime) -> None:
+def record_evidence(
+    vehicle: Vehicle,
+    *,
+    proved: Collection[str],
+    report: EvidenceReport | None,
+    at: datetime,
+    ecus: Sequence[Ecu] | None = None,
+) -> None:
     """Compare what the vehicle has just proved to run with its orders, after its manifest was accepted.
 
     `proved` are the serials of the ECUs that this manifest spoke of. What others proved before counts for nothing here:
     a release is proved by one manifest with all its ECUs, or a mixture of two moments would pass for it.
     Proof comes first and outranks reports; the report in the manifest is then taken like any other, once. One on an
     attempt that is not the vehicle's is left out: the manifest's proof holds all the same.
+
+    `ecus`: the vehicle's, as the manifest left them, where the caller has them. Where they move nothing and nothing
+    else is due, nothing is locked; else they are read again, since a later manifest may have come.
     """
-    latest = _latest_attempt(vehicle)
-    concerned = set(
-        Assignment.objects.filter(vehicle=vehicle, state=AssignmentState.SOAKING).values_list("pk", flat=True)
-    )
-    if latest is not None:
-        concerned.add(latest.assignment_id)
-    computers: list[Computer] = []
-    if concerned or vehicle.workshop_cases.filter(closed_at=None).exists():
-        found = vehicle.ecus.values_list("serial", "hardware_id", "installed_sha256")
-        computers = [Computer(serial, hardware_id, sha256) for serial, hardware_id, sha256 in found]
-    # All of them before the vehicle's own row: the order in which offers lock.
-    for assignment in [reports.locked(pk) for pk in sorted(concerned)]:
-        _compare(assignment, latest, computers, proved, at=at)
+    if report is None and not _is_concerned(vehicle, ecus, proved):
+        return
+    with transaction.atomic():
+        locked = concerned.lock(vehicle, reported=report.attempt if report else None)
+        take_evidence(vehicle, locked, list(vehicle.ecus.all()), proved=proved, report=report, at=at)
+
+
+def take_evidence(
+    vehicle: Vehicle,
+    locked: concerned.Locked,
+    ecus: Sequence[Ecu],
+    *,
+    proved: Collection[str],
+    report: EvidenceReport | None,
+    at: datetime,
+) -> None:
+    """Do what `record_evidence` does, in the transaction that has locked what is concerned and then read the ECUs."""
+    computers = _computers(ecus)
+    for assignment in locked.assignments:
+        _compare(assignment, locked.latest, locked.contents.items, computers, proved, at=at)
     if report is not None:
         _take_report(vehicle, report, at=at)
-    rollbacks.record_missed(vehicle, proved=proved, at=at)
-    software_changes.record_changes(vehicle, at=at)
-    workshop.close_proved(vehicle, computers, proved, at=at)
-    reconciliation.reconcile(Q(vehicle=vehicle.pk), at=at)
+    due = concerned.due(vehicle)
+    if due.missed_rollback:
+        rollbacks.record_missed(vehicle, proved=proved, at=at)
+    if due.changes:
+        packages = locked.contents.packages
+        software_changes.record_changes(vehicle, latest=locked.latest, packages=packages, at=at)
+    if due.workshop_case:
+        workshop.close_proved(vehicle, computers, proved, at=at)
+    if due.disagreement:
+        reconciliation.reconcile(Q(vehicle=vehicle.pk), at=at)
 
 
-def _latest_attempt(vehicle: Vehicle) -> Attempt | None:
-    # The number is read from the row, since the caller's copy may be older than the order.
-    latest = Attempt.objects.filter(vehicle=vehicle, number=F("vehicle__last_attempt_number"))
-    return latest.select_related("stone").first()
+def _computers(ecus: Iterable[Ecu]) -> list[Computer]:
+    return [Computer(ecu.serial, ecu.hardware_id, ecu.installed_sha256) for ecu in ecus]
+
+
+def _is_concerned(vehicle: Vehicle, ecus: Sequence[Ecu] | None, proved: Collection[str]) -> bool:
+    """Return whether something is due, or the proof may move an assignment, as far as is to be told without a lock."""
+    found = concerned.outlook(vehicle)
+    if any(found.due) or not found.concerns:
+        return any(found.due)
+    computers = _computers(vehicle.ecus.all() if ecus is None else ecus)
+    if matching.proves(matching.packages_for(found.hop(), computers), proved):
+        return True
+    for concern in found.concerns:
+        runs_release = matching.proves(matching.packages_for(concern.items, computers), proved)
+        state = AssignmentState(concern.state)
+        if state == AssignmentState.SOAKING and (runs_release is None or concern.is_partly_proved):
+            return True
+        if runs_release is not None:
+            decided = after_evidence(state, runs_release=runs_release, is_latest=True, code=concern.code)
+            if decided.state is not None:
+                return True
+    return False
 
 
 def _compare(
     assignment: Assignment,
     latest: Attempt | None,
-    computers: list[Computer],
+    items: Mapping[int, Sequence[Item]],
+    computers: Sequence[Computer],
     proved: Collection[str],
     *,
     at: datetime,
 ) -> None:
-    own = latest is not None and latest.assignment_id == assignment.pk and reports.is_latest(assignment, latest)
-    view = bundles.release_view(assignment.campaign.release)
-    if own and latest is not None and hops.take(assignment, latest, view, computers, proved, at=at):
+    own = latest if latest is not None and latest.assignment_id == assignment.pk else None
+    if own is not None and hops.take(assignment, own, items, computers, proved, at=at):
         return
-    runs_release = matching.proves(matching.packages_for(view.bundle.items, computers), proved)
+    pairs = matching.packages_for(items[assignment.campaign.release_id], computers)
+    runs_release = matching.proves(pairs, proved)
     if runs_release is not False:
         _note_proof(assignment, is_complete=runs_release is True, at=at)
     if runs_release is None:
@@ -96,7 +137,7 @@ def _compare(
     decided = after_evidence(
         AssignmentState(assignment.state),
         runs_release=runs_release,
-        is_latest=own,
+        is_latest=own is not None,
         code=assignment.code,
     )
     if decided.state is None:
@@ -106,7 +147,7 @@ def _compare(
         assignment,
         decided.state,
         # Overtaken by another order, its own attempt stays the success that it was.
-        attempt=latest if own else None,
+        attempt=own,
         at=at,
         outcome=decided.outcome,
         code=REVERTED if is_reverted else "",

@@ -44,7 +44,7 @@ def sweep(at: datetime) -> int:
         last = vehicles[-1]
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)
 def reconcile(chosen: Q, *, at: datetime) -> int:
     """Make assignments, attempts and directions of the chosen vehicles agree; return how many rows did not.
 
@@ -63,6 +63,12 @@ def reconcile(chosen: Q, *, at: datetime) -> int:
     return found.total()
 
 
+def disagrees(vehicle: int) -> Q:
+    """Return, as a part of a query, whether `reconcile` would find anything of this vehicle (its row's id)."""
+    own = Q(vehicle=vehicle)
+    return Q(Exists(_lost(own))) | Q(Exists(_left_open(own))) | Q(Exists(_in_vain(own))) | Q(Exists(_left(own)))
+
+
 def _record(campaign: Campaign, kind: str, number: int, *, at: datetime) -> None:
     they = "it" if number == 1 else "they"
     sentence = f"{decisions.vehicles(number).capitalize()} {_SENTENCES[kind].format(they=they)}."
@@ -76,11 +82,28 @@ def _locked(rows: QuerySet[Assignment]) -> list[tuple[int, int, int]]:
     return list(held.values_list("pk", "vehicle_id", "campaign_id"))
 
 
-def _take_back_lost(chosen: Q, found: Counter[tuple[int, str]], *, at: datetime) -> None:
-    """Let vehicles wait again whose order is not the one that they are directed to: they would never see it."""
+def _lost(chosen: Q) -> QuerySet[Assignment]:
     directed = Direction.objects.filter(vehicle=OuterRef("vehicle"), attempt_id=OuterRef("pk"), content__isnull=False)
     seen = Attempt.objects.filter(Exists(directed), assignment=OuterRef("pk"), closed_at=None)
-    rows = _locked(Assignment.objects.filter(chosen, ~Exists(seen), state__in=STOPPABLE_STATES))
+    return Assignment.objects.filter(chosen, ~Exists(seen), state__in=STOPPABLE_STATES)
+
+
+def _left_open(chosen: Q) -> QuerySet[Attempt]:
+    return Attempt.objects.filter(chosen, closed_at=None).exclude(assignment__state__in=ACTIVE_STATES)
+
+
+def _in_vain(chosen: Q) -> QuerySet[Assignment]:
+    return Assignment.objects.filter(chosen, state=AssignmentState.WAITING, campaign__state__in=_OVER)
+
+
+def _left(chosen: Q) -> QuerySet[Direction]:
+    standing = Attempt.objects.filter(pk=OuterRef("attempt_id"), closed_at=None, assignment__state__in=_ORDERED)
+    return Direction.objects.filter(chosen, ~Exists(standing), content__isnull=False)
+
+
+def _take_back_lost(chosen: Q, found: Counter[tuple[int, str]], *, at: datetime) -> None:
+    """Let vehicles wait again whose order is not the one that they are directed to: they would never see it."""
+    rows = _locked(_lost(chosen))
     pks = [pk for pk, _, _ in rows]
     Assignment.objects.filter(pk__in=pks).update(
         state=AssignmentState.WAITING, due_at=None, offered_at=None, next_attempt_at=None, code="", message=""
@@ -91,15 +114,13 @@ def _take_back_lost(chosen: Q, found: Counter[tuple[int, str]], *, at: datetime)
 
 
 def _close_left_open(chosen: Q, found: Counter[tuple[int, str]], *, at: datetime) -> None:
-    left = Attempt.objects.filter(chosen, closed_at=None).exclude(assignment__state__in=ACTIVE_STATES)
-    rows = list(left.values_list("pk", "assignment__campaign_id"))
+    rows = list(_left_open(chosen).values_list("pk", "assignment__campaign_id"))
     Attempt.objects.filter(pk__in=[pk for pk, _ in rows], closed_at=None).update(closed_at=at, code=ORDER_LOST)
     found.update((campaign, "attempt_left_open") for _, campaign in rows)
 
 
 def _end_waiting_in_vain(chosen: Q, found: Counter[tuple[int, str]], *, at: datetime) -> None:
-    waiting = Assignment.objects.filter(chosen, state=AssignmentState.WAITING, campaign__state__in=_OVER)
-    rows = _locked(waiting)
+    rows = _locked(_in_vain(chosen))
     Assignment.objects.filter(pk__in=[pk for pk, _, _ in rows]).update(
         state=AssignmentState.WITHDRAWN, settled_at=at, next_attempt_at=None
     )
@@ -108,9 +129,7 @@ def _end_waiting_in_vain(chosen: Q, found: Counter[tuple[int, str]], *, at: date
 
 def _clear_left_directions(chosen: Q, found: Counter[tuple[int, str]], *, at: datetime) -> None:
     """Direct vehicles to nothing whose direction states no order that stands: they might install it."""
-    standing = Attempt.objects.filter(pk=OuterRef("attempt_id"), closed_at=None, assignment__state__in=_ORDERED)
-    left = Direction.objects.filter(chosen, ~Exists(standing), content__isnull=False)
-    rows = dict(left.values_list("vehicle_id", "attempt_id"))
+    rows = dict(_left(chosen).values_list("vehicle_id", "attempt_id"))
     if not rows:
         return
     director.direct(dict.fromkeys(rows), at=at)

@@ -5,9 +5,9 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from django.db import IntegrityError, transaction
-from django.db.models import Count, Exists, OuterRef, QuerySet
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
-from firmware_store.models import Package, Release
+from firmware_store.models import Package, Release, ReleaseItem
 from otaserver.campaigns.errors import CampaignNameTakenError, PlanRefusedError
 from otaserver.campaigns.models import Assignment, Attempt, Campaign, Decision, Wave
 from otaserver.campaigns.operations import assignments, decisions, offers, precedence
@@ -24,7 +24,7 @@ from otaserver.campaigns.states import (
     Verdict,
 )
 from otaserver.fleet import queries as fleet
-from otaserver.fleet.models import Vehicle
+from otaserver.fleet.models import Ecu, Vehicle
 
 # Not hard limits and timeouts alone: a roll-back is judged like the campaign that it takes back.
 _INHERITED = (
@@ -194,18 +194,28 @@ def say_once(rollback: Campaign, sentence: str, *, at: datetime) -> list[Decisio
     return [decisions.draft(rollback, KEPT_OPEN, sentence, by=ENGINE, at=at)]
 
 
+def may_be_missed(vehicle: int) -> Q:
+    """Return, as a part of a query, whether this vehicle (its row's id) runs what a completed roll-back took back."""
+    bad = ReleaseItem.objects.filter(release=OuterRef(OuterRef("rolls_back__release")))
+    good = ReleaseItem.objects.filter(release=OuterRef(OuterRef("release")))
+    running = Ecu.objects.filter(vehicle=vehicle, installed_sha256__in=bad.values("package__sha256"))
+    running = running.exclude(installed_sha256__in=good.values("package__sha256"))
+    return Q(Exists(_completed().filter(Exists(running), rolls_back__assignments__vehicle=vehicle)))
+
+
+def _completed() -> QuerySet[Campaign]:
+    """Return the roll-backs that are over, and that no other of the same campaign follows now."""
+    following = Campaign.objects.filter(rolls_back=OuterRef("rolls_back"), state__in=_OPEN)
+    return Campaign.objects.filter(~Exists(following), kind=CampaignKind.ROLLBACK, state=CampaignState.COMPLETED)
+
+
 def record_missed(vehicle: Vehicle, *, proved: Collection[str], at: datetime) -> None:
     """Record, on both campaigns and once, that a vehicle proves what a completed roll-back has taken back.
 
     `proved` as in `evidence.record_evidence`. One that a later order told to run it is none of these; while another
     roll-back of the same campaign is open, that one takes the vehicle in.
     """
-    missed = Campaign.objects.filter(
-        ~Exists(Campaign.objects.filter(rolls_back=OuterRef("rolls_back"), state__in=_OPEN)),
-        kind=CampaignKind.ROLLBACK,
-        state=CampaignState.COMPLETED,
-        rolls_back__assignments__vehicle=vehicle,
-    )
+    missed = _completed().filter(rolls_back__assignments__vehicle=vehicle)
     for rollback in missed.select_related("tenant", "release", "rolls_back__tenant", "rolls_back__release"):
         if rollback.rolls_back is None or not _runs_unasked(vehicle, rollback, proved):
             continue

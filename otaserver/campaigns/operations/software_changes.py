@@ -1,8 +1,11 @@
 """Software that changed: by an order, back from one, or from elsewhere (a workshop flash), and what follows."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import NamedTuple
 
-from django.db.models import QuerySet
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Subquery, Value
+from django.db.models.functions import Coalesce
 
 from firmware_store.models import Package
 from otaserver.campaigns.models import Assignment, Attempt, Campaign, SoftwareChange
@@ -18,60 +21,123 @@ _OPEN = [CampaignState.RUNNING, CampaignState.PAUSED]
 _STANDING = [*_OPEN, CampaignState.HALTED]
 
 
-def record_changes(vehicle: Vehicle, *, at: datetime) -> None:
+def has_unrecorded(vehicle: int) -> Q:
+    """Return, as a part of a query, whether this vehicle (its row's id) has images newer than its last change."""
+    return Q(Exists(_images_after_last_change(vehicle)))
+
+
+def record_changes(vehicle: Vehicle, *, latest: Attempt | None, packages: Mapping[int, Package], at: datetime) -> None:
     """Record what changed on a vehicle since its last recorded change, and meet foreign software as the policy says.
 
     The policy is that of the newest open campaign that covers the vehicle, else the tenant's. What cannot be re-driven
-    is flagged. Repeating it changes nothing.
+    is flagged. Repeating it changes nothing. The caller holds the vehicle's row, so that each image is recorded once.
+
+    `latest` is the vehicle's last attempt, and `packages` are those that the caller has read, by their rows' ids.
     """
-    # One manifest at a time, so that each image is recorded once.
-    Vehicle.objects.select_for_update(no_key=True).get(pk=vehicle.pk)
     images = _unrecorded(vehicle)
     if not images:
         return
-    found = [_change(vehicle, image) for image in images]
+    causes = _causes(vehicle, images, latest, {pk: package.sha256 for pk, package in packages.items()})
+    found = [_change(vehicle, image, cause) for image, cause in zip(images, causes, strict=True)]
     foreign = [change for change in found if change.cause == ChangeCause.FOREIGN]
     if foreign:
         policy, campaign = _meet(vehicle, at=at)
         for change in foreign:
             change.policy, change.campaign = policy, campaign
     SoftwareChange.objects.bulk_create(found)
-    _prune(vehicle)
+    if images[0].recorded + len(found) > rules.MAX_CHANGES:
+        _prune(vehicle)
 
 
-def _unrecorded(vehicle: Vehicle) -> list[InstalledImage]:
-    images = InstalledImage.objects.filter(vehicle=vehicle)
-    last = vehicle.software_changes.order_by("-at", "-pk").values_list("at", flat=True).first()
-    if last is not None:
-        images = images.filter(since__gt=last)
-    return list(images.order_by("-since", "-pk")[: rules.MAX_CHANGES])[::-1]
+class _Image(NamedTuple):
+    """One image, with the two that its ECU ran before it, the later one first, and how many changes are recorded."""
+
+    ecu_serial: str
+    target_name: str
+    sha256: str
+    since: datetime
+    from_target: str
+    from_sha256: str
+    ran_before_that: str
+    recorded: int
 
 
-def _change(vehicle: Vehicle, image: InstalledImage) -> SoftwareChange:
-    earlier = InstalledImage.objects.filter(vehicle=vehicle, ecu_serial=image.ecu_serial, pk__lt=image.pk)
-    before = list(earlier.order_by("-pk")[:2])
+def _images_after_last_change(vehicle: int) -> QuerySet[InstalledImage]:
+    last = SoftwareChange.objects.filter(vehicle=vehicle).order_by("-at").values("at")[:1]
+    images = InstalledImage.objects.filter(vehicle=vehicle).annotate(last=Subquery(last))
+    return images.filter(Q(last=None) | Q(since__gt=F("last")))
+
+
+def _unrecorded(vehicle: Vehicle) -> list[_Image]:
+    before = InstalledImage.objects.filter(
+        vehicle=OuterRef("vehicle"), ecu_serial=OuterRef("ecu_serial"), pk__lt=OuterRef("pk")
+    ).order_by("-pk")
+    changes = SoftwareChange.objects.filter(vehicle=OuterRef("vehicle")).order_by().values("vehicle")
+    rows = _images_after_last_change(vehicle.pk).values_list(
+        "ecu_serial",
+        "target_name",
+        "sha256",
+        "since",
+        Coalesce(Subquery(before.values("target_name")[:1]), Value("")),
+        Coalesce(Subquery(before.values("sha256")[:1]), Value("")),
+        Coalesce(Subquery(before.values("sha256")[1:2]), Value("")),
+        Coalesce(Subquery(changes.annotate(count=Count("pk")).values("count")), Value(0)),
+    )
+    return [_Image(*row) for row in rows.order_by("-since", "-pk")[: rules.MAX_CHANGES]][::-1]
+
+
+def _change(vehicle: Vehicle, image: _Image, cause: ChangeCause) -> SoftwareChange:
     return SoftwareChange(
         vehicle=vehicle,
         ecu_serial=image.ecu_serial,
-        from_target=before[0].target_name if before else "",
-        from_sha256=before[0].sha256 if before else "",
+        from_target=image.from_target,
+        from_sha256=image.from_sha256,
         to_target=image.target_name,
         to_sha256=image.sha256,
         at=image.since,
-        cause=rules.cause(
-            before=before[0].sha256 if before else "",
-            now=image.sha256,
-            ran_before_that=before[1].sha256 if len(before) > 1 else "",
-            ordered=_ordered(vehicle, image),
-        ),
+        cause=cause,
     )
 
 
-def _ordered(vehicle: Vehicle, image: InstalledImage) -> set[str]:
-    attempts = Attempt.objects.filter(vehicle=vehicle, opened_at__lte=image.since).order_by("-number")
-    asked = attempts.values_list("packages", flat=True)[: rules.ORDERS_CONSIDERED]
-    wanted = [packages[image.ecu_serial] for packages in asked if image.ecu_serial in packages]
-    return set(Package.objects.filter(pk__in=wanted).values_list("sha256", flat=True))
+def _causes(
+    vehicle: Vehicle, images: Sequence[_Image], latest: Attempt | None, digests: Mapping[int, str]
+) -> list[ChangeCause]:
+    """Return why each image came. Earlier orders are only asked for where the last one does not tell it."""
+    asked = {image: _last_order(latest, image) for image in images}
+    found = {image: _cause(image, asked[image], digests) for image in images}
+    untold = [image for image in images if found[image] not in (ChangeCause.FIRST, ChangeCause.ORDER)]
+    if untold:
+        asked = _last_orders(vehicle, untold)
+        wanted = {pk for image in untold for pk in _packages(image, asked[image])} - digests.keys()
+        digests = dict(digests) | dict(Package.objects.filter(pk__in=wanted).values_list("pk", "sha256"))
+        found |= {image: _cause(image, asked[image], digests) for image in untold}
+    return [found[image] for image in images]
+
+
+def _cause(image: _Image, orders: Sequence[Mapping[str, int]], digests: Mapping[int, str]) -> ChangeCause:
+    return rules.cause(
+        before=image.from_sha256,
+        now=image.sha256,
+        ran_before_that=image.ran_before_that,
+        ordered={digests[pk] for pk in _packages(image, orders) if pk in digests},
+    )
+
+
+def _packages(image: _Image, orders: Sequence[Mapping[str, int]]) -> list[int]:
+    return [order[image.ecu_serial] for order in orders if image.ecu_serial in order]
+
+
+def _last_order(latest: Attempt | None, image: _Image) -> list[dict[str, int]]:
+    return [latest.packages] if latest is not None and latest.opened_at <= image.since else []
+
+
+def _last_orders(vehicle: Vehicle, images: Sequence[_Image]) -> dict[_Image, list[dict[str, int]]]:
+    """Return what the last orders before each image asked for: read once for all that came at one time."""
+    by_time: dict[datetime, list[dict[str, int]]] = {}
+    for since in {image.since for image in images}:
+        attempts = Attempt.objects.filter(vehicle=vehicle, opened_at__lte=since).order_by("-number")
+        by_time[since] = list(attempts.values_list("packages", flat=True)[: rules.ORDERS_CONSIDERED])
+    return {image: by_time[image.since] for image in images}
 
 
 def _meet(vehicle: Vehicle, *, at: datetime) -> tuple[str, Campaign | None]:

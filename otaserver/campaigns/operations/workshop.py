@@ -97,6 +97,11 @@ def close_case(case: WorkshopCase, *, note: str, by: str, at: datetime) -> None:
     audit.record("workshop_case.closed", case, tenant=case.vehicle.tenant, by=by, at=at, note=note)
 
 
+def has_case(vehicle: int) -> Q:
+    """Return, as a part of a query, whether this vehicle (its row's id) has an open case."""
+    return Q(Exists(WorkshopCase.objects.filter(vehicle=vehicle, closed_at=None)))
+
+
 def close_proved(vehicle: Vehicle, computers: Sequence[Computer], proved: Collection[str], *, at: datetime) -> None:
     """Close a vehicle's case once one manifest proves that it runs a release that is known to be good.
 

@@ -1,11 +1,13 @@
 """Releases and vehicles in the form that the matching rules judge."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from operator import attrgetter
+from typing import Any
 
-from firmware_store.models import Package, Release
+from firmware_store.models import Package, Release, ReleaseItem
 from firmware_store.states import PackageState
 from otaserver.campaigns.queries import block_lists
 from otaserver.campaigns.rules import capabilities, stepping
@@ -14,6 +16,11 @@ from otaserver.fleet.models import Ecu, Vehicle
 from otaserver.tenants.models import Tenant
 
 CHUNK = 2000
+ITEM_COLUMNS = (
+    "package_id",
+    *(f"package__{name}" for name in ("name", "version", "target_name", "sha256", "hardware_ids", "release_counter")),
+    "position",
+)
 
 
 @dataclass(frozen=True)
@@ -68,22 +75,39 @@ def release_view(release: Release) -> ReleaseView:
     stone = release.stepping_stone
     stones = [] if stone is None else release_view(stone).chain
     rows = list(release.items.select_related("package"))
-    items = [
-        Item(
-            package_id=row.package_id,
-            name=row.package.name,
-            version=row.package.version,
-            target_name=row.package.target_name,
-            sha256=row.package.sha256,
-            hardware_ids=frozenset(row.package.hardware_ids),
-            release_counter=row.package.release_counter,
-            position=row.position,
-        )
-        for row in rows
-    ]
+    items = [item(_columns(row)) for row in rows]
     conditions = [Condition(row.kind, row.package_name, frozenset(row.versions)) for row in release.conditions.all()]
     packages = {row.package_id: row.package for row in rows}
     return ReleaseView(release, Bundle(items, conditions), packages, stones)
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What some releases consist of: the items of each, by its row's id, and all their packages, by theirs."""
+
+    items: Mapping[int, Sequence[Item]]
+    packages: Mapping[int, Package]
+
+
+def contents_of(releases: Collection[int]) -> Contents:
+    """Read what releases consist of, in one query: what a proof is held against."""
+    items: dict[int, list[Item]] = {release: [] for release in releases}
+    packages: dict[int, Package] = {}
+    if items:
+        for row in ReleaseItem.objects.filter(release__in=items).select_related("package"):
+            items[row.release_id].append(item(_columns(row)))
+            packages[row.package_id] = row.package
+    return Contents(items, packages)
+
+
+def item(values: Sequence[Any]) -> Item:
+    """Return one package of a release from its `ITEM_COLUMNS`, as a query has read them from its item."""
+    package_id, name, version, target_name, sha256, hardware_ids, counter, position = values
+    return Item(package_id, name, version, target_name, sha256, frozenset(hardware_ids), counter, position)
+
+
+def _columns(row: ReleaseItem) -> list[Any]:
+    return [attrgetter(column.replace("__", "."))(row) for column in ITEM_COLUMNS]
 
 
 def vehicle_views(tenant: Tenant, vehicles: Sequence[int]) -> Iterator[VehicleView]:

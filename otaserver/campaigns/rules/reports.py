@@ -14,6 +14,9 @@ BY_SERVER = "Update Server: "
 # The server gave up on these, yet the vehicle may carry the order out.
 _GIVEN_UP = frozenset({AssignmentState.WAITING, AssignmentState.WITHDRAWN, AssignmentState.LAPSED})
 _BEFORE_INSTALL = STOPPABLE_STATES | {AssignmentState.WITHDRAWING}
+# After a proof that it does, or does not, run the release; in others nothing comes of one.
+_PROVED = _BEFORE_INSTALL | _GIVEN_UP | {AssignmentState.INSTALLING, AssignmentState.REFUSED, AssignmentState.FAILED}
+EVIDENCE_MOVES = _PROVED | {AssignmentState.SOAKING}
 _PASSING = PASSING_CODES | SHED_CODES
 _PROGRESS = {
     ReportPhase.DOWNLOADING: AssignmentState.DOWNLOADING,
@@ -120,5 +123,4 @@ def after_evidence(state: AssignmentState, *, runs_release: bool, is_latest: boo
         return Move(AssignmentState.SUPERSEDED)
     if not is_latest or (state == AssignmentState.FAILED and code == HEALTH_FAILED):
         return _STAY
-    proves = _BEFORE_INSTALL | _GIVEN_UP | {AssignmentState.INSTALLING, AssignmentState.REFUSED, AssignmentState.FAILED}
-    return Move(AssignmentState.SOAKING, ReportOutcome.SUCCESS) if state in proves else _STAY
+    return Move(AssignmentState.SOAKING, ReportOutcome.SUCCESS) if state in _PROVED else _STAY

@@ -1,46 +1,62 @@
 """What vehicles of protocols without manifests are said to run: written down like a proof, and marked as none."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from django.db import transaction
 
 from firmware_store.models import Package
 from otaserver.director.models import InstalledImage
 from otaserver.fleet.models import Ecu, Vehicle
-from otaserver.fleet.operations import refresh_configuration
+from otaserver.fleet.operations import configuration_of
 
 
-@transaction.atomic
-def assert_installed(vehicle: Vehicle, packages: Mapping[str, Package], *, at: datetime) -> bool:
+@transaction.atomic(savepoint=False)
+def assert_installed(
+    vehicle: Vehicle, packages: Mapping[str, Package], *, ecus: Sequence[Ecu] | None = None, at: datetime
+) -> bool:
     """Write down that these packages run, by ECU serial, on the vehicle's word; return whether that is new.
 
     Serials that the vehicle does not have are left out. Nothing is said of its other ECUs.
+
+    `ecus`: all of the vehicle, where the caller has locked its row and read them since.
     """
-    # As a manifest does, so that the two cannot write at once.
-    Vehicle.objects.select_for_update(no_key=True).get(pk=vehicle.pk)
-    ecus = vehicle.ecus.filter(serial__in=packages).order_by("pk")
-    changed = [ecu for ecu in ecus if _write_down(ecu, packages[ecu.serial], at=at)]
+    if ecus is None:
+        # As a manifest does, so that the two cannot write at once.
+        Vehicle.objects.select_for_update(no_key=True).values_list("pk").get(pk=vehicle.pk)
+        ecus = list(vehicle.ecus.order_by("pk"))
+    changed = [ecu for ecu in ecus if ecu.serial in packages and _write_down(ecu, packages[ecu.serial], at=at)]
+    changes: dict[str, Any] = {"confirmed_at": at}
     if changed:
-        refresh_configuration(vehicle)
-    Vehicle.objects.filter(pk=vehicle.pk).update(confirmed_at=at)
-    vehicle.confirmed_at = at
+        InstalledImage.objects.bulk_create([_image(ecu, packages[ecu.serial], at=at) for ecu in changed])
+        changes["configuration_id"] = configuration_of(vehicle.tenant_id, ecus)
+    Vehicle.objects.filter(pk=vehicle.pk).update(**changes)
+    for name, value in changes.items():
+        setattr(vehicle, name, value)
     return bool(changed)
 
 
 def _write_down(ecu: Ecu, package: Package, *, at: datetime) -> bool:
     if (ecu.installed_target, ecu.installed_sha256) == (package.target_name, package.sha256):
         return False
-    Ecu.objects.filter(pk=ecu.pk).update(
-        installed_target=package.target_name,
-        installed_sha256=package.sha256,
-        installed_length=package.length,
-        installed_name=package.name,
-        installed_version=package.version,
-        installed_at=at,
-        is_asserted=True,
-    )
-    InstalledImage.objects.create(
+    values = {
+        "installed_target": package.target_name,
+        "installed_sha256": package.sha256,
+        "installed_length": package.length,
+        "installed_name": package.name,
+        "installed_version": package.version,
+        "installed_at": at,
+        "is_asserted": True,
+    }
+    Ecu.objects.filter(pk=ecu.pk).update(**values)
+    for name, value in values.items():
+        setattr(ecu, name, value)
+    return True
+
+
+def _image(ecu: Ecu, package: Package, *, at: datetime) -> InstalledImage:
+    return InstalledImage(
         vehicle_id=ecu.vehicle_id,
         ecu_serial=ecu.serial,
         target_name=package.target_name,
@@ -48,4 +64,3 @@ def _write_down(ecu: Ecu, package: Package, *, at: datetime) -> bool:
         length=package.length,
         since=at,
     )
-    return True

@@ -30,11 +30,12 @@ def direct(orders: Mapping[int, Order | None], *, at: datetime) -> None:
     Raises:
         OrderRefusedError: one of the orders must not be signed; `details["vehicle"]` says whose.
     """
-    # Every manifest and every tick comes by here, most with nobody to direct: no savepoint for those.
+    # Every tick comes by here, most with nobody to direct.
     if not orders:
         return
     vehicles = sorted(orders)
-    with transaction.atomic():
+    # Only an order can be refused: where none is given, nothing has to be undone alone.
+    with transaction.atomic(savepoint=any(orders.values())):
         for start in range(0, len(vehicles), BATCH_SIZE):
             _direct_batch({vehicle: orders[vehicle] for vehicle in vehicles[start : start + BATCH_SIZE]}, at)
 
@@ -50,8 +51,11 @@ def _direct_batch(orders: Mapping[int, Order | None], at: datetime) -> None:
 def _clear(vehicles: Collection[int], at: datetime) -> None:
     """Direct vehicles to nothing, in one UPDATE: an emergency stop of a large campaign is as many rows."""
     directed = Direction.objects.filter(vehicle__in=vehicles, content__isnull=False)
-    locked = list(directed.select_for_update().order_by("vehicle_id").values_list("pk", flat=True))
-    Direction.objects.filter(pk__in=locked).update(
+    if len(vehicles) > 1:
+        # In one order everywhere, so that two bulk calls cannot wait for each other.
+        locked = list(directed.select_for_update().order_by("vehicle_id").values_list("pk", flat=True))
+        directed = Direction.objects.filter(pk__in=locked)
+    directed.update(
         previous_content=F("content"), content=None, attempt_id=None, revision=F("revision") + 1, changed_at=at
     )
 

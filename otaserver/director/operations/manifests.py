@@ -4,35 +4,21 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, NamedTuple
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import BinaryField, Exists, F, OuterRef, Value
 
-from firmware_store.models import Package
-from firmware_store.states import PackageState
-from firmware_store.trust import primitives
 from otaserver.director import findings, statements
 from otaserver.director.aktualizr_manifests import own_keyids
-from otaserver.director.errors import (
-    ManifestForeignEcuError,
-    ManifestOtherVehicleError,
-    ManifestReplayedError,
-    ManifestSignatureInvalidError,
-    ManifestWrongPrimaryError,
-)
-from otaserver.director.manifests import (
-    EcuReport,
-    ManifestReader,
-    ManifestReport,
-    Signed,
-    VehicleManifest,
-    read_reference,
-)
+from otaserver.director.errors import ManifestReplayedError
+from otaserver.director.manifests import EcuReport, ManifestReader, ManifestReport, VehicleManifest, read_reference
 from otaserver.director.models import Direction, InstalledImage, Manifest
-from otaserver.director.operations.software import NOTHING_KNOWN, known_software
+from otaserver.director.operations.software import ecus_with_images, known_images, software_of
+from otaserver.director.operations.verification import verify
 from otaserver.errors import OtaError
 from otaserver.fleet.models import Ecu, Vehicle
-from otaserver.fleet.operations import refresh_configuration
+from otaserver.fleet.operations import configuration_of
 
 # Enough to see what a refused manifest was; whoever sends rubbish does not choose how much of it is kept.
 REFUSED_BYTES_KEPT = 16 * 1024
@@ -51,6 +37,20 @@ class ReceivedManifest:
     proved: frozenset[str]
     findings: tuple[str, ...]
     report: ManifestReport | None
+    # All of the vehicle, as it leaves them.
+    ecus: tuple[Ecu, ...]
+
+
+class _Accepted(NamedTuple):
+    """One that was accepted before; its body is left out where nothing asks for it."""
+
+    pk: int
+    received_at: datetime
+    sha256: str
+    findings: list[str]
+    said_sha256: str
+    is_shown: bool
+    body: bytes
 
 
 def receive_manifest(
@@ -79,54 +79,72 @@ def receive_manifest(
 
 @transaction.atomic
 def _accept(vehicle: Vehicle, body: bytes, digest: str, at: datetime, read: ManifestReader) -> ReceivedManifest:
-    # One manifest at a time per vehicle, so that of two equal ones the second finds the first.
-    enrolled_at = Vehicle.objects.select_for_update(no_key=True).get(pk=vehicle.pk).enrolled_at
     manifest = read(body)
-    ecus = {ecu.serial: ecu for ecu in vehicle.ecus.order_by("pk")}
-    known = [report for report in manifest.ecus if report.serial in ecus]
+    # One manifest at a time per vehicle, so that of two equal ones the second finds the first.
+    locked = Vehicle.objects.select_for_update(no_key=True).values_list("enrolled_at", flat=True)
+    enrolled_at = locked.get(pk=vehicle.pk)
+    ecus, images = ecus_with_images(vehicle)
+    known = sorted((one for one in manifest.ecus if one.serial in ecus), key=lambda one: ecus[one.serial].pk)
     reported = frozenset(report.serial for report in known)
-    accepted = Manifest.objects.filter(vehicle=vehicle, is_accepted=True).order_by("-received_at", "-pk")
+    randomised = _randomised(known, ecus)
+    last = _last_accepted(vehicle, with_body=bool(randomised))
     # One from before the vehicle enrolled again says nothing of the ECUs that it has now.
-    since = accepted if enrolled_at is None else accepted.filter(received_at__gte=enrolled_at)
-    recent = list(since.defer("body")[:2])
+    recent = [one for one in last if enrolled_at is None or one.received_at >= enrolled_at]
     if recent and recent[0].sha256 == digest:
         noted = recent[0].findings
         proved = frozenset(serial for serial in reported if findings.resent_finding(serial) not in noted)
-        return ReceivedManifest(is_new=False, proved=proved, findings=tuple(noted), report=manifest.report)
-    _verify(manifest, vehicle, ecus)
-    resent = _resent(known, accepted, ecus, read)
+        return ReceivedManifest(False, proved, tuple(noted), manifest.report, tuple(ecus.values()))
+    verify(manifest, vehicle, ecus)
+    resent = findings.resent_reports(known, _reports_in(last, read), randomised) if randomised else frozenset()
+    images = known_images(vehicle, known, ecus, images)
     found = [*manifest.quirks, *_keyid_findings(manifest, ecus), *map(findings.resent_finding, sorted(resent))]
-    found += findings.presence_findings(manifest.ecus, ecus) + _image_findings(known, vehicle, ecus, at)
+    found += findings.presence_findings(manifest.ecus, ecus) + _image_findings(known, vehicle, ecus, images, at)
     said = statements.said_sha256(manifest, found)
-    stored = Manifest.objects.create(
-        vehicle=vehicle, received_at=at, sha256=digest, body=body, is_accepted=True, findings=found, said_sha256=said
-    )
-    software = known_software(vehicle.tenant_id, known)
-    for report in sorted(known, key=lambda report: ecus[report.serial].pk):
-        _write_down(report, ecus[report.serial], stored, at, software.get(report.serial, NOTHING_KNOWN))
-    if any(_is_changed(report, ecus[report.serial]) for report in known):
-        refresh_configuration(vehicle)
-    if said and [one.said_sha256 for one in recent] == [said, said]:
-        # The first of a run is what images are shown by; this one is in the middle.
-        Manifest.objects.filter(pk=recent[0].pk, installed_images=None).delete()
-    Vehicle.objects.filter(pk=vehicle.pk).update(confirmed_at=at, is_manifest_wanted=False)
-    vehicle.confirmed_at, vehicle.is_manifest_wanted = at, False
-    return ReceivedManifest(is_new=True, proved=reported - resent, findings=tuple(found), report=manifest.report)
+    stored = _store(vehicle, body, recent, sha256=digest, findings=found, said_sha256=said, received_at=at)
+    changed = [report for report in known if _is_changed(report, ecus[report.serial])]
+    for report in known:
+        _write_down(report, ecus[report.serial], at, software_of(report, images.get(report.target_name)))
+    changes: dict[str, Any] = {"confirmed_at": at, "is_manifest_wanted": False}
+    if changed:
+        _add_images(changed, stored)
+        changes["configuration_id"] = configuration_of(vehicle.tenant_id, ecus.values())
+    Vehicle.objects.filter(pk=vehicle.pk).update(**changes)
+    for name, value in changes.items():
+        setattr(vehicle, name, value)
+    return ReceivedManifest(True, reported - resent, tuple(found), manifest.report, tuple(ecus.values()))
 
 
-def _resent(
-    reports: Sequence[EcuReport], accepted: QuerySet[Manifest], ecus: Mapping[str, Ecu], read: ManifestReader
-) -> frozenset[str]:
-    randomised = {serial for serial, ecu in ecus.items() if ecu.public_key.get("keytype") == "rsa"}
-    if not any(report.counter is None and report.serial in randomised for report in reports):
-        return frozenset()
-    last = accepted.values_list("body", flat=True).first()
+def _randomised(reports: Sequence[EcuReport], ecus: Mapping[str, Ecu]) -> frozenset[str]:
+    """Return the ECUs whose keys never sign twice alike, where one of them reports and does not count."""
+    found = frozenset(serial for serial, ecu in ecus.items() if ecu.public_key.get("keytype") == "rsa")
+    return found if any(report.counter is None and report.serial in found for report in reports) else frozenset()
+
+
+def _last_accepted(vehicle: Vehicle, *, with_body: bool) -> list[_Accepted]:
+    shown = InstalledImage.objects.filter(manifest=OuterRef("pk"))
+    rows = Manifest.objects.filter(vehicle=vehicle, is_accepted=True).order_by("-received_at", "-pk")
+    body = F("body") if with_body else Value(b"", output_field=BinaryField())
+    columns = ("pk", "received_at", "sha256", "findings", "said_sha256", Exists(shown), body)
+    return [_Accepted(*row) for row in rows.values_list(*columns)[:2]]
+
+
+def _reports_in(last: Sequence[_Accepted], read: ManifestReader) -> Sequence[EcuReport]:
     try:
-        before = read(bytes(last)).ecus if last is not None else []
+        return read(bytes(last[0].body)).ecus if last else []
     except OtaError:
         # In the form of the protocol that the vehicle spoke before.
-        before = []
-    return findings.resent_reports(reports, before, randomised)
+        return []
+
+
+def _store(vehicle: Vehicle, body: bytes, recent: Sequence[_Accepted], **values: Any) -> Manifest:
+    """Store an accepted manifest, in the place of the last one where that is the middle of a run that says the same."""
+    said = values["said_sha256"]
+    is_run = bool(said) and [one.said_sha256 for one in recent] == [said, said]
+    # What images are shown by stays, and is the first of a run.
+    place = recent[0].pk if is_run and not recent[0].is_shown else None
+    manifest = Manifest(pk=place, vehicle=vehicle, body=body, is_accepted=True, **values)
+    manifest.save()
+    return manifest
 
 
 def _keyid_findings(manifest: VehicleManifest, ecus: Mapping[str, Ecu]) -> list[str]:
@@ -142,66 +160,13 @@ def _keyid_findings(manifest: VehicleManifest, ecus: Mapping[str, Ecu]) -> list[
     return [f"keyid_other:{serial}" for serial in sorted(named)]
 
 
-def _verify(manifest: VehicleManifest, vehicle: Vehicle, ecus: Mapping[str, Ecu]) -> None:
-    if manifest.vehicle_id is not None and manifest.vehicle_id != vehicle.vehicle_id:
-        raise ManifestOtherVehicleError(
-            f"The manifest is of {manifest.vehicle_id}, and {vehicle.vehicle_id} sent it.",
-            vehicle_id=vehicle.vehicle_id,
-        )
-    primary = ecus.get(manifest.primary_serial)
-    if primary is None or not primary.is_primary:
-        raise ManifestWrongPrimaryError(
-            f"ECU {manifest.primary_serial} is not the Primary of {vehicle}.", ecu_serial=manifest.primary_serial
-        )
-    _verify_signature(manifest.signed, primary)
-    _refuse_foreign([report for report in manifest.ecus if report.serial not in ecus], vehicle)
-    for report in manifest.ecus:
-        ecu = ecus.get(report.serial)
-        if ecu is not None:
-            _verify_signature(report.signed, ecu)
-            _check_counter(report, ecu)
-
-
-def _verify_signature(signed: Signed, ecu: Ecu) -> None:
-    for one in signed.signatures:
-        is_named = signed.names_keys_itself or one.keyid == ecu.keyid
-        # An ECU without a key has signed nothing.
-        if ecu.keyid and is_named and primitives.verify(ecu.public_key, one.signature, signed.payload):
-            return
-    raise ManifestSignatureInvalidError(f"No valid signature of ECU {ecu.serial}'s key.", ecu_serial=ecu.serial)
-
-
-def _refuse_foreign(unknown: Sequence[EcuReport], vehicle: Vehicle) -> None:
-    """Refuse reports of another vehicle's ECUs. An ECU that nobody knows is only a finding."""
-    if not unknown:
-        return
-    elsewhere = Ecu.objects.filter(vehicle__tenant=vehicle.tenant_id).exclude(vehicle=vehicle)
-    serials = elsewhere.filter(serial__in=[report.serial for report in unknown]).values_list("serial", flat=True)
-    foreign = serials.first()
-    if foreign is not None:
-        raise ManifestForeignEcuError(f"ECU {foreign} belongs to another vehicle.", ecu_serial=foreign)
-
-
-def _check_counter(report: EcuReport, ecu: Ecu) -> None:
-    if report.counter is None and ecu.report_counter == 0:
-        return
-    # Who has ever counted goes on counting.
-    if report.counter is None or report.counter <= ecu.report_counter:
-        raise ManifestReplayedError(
-            f"ECU {ecu.serial} reports with counter {report.counter or 'none'}; its last was {ecu.report_counter}.",
-            ecu_serial=ecu.serial,
-            report_counter=ecu.report_counter,
-        )
-
-
-def _image_findings(reports: Sequence[EcuReport], vehicle: Vehicle, ecus: Mapping[str, Ecu], at: datetime) -> list[str]:
-    names = {report.target_name for report in reports}
-    packages = Package.objects.filter(
-        tenant=vehicle.tenant_id,
-        target_name__in=names,
-        state__in=[PackageState.PUBLISHED, PackageState.WITHDRAWN],
-    )
-    images = {row.target_name: findings.KnownImage(row.sha256, row.length, row.hardware_ids) for row in packages}
+def _image_findings(
+    reports: Sequence[EcuReport],
+    vehicle: Vehicle,
+    ecus: Mapping[str, Ecu],
+    images: Mapping[str, findings.KnownImage],
+    at: datetime,
+) -> list[str]:
     found, changed = [], []
     for report in reports:
         ecu = findings.KnownEcu(ecus[report.serial].hardware_id, ecus[report.serial].installed_sha256)
@@ -216,43 +181,50 @@ def _unassigned(changed: Sequence[EcuReport], vehicle: Vehicle) -> list[str]:
     if not changed:
         return []
     directions = Direction.objects.filter(vehicle=vehicle).values_list("content", "previous_content").first() or ()
-    ran = set(
-        InstalledImage.objects.filter(
-            vehicle=vehicle, ecu_serial__in=[report.serial for report in changed]
-        ).values_list("ecu_serial", "sha256")
-    )
-    return [
-        findings.unassigned_finding(report)
-        for report in changed
-        if report.sha256 not in findings.directed_digests(directions, report.serial)
-        and (report.serial, report.sha256) not in ran
+    unordered = [
+        report for report in changed if report.sha256 not in findings.directed_digests(directions, report.serial)
     ]
+    if not unordered:
+        return []
+    serials = [report.serial for report in unordered]
+    rows = InstalledImage.objects.filter(vehicle=vehicle, ecu_serial__in=serials)
+    ran = set(rows.values_list("ecu_serial", "sha256"))
+    return [findings.unassigned_finding(report) for report in unordered if (report.serial, report.sha256) not in ran]
 
 
-def _write_down(report: EcuReport, ecu: Ecu, manifest: Manifest, at: datetime, software: tuple[str, str]) -> None:
-    is_changed = _is_changed(report, ecu)
-    rows = Ecu.objects.filter(pk=ecu.pk, report_counter=ecu.report_counter)
-    if not rows.update(
-        report_counter=ecu.report_counter if report.counter is None else report.counter,
-        installed_target=report.target_name,
-        installed_sha256=report.sha256,
-        installed_length=report.length,
-        installed_name=software[0],
-        installed_version=software[1],
-        installed_at=at if is_changed else ecu.installed_at,
-        is_asserted=False,
-    ):
+def _write_down(report: EcuReport, ecu: Ecu, at: datetime, software: tuple[str, str]) -> None:
+    values = {
+        "report_counter": ecu.report_counter if report.counter is None else report.counter,
+        "installed_target": report.target_name,
+        "installed_sha256": report.sha256,
+        "installed_length": report.length,
+        "installed_name": software[0],
+        "installed_version": software[1],
+        "installed_at": at if _is_changed(report, ecu) else ecu.installed_at,
+        "is_asserted": False,
+    }
+    # One that neither counts nor says anything new has nothing to write.
+    if all(getattr(ecu, name) == value for name, value in values.items()):
+        return
+    if not Ecu.objects.filter(pk=ecu.pk, report_counter=ecu.report_counter).update(**values):
         raise ManifestReplayedError(f"ECU {ecu.serial} has reported meanwhile.", ecu_serial=ecu.serial)
-    if is_changed:
-        InstalledImage.objects.create(
-            vehicle_id=ecu.vehicle_id,
-            ecu_serial=ecu.serial,
+    for name, value in values.items():
+        setattr(ecu, name, value)
+
+
+def _add_images(reports: Sequence[EcuReport], manifest: Manifest) -> None:
+    InstalledImage.objects.bulk_create(
+        InstalledImage(
+            vehicle_id=manifest.vehicle_id,
+            ecu_serial=report.serial,
             manifest=manifest,
             target_name=report.target_name,
             sha256=report.sha256,
             length=report.length,
-            since=at,
+            since=manifest.received_at,
         )
+        for report in reports
+    )
 
 
 def _is_changed(report: EcuReport, ecu: Ecu) -> bool:

@@ -11,7 +11,7 @@ from otaserver.fleet.operations.authentication import AuthenticationRequest, aut
 from otaserver.fleet.operations.authority import create_fleet_authority
 from otaserver.fleet.operations.authority_rotation import end_retired_authority, rotate_fleet_authority
 from otaserver.fleet.operations.claims import create_claim_code, create_claim_codes, expire_claims
-from otaserver.fleet.operations.configurations import refresh_configuration, refresh_configurations
+from otaserver.fleet.operations.configurations import configuration_of, refresh_configuration, refresh_configurations
 from otaserver.fleet.operations.ddi import change_ddi_settings, record_config_data, register_controller
 from otaserver.fleet.operations.ecu_swaps import announce_ecu_swap, declare_ecus
 from otaserver.fleet.operations.endings import (
@@ -112,6 +112,7 @@ __all__ = [
     "change_ddi_settings",
     "change_group",
     "check_gateway_token",
+    "configuration_of",
     "count_group",
     "create_claim_code",
     "create_claim_codes",

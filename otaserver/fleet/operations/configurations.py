@@ -15,6 +15,15 @@ _CHUNK = 2000
 EcuRow = tuple[str, str, str]
 
 
+def configuration_of(tenant: int, ecus: Iterable[Ecu]) -> int | None:
+    """Return the row's id of the configuration that a vehicle of these ECUs has; None: it has none.
+
+    For whoever has changed all of a vehicle's ECUs, or read the others too, and writes its row anyway.
+    """
+    rows = sorted((ecu.hardware_id, ecu.installed_target, ecu.installed_sha256) for ecu in ecus)
+    return _configurations(tenant, [rows])[_digest(rows)] if rows else None
+
+
 @transaction.atomic
 def refresh_configuration(vehicle: Vehicle) -> None:
     """Write down what one vehicle's ECUs are and run now. For the transaction that has changed them."""
@@ -67,11 +76,13 @@ def _configurations(tenant: int, wanted: Iterable[list[EcuRow]]) -> dict[str, in
     if not new:
         return known
     # Of two that meet a new configuration at once, both go on with the row of the first.
-    Configuration.objects.bulk_create(
+    made = Configuration.objects.bulk_create(
         [Configuration(tenant=Tenant(pk=tenant), sha256=digest, ecus=by_digest[digest]) for digest in new],
-        ignore_conflicts=True,
+        update_conflicts=True,
+        unique_fields=["tenant", "sha256"],
+        update_fields=["sha256"],
     )
-    return dict(rows.all().values_list("sha256", "pk"))
+    return known | {row.sha256: row.pk for row in made}
 
 
 def _digest(ecus: list[EcuRow]) -> str:

@@ -69,24 +69,27 @@ def watch_address(tenant: Tenant, address: str, *, hours: int, by: str, at: date
 
 
 class Watching(NamedTuple):
-    """A tenant, and whether somebody there watches who is calling."""
+    """A tenant, whether somebody there watches who is calling, and whether any address is watched there."""
 
     tenant: Tenant
     is_watched: bool
+    is_any_address_watched: bool
 
 
 def watching(tenant: str, address: str, *, token: str = "", serial: str = "", at: datetime) -> Watching | None:
     """Return the tenant of this name, and whether somebody there watches this address, or the vehicle of this
-    credential, live or not. None: there is no such tenant."""
+    credential, live or not. None: there is no such tenant. One read."""
     shown = Q(kind=CredentialKind.TOKEN, fingerprint=token_fingerprint(token)) if token else None
     if shown is None and serial:
         shown = Q(kind=CredentialKind.CERTIFICATE, fingerprint=plain_serial(serial))
-    is_watched = Q(Exists(AddressWatch.objects.filter(tenant=OuterRef("pk"), address=address, until__gt=at)))
+    of_addresses = AddressWatch.objects.filter(tenant=OuterRef("pk"), until__gt=at)
+    is_watched = Q(Exists(of_addresses.filter(address=address)))
     if shown is not None:
         held = Credential.objects.filter(shown, vehicle__tenant=OuterRef("pk"), vehicle__watched_until__gt=at)
         is_watched |= Q(Exists(held))
-    found: Any = Tenant.objects.filter(name=tenant).annotate(is_watched=is_watched).first()
-    return None if found is None else Watching(found, bool(found.is_watched))
+    rows = Tenant.objects.filter(name=tenant).annotate(is_watched=is_watched, is_any_watched=Exists(of_addresses))
+    found: Any = rows.first()
+    return None if found is None else Watching(found, bool(found.is_watched), bool(found.is_any_watched))
 
 
 def note_request(vehicle: Vehicle, facts: RequestFacts, *, at: datetime) -> bool:

@@ -14,8 +14,7 @@ from otaserver.director import operations as director
 from otaserver.director.aktualizr_manifests import read_aktualizr
 from otaserver.director.manifests import MAX_BYTES
 from otaserver.fleet import operations as fleet
-from otaserver.tenants.models import Tenant
-from otaserver.vehicle_api import answers, bodies, identity, idle, manifests, problems, public
+from otaserver.vehicle_api import answers, bodies, identity, idle, manifests, problems, public, seen
 
 
 @problems.endpoint("GET", "HEAD")
@@ -42,15 +41,15 @@ def root(request: HttpRequest, *, tenant: str, at: datetime, version: str | None
             request, tenant, Repository.DIRECTOR, "root", profile=Profile.AKTUALIZR, version=version, at=at
         )
     except MetadataNotFoundError:
-        _mark_next(request, identity.find_tenant(tenant), version, at=at)
+        _mark_next(request, seen.find_tenant(request, tenant, at=at), version, at=at)
         raise
 
 
-def _mark_next(request: HttpRequest, tenant: Tenant, version: str | None, *, at: datetime) -> None:
+def _mark_next(request: HttpRequest, found: fleet.Watching, version: str | None, *, at: datetime) -> None:
     """Let it be said again that there is no next root: what each of them asks for first, and nearly always in vain."""
-    newest = trust_queries.latest_version(tenant, Repository.DIRECTOR, "root", Profile.AKTUALIZR)
+    newest = trust_queries.latest_version(found.tenant, Repository.DIRECTOR, "root", Profile.AKTUALIZR)
     if newest and version is not None and int(version) == newest + 1:
-        idle.mark_for_all(request, tenant, at=at)
+        idle.mark_for_all(request, found, at=at)
 
 
 @problems.endpoint("PUT")

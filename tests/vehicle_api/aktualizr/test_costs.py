@@ -31,8 +31,8 @@ def test_a_whole_update_by_aktualizr(yard, software, record_property):
 
 
 AKTUALIZR: list[tuple[str, int]] = [
-    ("PUT /aktualizr/acme/director/manifest", 30),
-    ("GET /aktualizr/acme/director/#.root.json", 6),
+    ("PUT /aktualizr/acme/director/manifest", 9),
+    ("GET /aktualizr/acme/director/#.root.json", 4),
     ("GET /aktualizr/acme/director/targets.json", 4),
     ("GET /aktualizr/acme/repo/#.root.json", 1),
     ("GET /aktualizr/acme/repo/#.root.json", 3),
@@ -46,8 +46,8 @@ AKTUALIZR: list[tuple[str, int]] = [
     ("POST /aktualizr/acme/events", 7),
     ("POST /aktualizr/acme/events", 7),
     ("POST /aktualizr/acme/events", 5),
-    ("PUT /aktualizr/acme/director/manifest", 55),
-    ("PUT /aktualizr/acme/director/manifest", 28),
-    ("GET /aktualizr/acme/director/#.root.json", 6),
+    ("PUT /aktualizr/acme/director/manifest", 29),
+    ("PUT /aktualizr/acme/director/manifest", 9),
+    ("GET /aktualizr/acme/director/#.root.json", 4),
     ("GET /aktualizr/acme/director/targets.json", 6),
 ]

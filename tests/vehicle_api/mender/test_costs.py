@@ -41,6 +41,6 @@ MENDER: list[tuple[str, int]] = [
     ("GET /api/devices/v2/deployments/device/deployments/#/update_control_map", 5),
     ("PUT /api/devices/v1/deployments/device/deployments/#/status", 11),
     ("PUT /api/devices/v1/deployments/device/deployments/#/status", 9),
-    ("PUT /api/devices/v1/deployments/device/deployments/#/status", 57),
+    ("PUT /api/devices/v1/deployments/device/deployments/#/status", 22),
     ("POST /api/devices/v2/deployments/device/deployments/next", 10),
 ]
