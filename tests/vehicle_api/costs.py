@@ -27,7 +27,8 @@ FOLDER = Path(__file__).parent.relative_to(ROOT)
 # Each counts one whole update, and says what it found as a property of its own.
 COUNTING = tuple(f"{FOLDER}/{place}test_costs.py" for place in ("", "aktualizr/", "mender/"))
 
-Requests = list[tuple[str, int]]
+# Each with how often it reads, and all the statements that it sends.
+Requests = list[tuple[str, int, int]]
 
 
 @dataclass
@@ -37,6 +38,10 @@ class Cost:
     request: str
     statements: list[str] = field(default_factory=list)
     savepoints: int = 0
+
+    @property
+    def reads(self) -> int:
+        return sum(statement.startswith(("SELECT", "WITH")) for statement in self.statements)
 
     @property
     def count(self) -> int:
@@ -61,7 +66,7 @@ class Costs:
         return row(protocol, self.by_request())
 
     def by_request(self) -> Requests:
-        return [(cost.request, cost.count) for cost in self.requests]
+        return [(cost.request, cost.reads, cost.count) for cost in self.requests]
 
     @contextmanager
     def aside(self) -> Iterator[None]:
@@ -74,7 +79,8 @@ class Costs:
 
 
 def row(protocol: str, requests: Requests) -> str:
-    return f"| {protocol} | {len(requests)} | {sum(count for _, count in requests)} |"
+    reads, statements = (sum(numbers) for numbers in list(zip(*requests, strict=True))[1:])
+    return f"| {protocol} | {len(requests)} | {reads} | {statements} |"
 
 
 def noted(report: Path) -> dict[str, Requests]:
@@ -82,17 +88,19 @@ def noted(report: Path) -> dict[str, Requests]:
     properties = ElementTree.parse(report).iter("property")
     found = {each.get("name"): each.get("value") for each in properties}
     return {
-        name: [(path, count) for path, count in json.loads(found[name] or "")] for name in PROTOCOLS if name in found
+        name: [(path, reads, count) for path, reads, count in json.loads(found[name] or "")]
+        for name in PROTOCOLS
+        if name in found
     }
 
 
 def lines(found: Mapping[str, Requests]) -> Iterable[str]:
     """Yield the table of the documentation, and then the requests of each protocol."""
-    yield from ("| protocol | requests | statements |", "|---|---|---|")
+    yield from ("| protocol | requests | reads | statements |", "|---|---|---|---|")
     yield from (row(protocol, requests) for protocol, requests in found.items())
     for protocol, requests in found.items():
         yield f"\n{protocol}"
-        yield from (f"{count:>5}  {request}" for request, count in requests)
+        yield from (f"{reads:>5} {count:>5}  {request}" for request, reads, count in requests)
 
 
 def main() -> None:

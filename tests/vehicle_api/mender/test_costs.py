@@ -5,7 +5,7 @@ import json
 import pytest
 
 from otaserver.fleet.models import Vehicle
-from tests.vehicle_api.costs import DOCUMENTED
+from tests.vehicle_api.costs import DOCUMENTED, Requests
 from tests.vehicle_api.counting import counted
 from tests.vehicle_api.mender.conftest import ask, let_in
 from tests.vehicle_api.mender.stage import order_app
@@ -35,12 +35,12 @@ def test_a_whole_update_by_mender_client(server_clock, tenant, record_property):
     assert stage.outcome() == ("soaking", "")
 
 
-MENDER: list[tuple[str, int]] = [
-    ("POST /api/devices/v2/deployments/device/deployments/next", 11),
-    ("PUT /api/devices/v1/deployments/device/deployments/#/status", 11),
-    ("GET /api/devices/v2/deployments/device/deployments/#/update_control_map", 5),
-    ("PUT /api/devices/v1/deployments/device/deployments/#/status", 11),
-    ("PUT /api/devices/v1/deployments/device/deployments/#/status", 9),
-    ("PUT /api/devices/v1/deployments/device/deployments/#/status", 22),
-    ("POST /api/devices/v2/deployments/device/deployments/next", 10),
+MENDER: Requests = [
+    ("POST /api/devices/v2/deployments/device/deployments/next", 3, 5),
+    ("PUT /api/devices/v1/deployments/device/deployments/#/status", 2, 5),
+    ("GET /api/devices/v2/deployments/device/deployments/#/update_control_map", 1, 1),
+    ("PUT /api/devices/v1/deployments/device/deployments/#/status", 2, 5),
+    ("PUT /api/devices/v1/deployments/device/deployments/#/status", 2, 3),
+    ("PUT /api/devices/v1/deployments/device/deployments/#/status", 9, 20),
+    ("POST /api/devices/v2/deployments/device/deployments/next", 4, 7),
 ]
