@@ -97,6 +97,50 @@ def test_a_change_is_told_however_it_is_made_and_only_where_something_changes():
     assert set(found[6:]) == {(None, number)}
 
 
+# Of those that tell, the ones of who a vehicle is, and by what it proves that.
+IDENTITY = {
+    Vehicle: {
+        *("tenant", "vehicle_id", "enrolled_at", "blocked_at", "decommissioned_at", "protocol", "client"),
+        "watched_until",
+    },
+    Credential: {"vehicle", "kind", "fingerprint", "expires_at", "revoked_at"},
+}
+
+
+@pytest.mark.parametrize("model", UNTOLD, ids=lambda model: model.__name__)
+def test_of_every_field_somebody_has_decided_whether_it_says_who_somebody_is(model):
+    assert set(told_by(model).identity) == IDENTITY.get(model, set())
+
+
+@pytest.mark.django_db
+def test_a_change_in_who_a_vehicle_is_is_told_apart():
+    vehicle = make_vehicle(make_tenant(), last_contact_at=NOON)
+    made = {"fingerprint": "a", "created_at": NOON, "expires_at": NOON}
+    credential = Credential.objects.create(vehicle=vehicle, kind="token", **made)
+    rows, held = Vehicle.objects.filter(pk=vehicle.pk), Credential.objects.filter(pk=credential.pk)
+    for change, is_identity in (
+        (lambda: rows.update(is_manifest_wanted=True), False),
+        (lambda: rows.update(watched_until=NOON), True),
+        (lambda: rows.update(watched_until=NOON, is_health_wanted=True), False),
+        (lambda: rows.update(client="new", is_manifest_wanted=False), True),
+        (lambda: vehicle.ecus.update(installed_target="new"), False),
+        (lambda: held.update(revoked_at=NOON), True),
+        (held.delete, True),
+        (rows.delete, True),
+    ):
+        changes = Changes()
+        changes.read()
+        count = changes.count
+        Change.objects.all().delete()
+
+        change()
+        changes.read()
+
+        assert Change.objects.filter(vehicle=vehicle.pk, is_identity=True).exists() == is_identity
+        assert changes.has_changed(vehicle.pk, vehicle.tenant_id, count)
+        assert changes.has_identity_changed(vehicle.pk, vehicle.tenant_id, count) == is_identity
+
+
 @pytest.mark.django_db
 def test_vehicles_that_have_never_called_tell_nothing():
     make_vehicle()

@@ -13,7 +13,7 @@ from otaserver.vehicle_api import identity
 from otaserver.vehicle_api.recognised import Found, Recognised, key_of
 from tests.factories import NOON, make_tenant, make_vehicle
 
-pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
+pytestmark = [pytest.mark.django_db]
 ENDS = NOON + timedelta(days=1)
 
 
