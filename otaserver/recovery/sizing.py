@@ -12,7 +12,7 @@ from dataclasses import dataclass
 # SQLite, contacts included, and 0.47 beside other work: sized for the latter (bench `poll`).
 POLL_MICROSECONDS = 60
 # An answer that is kept ends after six hours, and Django is asked anew: by each process of the vehicle's group, two in
-# deploy/, and with so many queries (by Mender's clients 14).
+# deploy/, and with so many queries.
 ANEW_SECONDS = 6 * 3600
 GROUP_PROCESSES = 2
 ANEW_QUERIES = 7
@@ -28,7 +28,7 @@ QUERY_MICROSECONDS = 1000
 DATABASE_QUERY_MICROSECONDS = 300
 # One update, from the order to the first poll after the proof, by the dearest of the protocols (docs/vehicle-api.md).
 UPDATE_REQUESTS = 25
-UPDATE_QUERIES = 180
+UPDATE_QUERIES = 90
 # Targets, snapshot and timestamp of one vehicle by python-tuf's objects: 1,900 vehicles per second (bench `metadata`).
 SIGNING_MICROSECONDS = 530
 # A Director's timestamp is signed anew when a quarter of its day is left.
