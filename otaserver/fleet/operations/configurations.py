@@ -80,7 +80,8 @@ def _configurations(tenant: int, wanted: Iterable[list[EcuRow]]) -> dict[str, in
         [Configuration(tenant=Tenant(pk=tenant), sha256=digest, ecus=by_digest[digest]) for digest in new],
         update_conflicts=True,
         unique_fields=["tenant", "sha256"],
-        update_fields=["sha256"],
+        # Whatever it names is the same already; no key, so that no vehicle that is given this row has to wait.
+        update_fields=["ecus"],
     )
     return known | {row.sha256: row.pk for row in made}
 
