@@ -111,6 +111,16 @@ def test_production_names_the_secret_without_which_it_does_not_start(name):
     assert [other for other in given if other in last] == []
 
 
+@pytest.mark.parametrize("more", [PRODUCTION, {}])
+def test_the_folder_of_the_online_keys_may_be_given_as_a_uri(more):
+    """Whoever reads or writes there (keys, CAs, marks, backups) has it from the settings."""
+    ask = "from otaserver import settings; print(settings.ONLINE_KEYS)"
+
+    found = run(sys.executable, "-c", ask, **more | {"OTA_ONLINE_KEYS": "file2:/srv/keys"})
+
+    assert found.stdout == "/srv/keys\n"
+
+
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [

@@ -58,10 +58,9 @@ def back_up(folder: Path, *, with_packages: bool, at: datetime) -> Description:
     databases.dump(settings.DATABASES["default"], making)
     needed = list(_needed())
     stored = sum(_save_package(making / PACKAGES, *each) for each in needed) if with_packages else 0
-    keys = Path(settings.ONLINE_KEYS)
-    if keys.exists():
+    if outside.root().exists():
         # What is being written just now has a name that begins with a dot, and may be gone in a moment.
-        shutil.copytree(keys, making / KEYS, ignore=shutil.ignore_patterns(".*"))
+        shutil.copytree(outside.root(), making / KEYS, ignore=shutil.ignore_patterns(".*"))
     if (settings.VAR_DIR / SECRETS).exists():
         shutil.copy2(settings.VAR_DIR / SECRETS, making / SECRETS)
     names = sorted(Tenant.objects.values_list("name", flat=True))
@@ -85,7 +84,7 @@ def restore(folder: Path, *, above: int | None, at: datetime) -> list[raising.Re
         OtaError: as `raising.recover`; the database is the old one by then, and `after_restore` goes on.
     """
     describe(folder)
-    _copy_missing(folder / KEYS, Path(settings.ONLINE_KEYS))
+    _copy_missing(folder / KEYS, outside.root())
     _bring_packages(folder / PACKAGES)
     # Marked until it is recovered: what starts by itself after a power cut must not serve an old database.
     databases.load(settings.DATABASES["default"], folder, begins=outside.note_restore)
