@@ -86,6 +86,7 @@ class Host:
             "/opt/ota/.venv/bin": f"{self.folder}/venv/bin",
             "/opt/ota/deploy": f"{self.folder}/opt/ota/deploy",
             "/opt/ota": str(ROOT),
+            "/bin/systemctl": f"{self.folder}/bin/systemctl",
             "/run/postgresql": str(self.cluster.folder),
         }
         places |= {place: f"{self.folder}{place}" for place in ("/etc/ota", "/etc/systemd/system", "/srv/ota")}
@@ -193,8 +194,12 @@ class Host:
                 asked, _ = listener.accept()
             except OSError:
                 return
-            with asked, asked.makefile("rw") as stream:
-                stream.write(self._call(json.loads(stream.readline())))
+            # What is being started may ask as well.
+            threading.Thread(target=self._answer, args=(asked,), daemon=True).start()
+
+    def _answer(self, asked):
+        with asked, asked.makefile("rw") as stream:
+            stream.write(self._call(json.loads(stream.readline())))
 
     def _call(self, arguments):
         """Return what went wrong; nothing is said where all went well."""

@@ -13,6 +13,7 @@ from clients.vehicle.disk import read_json
 from tests.clients.vehicle.vehicles import what_runs
 from tests.deploy.host import Host, missing, steps
 from tests.deploy.road import TARGETS, TIMESTAMP, Road, Traffic, tokens_in
+from tests.deploy.units import UnitError
 from tests.processes import ROOT, get, wait_for
 
 pytestmark = [pytest.mark.long, pytest.mark.e2e, pytest.mark.xdist_group("heavy"), pytest.mark.any_database]
@@ -167,6 +168,22 @@ def versions_seen(car):
         for role in ("snapshot", "timestamp")
         for path in (car.config.state_dir / "trust").glob(f"*/{repository}/{role}.json")
     }
+
+
+def test_where_postgresql_comes_later_than_the_rest_of_the_host_all_of_it_comes_up_by_itself(road):
+    systemd, units = road.host.systemd, [road.host.here(name) for name in ("ota-migrate", *BEHIND_NGINX)]
+    for name in reversed(units):
+        systemd.stop(name)
+    road.host.cluster.kill()
+
+    for name in units:
+        with pytest.raises(UnitError):
+            systemd.start(name)
+    assert [name for name in BEHIND_NGINX if road.host.service(name).pids] == []
+    road.host.cluster.start()
+    wait_for(systemd.tend, seconds=60, what="all units")
+
+    assert wait_for(lambda: get(f"{road.host.url}/readyz").status_code == 200, what="the server")
 
 
 def test_everything_keeps_to_what_its_unit_lets_it_write(road):
