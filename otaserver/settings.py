@@ -232,7 +232,14 @@ TEMPLATES = [
 
 def _database() -> dict[str, Any]:
     if IS_PRODUCTION:
-        found: dict[str, Any] = env.db_url("DATABASE_URL")
+        try:
+            found: dict[str, Any] = env.db_url("DATABASE_URL")
+        except ValueError:
+            # What it says has a part of the password in it.
+            raise ImproperlyConfigured(
+                "DATABASE_URL is not postgresql://user:password@host/name. In its password %, / and ? are written as "
+                "%25, %2F and %3F; or the password stands in PGPASSWORD alone, as it is."
+            ) from None
         if found["ENGINE"].endswith("postgresql"):
             found.setdefault("OPTIONS", {})["pool"] = {"min_size": 1, "max_size": env.int("OTA_DB_POOL", default=10)}
             found["CONN_HEALTH_CHECKS"] = True
