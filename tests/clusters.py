@@ -73,6 +73,11 @@ class Cluster:
         """End it as a crash does: no checkpoint, and no word to anybody who is connected."""
         self.do(f"pg_ctl -D {self._data} -m immediate -w stop")
 
+    def require_passwords(self):
+        """Let nobody in who shows none, as the image of PostgreSQL does."""
+        self.do(f"sed -i s/trust/scram-sha-256/ {self._data}/pg_hba.conf")
+        self.do(f"pg_ctl -D {self._data} reload")
+
     def is_running(self):
         return self._run(f"pg_ctl -D {self._data} status") == 0
 
