@@ -28,7 +28,7 @@ def dump(database: Database, folder: Path) -> Path:
     """Write one moment of the database into a file of `folder`, while it is in use, and return the file.
 
     Raises:
-        ToolFailedError: `pg_dump` is missing or has failed.
+        ToolFailedError: `pg_dump` is missing or has failed, or SQLite could not write.
     """
     path = folder / FILES[vendor(database)]
     if vendor(database) == "sqlite":
@@ -71,8 +71,11 @@ def _let_go() -> None:
 
 def _copy(source: Path, target: Path) -> None:
     # `backup` and not a copy of the file: a transaction may be under way, and a part of it in the log beside it.
-    with closing(sqlite3.connect(source)) as read, closing(sqlite3.connect(target)) as written:
-        read.backup(written)
+    try:
+        with closing(sqlite3.connect(source)) as read, closing(sqlite3.connect(target)) as written:
+            read.backup(written)
+    except sqlite3.Error as error:
+        raise ToolFailedError(f"{source} cannot be copied to {target}: {error}") from error
 
 
 def _refuse_others(server: psycopg.Connection[Any]) -> None:

@@ -244,6 +244,51 @@ def test_a_folder_that_is_there_is_left_alone(tmp_path, dumped):
     assert list(tmp_path.glob("*.json")) == []
 
 
+def no_room(database, folder):
+    (folder / "database.dump").write_text("half of it")
+    raise ToolFailedError("pg_dump has failed: no space left on device")
+
+
+def no_permission(database, folder):
+    raise PermissionError(13, "Permission denied")
+
+
+@pytest.mark.django_db
+@sqlite_alone
+@pytest.mark.parametrize(("dump", "sentence"), [(no_room, "no space left"), (no_permission, "Permission denied")])
+def test_of_a_backup_that_fails_nothing_fills_the_disk(tmp_path, monkeypatch, dump, sentence):
+    monkeypatch.setattr(databases, "dump", dump)
+
+    with pytest.raises(CommandError, match=sentence):
+        call_command("backup", str(tmp_path / "backups" / "night"))
+
+    assert list((tmp_path / "backups").iterdir()) == []
+
+
+@pytest.mark.django_db
+@sqlite_alone
+def test_where_what_is_in_a_backup_cannot_be_brought_here_nothing_is_replaced(tmp_path, settings, dumped, monkeypatch):
+    make_tenant("north")
+    outside.note_issued(Tenant.objects.get(), Repository.IMAGE, 5)
+    operations.back_up(tmp_path / "backup", with_packages=False, at=NOON)
+    settings.ONLINE_KEYS = str(tmp_path / "backup" / "backup.json")
+    loaded = []
+    monkeypatch.setattr(databases, "load", lambda *_, **__: loaded.append(True))
+
+    with pytest.raises(CommandError, match="cannot be brought here"):
+        call_command("restore", str(tmp_path / "backup"), yes=True)
+
+    assert loaded == []
+
+
+def test_what_sqlite_cannot_copy_is_said(tmp_path):
+    database = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(tmp_path / "live.sqlite3")}
+    (tmp_path / "live.sqlite3").write_text("no database")
+
+    with pytest.raises(ToolFailedError, match="cannot be copied"):
+        databases.dump(database, tmp_path)
+
+
 @pytest.mark.django_db
 @sqlite_alone
 def test_half_a_backup_and_one_of_another_database_are_refused(tmp_path, dumped):
