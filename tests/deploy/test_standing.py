@@ -3,6 +3,8 @@
 import re
 import subprocess
 import sys
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
@@ -20,6 +22,7 @@ pytestmark = [pytest.mark.long, pytest.mark.e2e, pytest.mark.xdist_group("heavy"
 
 *SETTING_UP, RESTORING = steps("debian.md")
 MANAGE = re.search(r"^manage\(\).*$", "\n".join(SETTING_UP), re.M)[0]
+ARCHIVING, COPYING, STOPPING, RECOVERING, RAISING = steps("point-in-time.md")
 ROLLING = next(block for block in steps("migrations.md") if "systemctl" in block)
 BEHIND_NGINX = ("ota-web@8000", "ota-web@8001", "ota-worker", "ota-beat")
 
@@ -152,6 +155,44 @@ def test_a_vehicle_that_has_seen_more_than_the_backup_knows_goes_on_after_a_rest
     now = versions_seen(cars[0])
     assert set(now) == set(seen)
     assert {name: seen[name] < 1_000_000 < now[name] for name in seen} == dict.fromkeys(seen, True)
+
+
+def test_after_a_recovery_to_a_moment_versions_are_above_what_vehicles_have_seen_and_what_came_before_is_there(road):
+    road.host.do(ARCHIVING)
+    wait_for(lambda: get(f"{road.host.url}/readyz").status_code == 200, what="the server")
+    road.host.do(COPYING)
+    # What only the archive has.
+    cars = road.vehicles("CAR10")
+    time.sleep(1.1)
+    moment = datetime.now(tz=UTC)
+    time.sleep(1.1)
+    road.start_campaign("after the moment", cars, to="2.0", way_back="1.0")
+    assert cars[0].run().status == "installed"
+    seen = versions_seen(cars[0])
+
+    road.host.do(STOPPING)
+    with pytest.raises(AssertionError, match="restore-unfinished is there"):
+        road.host.do(MANAGE, "cd /opt/ota; manage shell -c 'import otaserver.wsgi'")
+    recovering = RECOVERING.replace("2026-06-01 12:00:00+00", moment.isoformat(sep=" "))
+    assert recovering != RECOVERING
+    # As PostgreSQL's own default has it: it can only be read.
+    road.host.do(recovering.replace("'promote'", "'pause'").partition("until ")[0])
+    with pytest.raises(AssertionError, match="can only be read"):
+        road.host.do(MANAGE, "manage after_restore")
+    road.host.do(
+        "runuser -u postgres -- psql -c 'SELECT pg_wal_replay_resume()'", recovering[recovering.index("until ") :]
+    )
+    road.host.do(MANAGE, RAISING)
+
+    back = wait_for(lambda: came_through(cars[0]), what="the server", seconds=60)
+    assert (back.status, back.detail) == ("idle", "")
+    assert "after the moment" not in [each["name"] for each in road.publisher.api.rows("/campaigns")]
+    road.start_campaign("again", cars, to="3.0", way_back="2.0")
+    assert cars[0].run().status == "installed"
+    now = versions_seen(cars[0])
+    assert {name: seen[name] + 900_000 < now[name] for name in seen} == dict.fromkeys(seen, True)
+    # The history that is written now is another one, and is archived too.
+    road.host.do("rm -r /var/lib/postgresql/15/main.before", COPYING)
 
 
 def came_through(car):

@@ -19,6 +19,7 @@ from firmware_store import blobs
 from firmware_store.states import Repository
 from firmware_store.trust import outside
 from firmware_store.trust.errors import RestoreUnfinishedError
+from otaserver.embedded import exclusive
 from otaserver.recovery import databases, operations
 from otaserver.recovery.errors import BackupRefusedError, ServerRunningError, ToolFailedError
 from otaserver.recovery.operations import raising
@@ -97,6 +98,15 @@ def test_a_database_in_use_is_not_replaced(postgresql, tmp_path):
         with pytest.raises(ServerRunningError):
             load(database, tmp_path)
         assert server.execute("SELECT count(*) FROM car").fetchone() == (2,)
+
+
+@pytest.mark.postgresql
+def test_a_database_that_does_not_answer_is_no_traceback(postgresql, tmp_path):
+    database, _ = postgresql
+    databases.dump(database, tmp_path)
+
+    with pytest.raises(ToolFailedError, match="does not answer"):
+        load(database | {"NAME": "none"}, tmp_path)
 
 
 @pytest.mark.postgresql
@@ -304,7 +314,7 @@ def test_half_a_backup_and_one_of_another_database_are_refused(tmp_path, dumped)
 
 @pytest.mark.django_db
 @sqlite_alone
-def test_the_commands_say_what_they_do_and_replace_nothing_unasked(tmp_path, dumped):
+def test_the_commands_say_what_they_do_and_replace_nothing_unasked(tmp_path, settings, dumped):
     make_tenant("north")
     call_command("backup", str(tmp_path / "backup"), stdout=StringIO())
 
@@ -313,6 +323,11 @@ def test_the_commands_say_what_they_do_and_replace_nothing_unasked(tmp_path, dum
 
     assert Tenant.objects.get().version_floor == 0
     said = StringIO()
+    with exclusive.only_one(settings.VAR_DIR, port=8000):
+        for command in (["restore", str(tmp_path / "backup"), "--yes"], ["after_restore"]):
+            with pytest.raises(CommandError, match="Stop it first"):
+                call_command(*command)
+    assert Tenant.objects.get().version_floor == 0
     call_command("restore", str(tmp_path / "backup"), yes=True, stdout=said)
     call_command("after_restore", stdout=said)
     assert [line.split(";")[0] for line in said.getvalue().splitlines()] == [
