@@ -12,6 +12,7 @@ import psycopg
 import pytest
 
 from clients.vehicle.disk import read_json
+from otaserver.fleet.credentials.servers import make_server_authority
 from tests.clients.vehicle.vehicles import what_runs
 from tests.deploy.host import Host, missing, steps
 from tests.deploy.road import TARGETS, TIMESTAMP, Road, Traffic, tokens_in
@@ -209,6 +210,33 @@ def versions_seen(car):
         for role in ("snapshot", "timestamp")
         for path in (car.config.state_dir / "trust").glob(f"*/{repository}/{role}.json")
     }
+
+
+def test_a_renewed_certificate_is_taken_by_a_reload_and_one_that_does_not_fit_is_not_taken_in_silence(road):
+    place = road.host.place("/srv/ota/nginx/server.pem")
+    served = f"openssl s_client -connect localhost:{road.host.ports['443']} < /dev/null 2> /dev/null"
+    before, good = road.host.do(served), place.read_text()
+    authority = make_server_authority(at=datetime.now(tz=UTC))
+    key = road.host.place("/srv/ota/nginx/server.key")
+    old_key = key.read_bytes()
+
+    place.write_text(authority.certificate_pem)
+    with pytest.raises(AssertionError, match="key values mismatch"):
+        road.host.do("systemctl reload ota-nginx")
+    assert certificate_in(road.host.do(served)) == certificate_in(before)
+    key.write_bytes(authority.key_pem)
+    road.host.do("systemctl reload ota-nginx")
+    taken = wait_for(lambda: certificate_in(road.host.do(served)) == authority.certificate_pem.strip(), what="nginx")
+
+    assert taken
+    place.write_text(good)
+    key.write_bytes(old_key)
+    road.host.do("systemctl reload ota-nginx")
+    wait_for(lambda: certificate_in(road.host.do(served)) == certificate_in(before), what="the old certificate")
+
+
+def certificate_in(text):
+    return re.search(r"-----BEGIN.*?CERTIFICATE-----.*?END CERTIFICATE-----", text, re.S)[0]
 
 
 def test_where_postgresql_comes_later_than_the_rest_of_the_host_all_of_it_comes_up_by_itself(road):
