@@ -70,17 +70,24 @@ def steps(page):
 class Host:
     """PostgreSQL and Redis run from the beginning, as Debian starts them; the rest is done by `do`."""
 
-    def __init__(self):
+    def __init__(self, *, in_place_of=None):
+        """Make it; with the name of another one, and its certificate, that name leads here when the other has gone."""
         self.folder = Path(tempfile.mkdtemp(prefix="ota-host-", dir=os.environ.get("PYTEST_DEBUG_TEMPROOT")))
         self.cluster = Cluster()
         self.ports = {port: str(free_port()) for port in PORTS}
+        if in_place_of is not None:
+            self.ports["443"] = in_place_of.ports["443"]
         self.url = f"https://localhost:{self.ports['443']}"
         self.ca_file = self.folder / "root" / "ca.pem"
         for name in ("opt/ota", "etc/systemd/system", "root", "log", "bin", "venv/bin", "redis"):
             (self.folder / name).mkdir(parents=True)
         self._copy_what_is_deployed()
         self._write_programs()
-        self._issue_certificate()
+        if in_place_of is None:
+            self._issue_certificate()
+        else:
+            for path in (in_place_of.folder / "root").glob("*.pem"):
+                shutil.copy(path, self.folder / "root")
         self._redis = self._start_redis()
         self.systemd = Systemd(self.folder / "etc/systemd/system", self.folder / "log")
         self._listener = self._listen()

@@ -1,6 +1,7 @@
 """What is in `deploy/`, standing as `docs/debian.md` makes it stand, with Debian's nginx, PostgreSQL and Redis."""
 
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -11,17 +12,17 @@ import httpx
 import psycopg
 import pytest
 
-from clients.vehicle.disk import read_json
 from otaserver.fleet.credentials.servers import make_server_authority
 from tests.clients.vehicle.vehicles import what_runs
 from tests.deploy.host import Host, missing, steps
-from tests.deploy.road import TARGETS, TIMESTAMP, Road, Traffic, tokens_in
+from tests.deploy.road import TARGETS, TIMESTAMP, Road, Traffic, came_through, tokens_in, versions_seen
 from tests.deploy.units import UnitError
 from tests.processes import ROOT, get, wait_for
 
 pytestmark = [pytest.mark.long, pytest.mark.e2e, pytest.mark.xdist_group("heavy"), pytest.mark.any_database]
 
 *SETTING_UP, RESTORING = steps("debian.md")
+(MOVING,) = steps("moving.md")
 MANAGE = re.search(r"^manage\(\).*$", "\n".join(SETTING_UP), re.M)[0]
 ARCHIVING, COPYING, STOPPING, RECOVERING, RAISING = steps("point-in-time.md")
 ROLLING = next(block for block in steps("migrations.md") if "systemctl" in block)
@@ -196,22 +197,6 @@ def test_after_a_recovery_to_a_moment_versions_are_above_what_vehicles_have_seen
     road.host.do("rm -r /var/lib/postgresql/15/main.before", COPYING)
 
 
-def came_through(car):
-    """One cycle of the car, unless the server was not there yet."""
-    result = car.run()
-    return result if result.status != "not_now" else None
-
-
-def versions_seen(car):
-    """The versions of the online metadata that the vehicle has on its disk: it takes none below."""
-    return {
-        (repository, role): read_json(path)["signed"]["version"]
-        for repository in ("director", "image")
-        for role in ("snapshot", "timestamp")
-        for path in (car.config.state_dir / "trust").glob(f"*/{repository}/{role}.json")
-    }
-
-
 def test_a_renewed_certificate_is_taken_by_a_reload_and_one_that_does_not_fit_is_not_taken_in_silence(road):
     place = road.host.place("/srv/ota/nginx/server.pem")
     served = f"openssl s_client -connect localhost:{road.host.ports['443']} < /dev/null 2> /dev/null"
@@ -278,3 +263,31 @@ def open_for_writing(pid):
         # Others than files have no folder: sockets, pipes, memory.
         if flags & 3 and path.startswith("/") and not path.startswith("/memfd:"):
             yield path
+
+
+def test_vehicles_go_on_at_another_machine_that_has_the_name_now(road):
+    """The last: the old machine ends with it."""
+    (car,) = road.vehicles("CAR11")
+    road.start_campaign("before the move", [car], to="2.0", way_back="1.0")
+    old = road.host
+    old.do("systemctl stop ota-beat ota-worker ota-web@8000 ota-web@8001", "systemctl start ota-backup")
+    new = Host(in_place_of=old)
+    try:
+        copies = new.folder / "root" / "copies"
+        shutil.copytree(old.place("/srv/ota/packages"), copies / "packages")
+        shutil.copytree(max(old.place("/srv/ota/backups").glob("2*")), copies / "backup")
+        # The same file, but for the places that differ here.
+        secrets = re.findall(
+            r"^OTA_\w+SECRET\w*=.+$|^OTA_SECRET_KEY=.+$", old.place("/etc/ota/ota.env").read_text(), re.M
+        )
+        example = new.place("/opt/ota/deploy/ota.env.example").read_text()
+        (copies / "ota.env").write_text("\n".join([example, *secrets]))
+        old.do("systemctl stop ota-nginx")
+
+        new.do(*SETTING_UP[:2], MANAGE, MOVING, SETTING_UP[-1])
+
+        assert len(secrets) == 2
+        assert wait_for(lambda: came_through(car), what="the new machine").status == "installed"
+        assert what_runs(car.config.state_dir) == {"CAR11-GATE": "supplier/gateway-2.0"}
+    finally:
+        new.end()
