@@ -175,6 +175,14 @@ def test_containers_are_asked_whether_they_are_ready_at_their_own_port():
         compile(service["healthcheck"]["test"][-1], name, "exec")
 
 
+def test_postgresql_is_healthy_only_once_it_listens_where_it_is_called():
+    assert "pg_isready --host 127.0.0.1 " in compose()["services"]["database"]["healthcheck"]["test"][-1]
+
+
+def test_what_the_containers_say_is_not_kept_for_ever():
+    assert {service["logging"]["driver"] for service in compose()["services"].values()} == {"local"}
+
+
 def test_what_the_compose_file_refers_to_exists():
     read = compose()
     mounted = {volume.partition(":")[0] for each in read["services"].values() for volume in each.get("volumes", [])}
