@@ -7,7 +7,11 @@ from django.conf import settings
 # The library looks into the environment as it is imported, and the settings write there where processes count together.
 FOLDER = Path(settings.METRICS_DIR)
 
-from prometheus_client import Counter, Histogram  # noqa: E402
+from prometheus_client import Counter, Histogram, values  # noqa: E402
+
+from otaserver.count_files import CountFile  # noqa: E402
+
+values.MmapedDict = CountFile  # type: ignore[attr-defined]
 
 vehicle_requests = Counter(
     "ota_vehicle_requests", "Requests of vehicles, as they were answered.", ["protocol", "kind", "outcome"]

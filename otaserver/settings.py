@@ -40,7 +40,7 @@ _PRODUCTION_NEEDS = {
     "OTA_STORAGE_URL": "where packages are stored: file:///path or s3://bucket?region_name=…",
     "OTA_SECRET_KEY": "signs console sessions",
     "OTA_URL_SECRET": "signs download addresses",
-    "OTA_ONLINE_KEYS": "folder or vault URI of the online signing keys",
+    "OTA_ONLINE_KEYS": "the folder of the online signing keys, by its absolute path",
     "OTA_ALLOWED_HOSTS": "the host names this server answers to, with commas",
 }
 
@@ -65,6 +65,11 @@ def _embedded_secrets(path: Path) -> dict[str, str]:
     return loaded
 
 
+def _folder_of_keys(**default: str) -> str:
+    """Return the folder of the online keys, which may be given as the URI that keys in it have."""
+    return str(env.str("OTA_ONLINE_KEYS", **default)).removeprefix("file2:")
+
+
 # Secret keys of before: what was sealed or signed with one of them still counts.
 SECRET_KEY_FALLBACKS = env.list("OTA_SECRET_KEY_FALLBACKS", default=[])
 if IS_PRODUCTION:
@@ -73,13 +78,13 @@ if IS_PRODUCTION:
         raise ImproperlyConfigured("Production does not start without: " + "; ".join(_missing) + ".")
     SECRET_KEY = env.str("OTA_SECRET_KEY")
     URL_SECRET = env.str("OTA_URL_SECRET")
-    ONLINE_KEYS = env.str("OTA_ONLINE_KEYS")
+    ONLINE_KEYS = _folder_of_keys()
     ALLOWED_HOSTS = env.list("OTA_ALLOWED_HOSTS")
 else:
     _secrets = _embedded_secrets(VAR_DIR / "secrets.json")
     SECRET_KEY = _secrets["secret_key"]
     URL_SECRET = _secrets["url_secret"]
-    ONLINE_KEYS = env.str("OTA_ONLINE_KEYS", default=str(VAR_DIR / "online-keys"))
+    ONLINE_KEYS = _folder_of_keys(default=str(VAR_DIR / "online-keys"))
     ALLOWED_HOSTS = env.list("OTA_ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]", "testserver"])
 
 DEBUG = False
@@ -227,7 +232,14 @@ TEMPLATES = [
 
 def _database() -> dict[str, Any]:
     if IS_PRODUCTION:
-        found: dict[str, Any] = env.db_url("DATABASE_URL")
+        try:
+            found: dict[str, Any] = env.db_url("DATABASE_URL")
+        except ValueError:
+            # What it says has a part of the password in it.
+            raise ImproperlyConfigured(
+                "DATABASE_URL is not postgresql://user:password@host/name. In its password %, / and ? are written as "
+                "%25, %2F and %3F; or the password stands in PGPASSWORD alone, as it is."
+            ) from None
         if found["ENGINE"].endswith("postgresql"):
             found.setdefault("OPTIONS", {})["pool"] = {"min_size": 1, "max_size": env.int("OTA_DB_POOL", default=10)}
             found["CONN_HEALTH_CHECKS"] = True

@@ -57,24 +57,33 @@ class Cluster:
         self._shell = self._open(megabytes)
         if self.has_own_disk and not self._works():
             self.has_own_disk, self._shell = False, self._open(None)
-        self._data = self._disk / "data"
+        self.data = self._disk / "data"
         settings = " ".join(f"-c {name}={value!r}" for name, value in _SETTINGS.items())
         self._options = f"{settings} -c unix_socket_directories={self.folder}"
-        self.do(f"initdb -D {self._data} -U postgres -A trust -N --no-instructions -E UTF8 --locale=C")
+        self.do(f"initdb -D {self.data} -U postgres -A trust -N --no-instructions -E UTF8 --locale=C")
         self.start()
 
     def url(self, name="postgres"):
         return f"postgresql://postgres@/{name}?host={self.folder}"
 
     def start(self):
-        self.do(f'pg_ctl -D {self._data} -l {self.folder}/log -w -o "{self._options}" start')
+        self.do(f'pg_ctl -D {self.data} -l {self.folder}/log -w -o "{self._options}" start')
+
+    def stop(self):
+        """End it as Debian stops it: whoever is connected is turned out."""
+        self.do(f"pg_ctl -D {self.data} -m fast -w stop")
 
     def kill(self):
         """End it as a crash does: no checkpoint, and no word to anybody who is connected."""
-        self.do(f"pg_ctl -D {self._data} -m immediate -w stop")
+        self.do(f"pg_ctl -D {self.data} -m immediate -w stop")
+
+    def require_passwords(self):
+        """Let nobody in who shows none, as the image of PostgreSQL does."""
+        self.do(f"sed -i s/trust/scram-sha-256/ {self.data}/pg_hba.conf")
+        self.do(f"pg_ctl -D {self.data} reload")
 
     def is_running(self):
-        return self._run(f"pg_ctl -D {self._data} status") == 0
+        return self._run(f"pg_ctl -D {self.data} status") == 0
 
     def fill_disk(self):
         assert self.has_own_disk
@@ -92,7 +101,7 @@ class Cluster:
 
     def end(self):
         if self.is_running():
-            self._run(f"pg_ctl -D {self._data} -m immediate -w stop")
+            self._run(f"pg_ctl -D {self.data} -m immediate -w stop")
         self._shell.communicate(timeout=20)
         shutil.rmtree(self.folder, ignore_errors=True)
 

@@ -111,6 +111,27 @@ def test_production_names_the_secret_without_which_it_does_not_start(name):
     assert [other for other in given if other in last] == []
 
 
+def test_an_address_that_a_password_makes_unreadable_is_refused_without_telling_the_password():
+    given = PRODUCTION | {"DATABASE_URL": "postgresql://ota:half/other@db.example/ota"}
+
+    refused = run(sys.executable, "-c", "import otaserver.settings", **given)
+
+    assert refused.stderr.splitlines()[-1].startswith(
+        "django.core.exceptions.ImproperlyConfigured: DATABASE_URL is not"
+    )
+    assert "half" not in refused.stderr
+
+
+@pytest.mark.parametrize("more", [PRODUCTION, {}])
+def test_the_folder_of_the_online_keys_may_be_given_as_a_uri(more):
+    """Whoever reads or writes there (keys, CAs, marks, backups) has it from the settings."""
+    ask = "from otaserver import settings; print(settings.ONLINE_KEYS)"
+
+    found = run(sys.executable, "-c", ask, **more | {"OTA_ONLINE_KEYS": "file2:/srv/keys"})
+
+    assert found.stdout == "/srv/keys\n"
+
+
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [

@@ -84,12 +84,12 @@ def require_restored() -> None:
 
 
 def _unfinished() -> Path:
-    return _root() / "restore-unfinished"
+    return root() / "restore-unfinished"
 
 
 def tenants_noted() -> set[str]:
     """Return the tenants of which anything is noted here, be they in the database or not."""
-    return {path.parent.name for path in _root().glob("*/issued")}
+    return {path.parent.name for path in root().glob("*/issued")}
 
 
 def keep_published(tenant: Tenant, repository: str, role: str, version: int, bodies: Mapping[Profile, bytes]) -> None:
@@ -121,11 +121,12 @@ def _published(tenant: Tenant, repository: str, role: str, after: int) -> Iterat
 
 def folder(tenant: str) -> Path:
     """Return where everything of a tenant is kept, its online keys too."""
-    return _root() / tenant
+    return root() / tenant
 
 
-def _root() -> Path:
-    return Path(str(settings.ONLINE_KEYS).removeprefix("file2:"))
+def root() -> Path:
+    """Return the folder of all that is kept outside the database."""
+    return Path(settings.ONLINE_KEYS)
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -114,7 +114,7 @@ def is_key_at(uri: str, public_key: Mapping[str, Any]) -> bool:
 
 
 def _folder(place: str) -> Path:
-    path = Path(place.removeprefix("file2:"))
+    path = Path(place)
     if not path.is_absolute() or set("?#;") & set(str(path)):
         raise OnlineKeyStoreError(
             f"Online keys are made in a folder, given by an absolute path without ?, # and ;. {place!r} is none.",

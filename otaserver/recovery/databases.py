@@ -4,8 +4,8 @@ import os
 import shutil
 import sqlite3
 import subprocess
-from collections.abc import Callable, Mapping
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import psycopg
 from django.db import connection, connections
 from psycopg.conninfo import make_conninfo
 
-from otaserver.recovery.errors import ServerRunningError, ToolFailedError
+from otaserver.recovery.errors import ServerRunningError, StandbyError, ToolFailedError
 
 # What the file is called tells which database it is of.
 FILES = {"sqlite": "database.sqlite3", "postgresql": "database.dump"}
@@ -28,7 +28,7 @@ def dump(database: Database, folder: Path) -> Path:
     """Write one moment of the database into a file of `folder`, while it is in use, and return the file.
 
     Raises:
-        ToolFailedError: `pg_dump` is missing or has failed.
+        ToolFailedError: `pg_dump` is missing or has failed, or SQLite could not write.
     """
     path = folder / FILES[vendor(database)]
     if vendor(database) == "sqlite":
@@ -43,7 +43,9 @@ def load(database: Database, folder: Path, *, begins: Callable[[], None]) -> Non
 
     Raises:
         ServerRunningError: somebody else is connected to it (PostgreSQL; on SQLite the caller holds the folder).
-        ToolFailedError: `pg_restore` is missing or has failed; repeat it then, the database may be empty.
+        StandbyError: it can only be read.
+        ToolFailedError: it does not answer, or `pg_restore` is missing or has failed; repeat it then, the database may
+            be empty.
     """
     _let_go()
     path = folder / FILES[vendor(database)]
@@ -53,13 +55,36 @@ def load(database: Database, folder: Path, *, begins: Callable[[], None]) -> Non
         return
     # Read once before anything is dropped.
     _tool("pg_restore", "--list", str(path))
-    with psycopg.connect(_conninfo(database), autocommit=True, password=database.get("PASSWORD") or None) as server:
-        _refuse_others(server)
+    with _alone(database) as server:
         begins()
         # Tables that the dump does not know would be in the way of migrations.
         server.execute("DROP SCHEMA public CASCADE")
         server.execute("CREATE SCHEMA public")
     _run(database, "pg_restore", "--no-owner", "--no-privileges", "--exit-on-error", "--single-transaction", str(path))
+
+
+def require_alone(database: Database) -> None:
+    """Look that nobody else uses the database, and that it can be written.
+
+    Raises:
+        ServerRunningError, StandbyError, ToolFailedError: as `load`.
+    """
+    if vendor(database) == "postgresql":
+        _let_go()
+        with _alone(database):
+            pass
+
+
+@contextmanager
+def _alone(database: Database) -> Iterator[psycopg.Connection[Any]]:
+    try:
+        server = psycopg.connect(_conninfo(database), autocommit=True, password=database.get("PASSWORD") or None)
+    except psycopg.OperationalError as error:
+        raise ToolFailedError(f"The database does not answer: {str(error).strip()}") from error
+    with server:
+        _refuse_standby(server)
+        _refuse_others(server)
+        yield server
 
 
 def _let_go() -> None:
@@ -71,8 +96,19 @@ def _let_go() -> None:
 
 def _copy(source: Path, target: Path) -> None:
     # `backup` and not a copy of the file: a transaction may be under way, and a part of it in the log beside it.
-    with closing(sqlite3.connect(source)) as read, closing(sqlite3.connect(target)) as written:
-        read.backup(written)
+    try:
+        with closing(sqlite3.connect(source)) as read, closing(sqlite3.connect(target)) as written:
+            read.backup(written)
+    except sqlite3.Error as error:
+        raise ToolFailedError(f"{source} cannot be copied to {target}: {error}") from error
+
+
+def _refuse_standby(server: psycopg.Connection[Any]) -> None:
+    if server.execute("SELECT pg_is_in_recovery()").fetchone() == (True,):
+        raise StandbyError(
+            "The database can only be read: its recovery has not ended. With recovery_target_action = 'pause', which "
+            "is PostgreSQL's own default, `SELECT pg_wal_replay_resume()` ends it."
+        )
 
 
 def _refuse_others(server: psycopg.Connection[Any]) -> None:

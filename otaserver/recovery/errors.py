@@ -29,6 +29,12 @@ class ServerRunningError(ConflictError):
     code = "restore.server_running"
 
 
+class StandbyError(ConflictError):
+    """The database can only be read: it is still being recovered, or follows another one."""
+
+    code = "restore.standby"
+
+
 class DrillUnknownError(NotFoundError):
     """What the drill is about is nothing that the tenant has."""
 

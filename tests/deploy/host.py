@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from otaserver.fleet.credentials.servers import issue_server_certificate, make_server_authority
-from tests.clusters import Cluster
+from tests.clusters import Cluster, user
 from tests.deploy.systemd import PATH, PROGRAM, Systemd
 from tests.deploy.units import UnitError
 from tests.processes import ROOT, free_port, wait_for
@@ -29,13 +29,21 @@ PORTS = ("443", "6379", "8000", "8001", "8002")
 # Instead of what changes a whole machine.
 PROGRAMS = {
     "apt-get": "#!/bin/sh\n",
-    "chown": "#!/bin/sh\n",
+    # Whoever PostgreSQL runs as here is postgres.
+    "chown": '#!/bin/sh\n[ "$1" != postgres: ] || { shift; exec /bin/chown {postgres} "$@"; }\n',
     "pip": "#!/bin/sh\n",
     "python3": "#!/bin/sh\n",
     "useradd": '#!/bin/sh\nmkdir -p "$4"\n',
     "python": f'#!/bin/sh\nexec {sys.executable} "$@"\n',
     # `runuser -u NAME -- COMMAND`: whoever is postgres may do all in the cluster.
-    "runuser": '#!/bin/sh\n[ "$2" != postgres ] || export PGHOST={cluster} PGUSER=postgres\nshift 3\nexec "$@"\n',
+    "runuser": """#!/bin/sh
+who=$2; shift 3
+[ $who = postgres ] || exec "$@"
+export PGHOST={cluster} PGUSER=postgres
+cd /
+[ "$(id -u)" != 0 ] || exec setpriv --reuid={postgres} --clear-groups "$@"
+exec "$@"
+""",
     "systemctl": PROGRAM,
 }
 # Nobody has both: what one of them lacks is said by the name of its package.
@@ -62,17 +70,24 @@ def steps(page):
 class Host:
     """PostgreSQL and Redis run from the beginning, as Debian starts them; the rest is done by `do`."""
 
-    def __init__(self):
+    def __init__(self, *, in_place_of=None):
+        """Make it; with the name of another one, and its certificate, that name leads here when the other has gone."""
         self.folder = Path(tempfile.mkdtemp(prefix="ota-host-", dir=os.environ.get("PYTEST_DEBUG_TEMPROOT")))
         self.cluster = Cluster()
         self.ports = {port: str(free_port()) for port in PORTS}
+        if in_place_of is not None:
+            self.ports["443"] = in_place_of.ports["443"]
         self.url = f"https://localhost:{self.ports['443']}"
         self.ca_file = self.folder / "root" / "ca.pem"
         for name in ("opt/ota", "etc/systemd/system", "root", "log", "bin", "venv/bin", "redis"):
             (self.folder / name).mkdir(parents=True)
         self._copy_what_is_deployed()
         self._write_programs()
-        self._issue_certificate()
+        if in_place_of is None:
+            self._issue_certificate()
+        else:
+            for path in (in_place_of.folder / "root").glob("*.pem"):
+                shutil.copy(path, self.folder / "root")
         self._redis = self._start_redis()
         self.systemd = Systemd(self.folder / "etc/systemd/system", self.folder / "log")
         self._listener = self._listen()
@@ -86,7 +101,11 @@ class Host:
             "/opt/ota/.venv/bin": f"{self.folder}/venv/bin",
             "/opt/ota/deploy": f"{self.folder}/opt/ota/deploy",
             "/opt/ota": str(ROOT),
+            "/bin/systemctl": f"{self.folder}/bin/systemctl",
             "/run/postgresql": str(self.cluster.folder),
+            # Where PostgreSQL may write.
+            "/var/lib/postgresql/15/main": str(self.cluster.data),
+            "/srv/archive": f"{self.cluster.folder}/archive",
         }
         places |= {place: f"{self.folder}{place}" for place in ("/etc/ota", "/etc/systemd/system", "/srv/ota")}
         # All at once: this host's own places may have one of these names in them.
@@ -158,7 +177,8 @@ class Host:
         for name, text in PROGRAMS.items():
             folder = "venv/bin" if name in ("pip", "python") else "bin"
             path = self.folder / folder / name
-            path.write_text(text.replace("{cluster}", str(self.cluster.folder)))
+            here = text.replace("{cluster}", str(self.cluster.folder)).replace("{postgres}", str(user()))
+            path.write_text(here)
             path.chmod(0o755)
 
     def _issue_certificate(self):
@@ -193,16 +213,29 @@ class Host:
                 asked, _ = listener.accept()
             except OSError:
                 return
-            with asked, asked.makefile("rw") as stream:
-                stream.write(self._call(json.loads(stream.readline())))
+            # What is being started may ask as well.
+            threading.Thread(target=self._answer, args=(asked,), daemon=True).start()
+
+    def _answer(self, asked):
+        with asked, asked.makefile("rw") as stream:
+            stream.write(self._call(json.loads(stream.readline())))
 
     def _call(self, arguments):
         """Return what went wrong; nothing is said where all went well."""
         try:
-            self.systemd.call(arguments)
+            if arguments[1:] == ["postgresql"]:
+                self._tend_database(arguments[0])
+            else:
+                self.systemd.call(arguments)
         except (UnitError, OSError, AssertionError, KeyError) as error:
             return f"systemctl {' '.join(arguments)}: {type(error).__name__}: {error}"
         return ""
+
+    def _tend_database(self, verb):
+        if verb in ("stop", "restart"):
+            self.cluster.stop()
+        if verb in ("start", "restart"):
+            self.cluster.start()
 
 
 def main():

@@ -17,6 +17,7 @@ from clients.publisher.packages import PackageSpec
 from clients.publisher.publisher import Publisher
 from clients.vehicle.agent import Agent
 from clients.vehicle.config import EcuConfig, VehicleConfig
+from clients.vehicle.disk import read_json
 from clients.vehicle.hooks import WillingHooks
 from clients.vehicle.provision import install_factory
 from tests.processes import wait_for
@@ -199,6 +200,22 @@ class Traffic:
             return None
         self.answers[method, answer.status_code] += 1
         return answer
+
+
+def came_through(car):
+    """One cycle of the car, unless the server was not there yet."""
+    result = car.run()
+    return result if result.status != "not_now" else None
+
+
+def versions_seen(car):
+    """The versions of the online metadata that the vehicle has on its disk: it takes none below."""
+    return {
+        (repository, role): read_json(path)["signed"]["version"]
+        for repository in ("director", "image")
+        for role in ("snapshot", "timestamp")
+        for path in (car.config.state_dir / "trust").glob(f"*/{repository}/{role}.json")
+    }
 
 
 def a_report(attempt):

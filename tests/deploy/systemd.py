@@ -36,13 +36,18 @@ class Service:
     def __init__(self, unit: Unit, log: Path):
         self.unit, self._log = unit, log
         self._process: subprocess.Popen[bytes] | None = None
-        self._has_run = False
+        self._has_run = self._is_starting = False
 
     @property
     def is_active(self):
         if self._process is not None:
             return self._process.poll() is None
         return self._has_run and self.unit.one("RemainAfterExit") == "true"
+
+    @property
+    def has_failed(self):
+        """Whether it could not be started, or has ended by itself."""
+        return self._is_starting or (self._process is not None and self._process.poll() is not None)
 
     @property
     def pids(self):
@@ -56,16 +61,18 @@ class Service:
         return found
 
     def start(self):
+        self._is_starting = True
         for line in self.unit.all("ExecStartPre"):
             self._run(line)
         if self.unit.one("Type") == "oneshot":
             for line in self.unit.all("ExecStart"):
                 self._run(line)
-            self._has_run = True
+            self._has_run, self._is_starting = True, False
             return
         (line,) = self.unit.all("ExecStart")
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(words(line, self.environment), stdout=log, stderr=log, **self._how())
+        self._is_starting = False
 
     def reload(self):
         lines = self.unit.all("ExecReload")
@@ -76,7 +83,7 @@ class Service:
 
     def stop(self):
         """Raises UnitError where systemd would have to kill it."""
-        self._has_run = False
+        self._has_run = self._is_starting = False
         if self._process is None:
             return
         number = getattr(signal, self.unit.one("KillSignal", "SIGTERM"))
@@ -103,7 +110,8 @@ class Service:
     def _run(self, line):
         main = {"MAINPID": str(self._process.pid)} if self._process is not None else {}
         with self._log.open("ab") as log:
-            command = words(line, self.environment | main)
+            # With a plus it is done by root, whoever the unit is.
+            command = words(line.removeprefix("+"), self.environment | main)
             done = subprocess.run(command, stdout=log, stderr=log, timeout=300, check=False, **self._how())
         if done.returncode:
             raise UnitError(f"{self.unit.name}: {line}: {done.returncode}\n{self.said()[-2000:]}")
@@ -152,7 +160,7 @@ class Systemd:
             verb = "start" if verb == "enable" else "stop"
         for name in named:
             if name not in OTHERS:
-                getattr(self, verb)(name)
+                getattr(self, verb.replace("-", "_"))(name)
 
     def start(self, name):
         if name.endswith(".timer"):
@@ -164,10 +172,32 @@ class Systemd:
         if service.is_active:
             return
         for needed in service.unit.names("Requires"):
-            if needed not in service.unit.names("After"):
-                raise UnitError(f"{name} does not wait for {needed}, which it needs")
-            self.start(needed)
+            self._start_first(needed, service)
+        # What is only wanted, and fails, keeps nothing from being started.
+        for wanted in service.unit.names("Wants"):
+            # Nor is it tried again for whoever wants it.
+            if wanted not in self.services or not self.services[wanted].has_failed:
+                with suppress(UnitError):
+                    self._start_first(wanted, service)
         service.start()
+
+    def _start_first(self, needed, service):
+        if needed not in service.unit.names("After"):
+            raise AssertionError(f"{service.unit.name} does not wait for {needed}, which it needs")
+        if needed not in OTHERS:
+            self.start(needed)
+
+    def tend(self):
+        """Start again what has failed and whose unit says so; return whether all is well."""
+        for name, service in list(self.services.items()):
+            if service.has_failed and service.unit.one("Restart") in ("always", "on-failure"):
+                with suppress(UnitError):
+                    self.start(name)
+        return not any(service.has_failed for service in self.services.values())
+
+    def is_active(self, name):
+        if not self._service(name).is_active:
+            raise UnitError("inactive")
 
     def stop(self, name):
         if name.endswith(".timer"):
@@ -175,7 +205,9 @@ class Systemd:
         self._service(name).stop()
 
     def restart(self, name):
-        if any(_full(name) in each.unit.names("Requires") for each in self.services.values()):
+        if any(
+            _full(name) in each.unit.names("Requires") + each.unit.names("PartOf") for each in self.services.values()
+        ):
             raise UnitError(f"with {name} everything would be restarted that needs it")
         self.stop(name)
         self.start(name)

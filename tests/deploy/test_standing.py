@@ -1,24 +1,30 @@
 """What is in `deploy/`, standing as `docs/debian.md` makes it stand, with Debian's nginx, PostgreSQL and Redis."""
 
 import re
+import shutil
 import subprocess
 import sys
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
 import psycopg
 import pytest
 
-from clients.vehicle.disk import read_json
+from otaserver.fleet.credentials.servers import make_server_authority
 from tests.clients.vehicle.vehicles import what_runs
 from tests.deploy.host import Host, missing, steps
-from tests.deploy.road import TARGETS, TIMESTAMP, Road, Traffic, tokens_in
+from tests.deploy.road import TARGETS, TIMESTAMP, Road, Traffic, came_through, tokens_in, versions_seen
+from tests.deploy.units import UnitError
 from tests.processes import ROOT, get, wait_for
 
 pytestmark = [pytest.mark.long, pytest.mark.e2e, pytest.mark.xdist_group("heavy"), pytest.mark.any_database]
 
 *SETTING_UP, RESTORING = steps("debian.md")
+(MOVING,) = steps("moving.md")
 MANAGE = re.search(r"^manage\(\).*$", "\n".join(SETTING_UP), re.M)[0]
+ARCHIVING, COPYING, STOPPING, RECOVERING, RAISING = steps("point-in-time.md")
 ROLLING = next(block for block in steps("migrations.md") if "systemctl" in block)
 BEHIND_NGINX = ("ota-web@8000", "ota-web@8001", "ota-worker", "ota-beat")
 
@@ -153,20 +159,85 @@ def test_a_vehicle_that_has_seen_more_than_the_backup_knows_goes_on_after_a_rest
     assert {name: seen[name] < 1_000_000 < now[name] for name in seen} == dict.fromkeys(seen, True)
 
 
-def came_through(car):
-    """One cycle of the car, unless the server was not there yet."""
-    result = car.run()
-    return result if result.status != "not_now" else None
+def test_after_a_recovery_to_a_moment_versions_are_above_what_vehicles_have_seen_and_what_came_before_is_there(road):
+    road.host.do(ARCHIVING)
+    wait_for(lambda: get(f"{road.host.url}/readyz").status_code == 200, what="the server")
+    road.host.do(COPYING)
+    # What only the archive has.
+    cars = road.vehicles("CAR10")
+    time.sleep(1.1)
+    moment = datetime.now(tz=UTC)
+    time.sleep(1.1)
+    road.start_campaign("after the moment", cars, to="2.0", way_back="1.0")
+    assert cars[0].run().status == "installed"
+    seen = versions_seen(cars[0])
+
+    road.host.do(STOPPING)
+    with pytest.raises(AssertionError, match="restore-unfinished is there"):
+        road.host.do(MANAGE, "cd /opt/ota; manage shell -c 'import otaserver.wsgi'")
+    recovering = RECOVERING.replace("2026-06-01 12:00:00+00", moment.isoformat(sep=" "))
+    assert recovering != RECOVERING
+    # As PostgreSQL's own default has it: it can only be read.
+    road.host.do(recovering.replace("'promote'", "'pause'").partition("until ")[0])
+    with pytest.raises(AssertionError, match="can only be read"):
+        road.host.do(MANAGE, "manage after_restore")
+    road.host.do(
+        "runuser -u postgres -- psql -c 'SELECT pg_wal_replay_resume()'", recovering[recovering.index("until ") :]
+    )
+    road.host.do(MANAGE, RAISING)
+
+    back = wait_for(lambda: came_through(cars[0]), what="the server", seconds=60)
+    assert (back.status, back.detail) == ("idle", "")
+    assert "after the moment" not in [each["name"] for each in road.publisher.api.rows("/campaigns")]
+    road.start_campaign("again", cars, to="3.0", way_back="2.0")
+    assert cars[0].run().status == "installed"
+    now = versions_seen(cars[0])
+    assert {name: seen[name] + 900_000 < now[name] for name in seen} == dict.fromkeys(seen, True)
+    # The history that is written now is another one, and is archived too.
+    road.host.do("rm -r /var/lib/postgresql/15/main.before", COPYING)
 
 
-def versions_seen(car):
-    """The versions of the online metadata that the vehicle has on its disk: it takes none below."""
-    return {
-        (repository, role): read_json(path)["signed"]["version"]
-        for repository in ("director", "image")
-        for role in ("snapshot", "timestamp")
-        for path in (car.config.state_dir / "trust").glob(f"*/{repository}/{role}.json")
-    }
+def test_a_renewed_certificate_is_taken_by_a_reload_and_one_that_does_not_fit_is_not_taken_in_silence(road):
+    place = road.host.place("/srv/ota/nginx/server.pem")
+    served = f"openssl s_client -connect localhost:{road.host.ports['443']} < /dev/null 2> /dev/null"
+    before, good = road.host.do(served), place.read_text()
+    authority = make_server_authority(at=datetime.now(tz=UTC))
+    key = road.host.place("/srv/ota/nginx/server.key")
+    old_key = key.read_bytes()
+
+    place.write_text(authority.certificate_pem)
+    with pytest.raises(AssertionError, match="key values mismatch"):
+        road.host.do("systemctl reload ota-nginx")
+    assert certificate_in(road.host.do(served)) == certificate_in(before)
+    key.write_bytes(authority.key_pem)
+    road.host.do("systemctl reload ota-nginx")
+    taken = wait_for(lambda: certificate_in(road.host.do(served)) == authority.certificate_pem.strip(), what="nginx")
+
+    assert taken
+    place.write_text(good)
+    key.write_bytes(old_key)
+    road.host.do("systemctl reload ota-nginx")
+    wait_for(lambda: certificate_in(road.host.do(served)) == certificate_in(before), what="the old certificate")
+
+
+def certificate_in(text):
+    return re.search(r"-----BEGIN.*?CERTIFICATE-----.*?END CERTIFICATE-----", text, re.S)[0]
+
+
+def test_where_postgresql_comes_later_than_the_rest_of_the_host_all_of_it_comes_up_by_itself(road):
+    systemd, units = road.host.systemd, [road.host.here(name) for name in ("ota-migrate", *BEHIND_NGINX)]
+    for name in reversed(units):
+        systemd.stop(name)
+    road.host.cluster.kill()
+
+    for name in units:
+        with pytest.raises(UnitError):
+            systemd.start(name)
+    assert [name for name in BEHIND_NGINX if road.host.service(name).pids] == []
+    road.host.cluster.start()
+    wait_for(systemd.tend, seconds=60, what="all units")
+
+    assert wait_for(lambda: get(f"{road.host.url}/readyz").status_code == 200, what="the server")
 
 
 def test_everything_keeps_to_what_its_unit_lets_it_write(road):
@@ -192,3 +263,31 @@ def open_for_writing(pid):
         # Others than files have no folder: sockets, pipes, memory.
         if flags & 3 and path.startswith("/") and not path.startswith("/memfd:"):
             yield path
+
+
+def test_vehicles_go_on_at_another_machine_that_has_the_name_now(road):
+    """The last: the old machine ends with it."""
+    (car,) = road.vehicles("CAR11")
+    road.start_campaign("before the move", [car], to="2.0", way_back="1.0")
+    old = road.host
+    old.do("systemctl stop ota-beat ota-worker ota-web@8000 ota-web@8001", "systemctl start ota-backup")
+    new = Host(in_place_of=old)
+    try:
+        copies = new.folder / "root" / "copies"
+        shutil.copytree(old.place("/srv/ota/packages"), copies / "packages")
+        shutil.copytree(max(old.place("/srv/ota/backups").glob("2*")), copies / "backup")
+        # The same file, but for the places that differ here.
+        secrets = re.findall(
+            r"^OTA_\w+SECRET\w*=.+$|^OTA_SECRET_KEY=.+$", old.place("/etc/ota/ota.env").read_text(), re.M
+        )
+        example = new.place("/opt/ota/deploy/ota.env.example").read_text()
+        (copies / "ota.env").write_text("\n".join([example, *secrets]))
+        old.do("systemctl stop ota-nginx")
+
+        new.do(*SETTING_UP[:2], MANAGE, MOVING, SETTING_UP[-1])
+
+        assert len(secrets) == 2
+        assert wait_for(lambda: came_through(car), what="the new machine").status == "installed"
+        assert what_runs(car.config.state_dir) == {"CAR11-GATE": "supplier/gateway-2.0"}
+    finally:
+        new.end()

@@ -20,6 +20,7 @@ def group(tmp_path):
     text = (ROOT / "deploy" / "systemd" / "ota-web@.service").read_text()
     for place, here in (
         ("/opt/ota/.venv/bin/python", sys.executable),
+        ("+/bin/systemctl is-active --quiet ota-migrate.service", "/bin/true"),
         ("/opt/ota", str(ROOT)),
         ("/etc/ota/ota.env", str(tmp_path / "ota.env")),
         ("otaserver.wsgi:application", "tests.embedded.said:application"),

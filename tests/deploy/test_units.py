@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import time
 
@@ -115,11 +116,62 @@ def test_what_a_service_needs_is_started_first_and_what_fails_is_said(systemd, t
     write(systemd, tmp_path, "second", "ExecStart=/bin/sleep 600", needs=needs)
     write(systemd, tmp_path, "third", "ExecStart=/bin/sleep 600", needs="Requires=first.service")
 
+    with pytest.raises(UnitError):
+        systemd.call(["start", "second"])
+    with pytest.raises(AssertionError, match="does not wait"):
+        systemd.call(["start", "third"])
+
+    assert [service.is_active for service in systemd.services.values()] == [False] * 3
+
+
+def test_what_has_failed_is_started_again_where_its_unit_says_so(systemd, tmp_path):
+    needs = "Wants=first.service\nAfter=first.service"
+    is_there = f"/usr/bin/test -e {tmp_path}/there"
+    write(systemd, tmp_path, "first", "Type=oneshot", f"ExecStart={is_there}", "Restart=on-failure")
+    write(
+        systemd,
+        tmp_path,
+        "second",
+        f"ExecStartPre=+{is_there}",
+        "ExecStart=/bin/sleep 600",
+        "Restart=always",
+        needs=needs,
+    )
+    write(systemd, tmp_path, "third", f"ExecStart={is_there}", "Type=oneshot")
     for name in ("second", "third"):
         with pytest.raises(UnitError):
             systemd.call(["start", name])
+    assert not systemd.tend()
 
-    assert [service.is_active for service in systemd.services.values()] == [False] * 3
+    (tmp_path / "there").touch()
+
+    assert not systemd.tend()
+    assert {name: service.has_failed for name, service in systemd.services.items()} == {
+        "first.service": False,
+        "second.service": False,
+        "third.service": True,
+    }
+    systemd.is_active("second")
+    with pytest.raises(UnitError, match="inactive"):
+        systemd.is_active("third")
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="this kernel runs no systemd")
+def test_systemd_itself_takes_every_unit(tmp_path):
+    for path in FOLDER.iterdir():
+        text = re.sub(
+            r"(?<=[=+])(/opt/ota/.venv/bin/python|/usr/sbin/nginx|/bin/systemctl)", "/bin/true", path.read_text()
+        )
+        (tmp_path / path.name).write_text(text)
+
+    said = subprocess.run(
+        ["systemd-analyze", "verify", *(str(tmp_path / name) for name in NAMES), str(tmp_path / "ota-backup.timer")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (said.returncode, said.stderr) == (0, "")
 
 
 def test_a_service_that_does_not_end_in_time_is_an_error_and_gone(systemd, tmp_path, monkeypatch):

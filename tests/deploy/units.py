@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 # What a unit may say. What this host cannot do (`User`, `ProtectSystem` and the like) is at least spelled right.
 KNOWN = {
-    "Unit": {"Description", "After", "Wants", "Requires"},
+    "Unit": {"Description", "After", "Wants", "Requires", "PartOf", "StartLimitIntervalSec", "StartLimitBurst"},
     "Service": {
         *("Type", "RemainAfterExit", "User", "Group", "WorkingDirectory", "EnvironmentFile", "UMask"),
         *("NoNewPrivileges", "PrivateTmp", "ProtectSystem", "ProtectHome", "ReadWritePaths", "AmbientCapabilities"),

@@ -19,6 +19,7 @@ from firmware_store import blobs
 from firmware_store.states import Repository
 from firmware_store.trust import outside
 from firmware_store.trust.errors import RestoreUnfinishedError
+from otaserver.embedded import exclusive
 from otaserver.recovery import databases, operations
 from otaserver.recovery.errors import BackupRefusedError, ServerRunningError, ToolFailedError
 from otaserver.recovery.operations import raising
@@ -97,6 +98,15 @@ def test_a_database_in_use_is_not_replaced(postgresql, tmp_path):
         with pytest.raises(ServerRunningError):
             load(database, tmp_path)
         assert server.execute("SELECT count(*) FROM car").fetchone() == (2,)
+
+
+@pytest.mark.postgresql
+def test_a_database_that_does_not_answer_is_no_traceback(postgresql, tmp_path):
+    database, _ = postgresql
+    databases.dump(database, tmp_path)
+
+    with pytest.raises(ToolFailedError, match="does not answer"):
+        load(database | {"NAME": "none"}, tmp_path)
 
 
 @pytest.mark.postgresql
@@ -244,6 +254,51 @@ def test_a_folder_that_is_there_is_left_alone(tmp_path, dumped):
     assert list(tmp_path.glob("*.json")) == []
 
 
+def no_room(database, folder):
+    (folder / "database.dump").write_text("half of it")
+    raise ToolFailedError("pg_dump has failed: no space left on device")
+
+
+def no_permission(database, folder):
+    raise PermissionError(13, "Permission denied")
+
+
+@pytest.mark.django_db
+@sqlite_alone
+@pytest.mark.parametrize(("dump", "sentence"), [(no_room, "no space left"), (no_permission, "Permission denied")])
+def test_of_a_backup_that_fails_nothing_fills_the_disk(tmp_path, monkeypatch, dump, sentence):
+    monkeypatch.setattr(databases, "dump", dump)
+
+    with pytest.raises(CommandError, match=sentence):
+        call_command("backup", str(tmp_path / "backups" / "night"))
+
+    assert list((tmp_path / "backups").iterdir()) == []
+
+
+@pytest.mark.django_db
+@sqlite_alone
+def test_where_what_is_in_a_backup_cannot_be_brought_here_nothing_is_replaced(tmp_path, settings, dumped, monkeypatch):
+    make_tenant("north")
+    outside.note_issued(Tenant.objects.get(), Repository.IMAGE, 5)
+    operations.back_up(tmp_path / "backup", with_packages=False, at=NOON)
+    settings.ONLINE_KEYS = str(tmp_path / "backup" / "backup.json")
+    loaded = []
+    monkeypatch.setattr(databases, "load", lambda *_, **__: loaded.append(True))
+
+    with pytest.raises(CommandError, match="cannot be brought here"):
+        call_command("restore", str(tmp_path / "backup"), yes=True)
+
+    assert loaded == []
+
+
+def test_what_sqlite_cannot_copy_is_said(tmp_path):
+    database = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(tmp_path / "live.sqlite3")}
+    (tmp_path / "live.sqlite3").write_text("no database")
+
+    with pytest.raises(ToolFailedError, match="cannot be copied"):
+        databases.dump(database, tmp_path)
+
+
 @pytest.mark.django_db
 @sqlite_alone
 def test_half_a_backup_and_one_of_another_database_are_refused(tmp_path, dumped):
@@ -259,7 +314,7 @@ def test_half_a_backup_and_one_of_another_database_are_refused(tmp_path, dumped)
 
 @pytest.mark.django_db
 @sqlite_alone
-def test_the_commands_say_what_they_do_and_replace_nothing_unasked(tmp_path, dumped):
+def test_the_commands_say_what_they_do_and_replace_nothing_unasked(tmp_path, settings, dumped):
     make_tenant("north")
     call_command("backup", str(tmp_path / "backup"), stdout=StringIO())
 
@@ -268,6 +323,11 @@ def test_the_commands_say_what_they_do_and_replace_nothing_unasked(tmp_path, dum
 
     assert Tenant.objects.get().version_floor == 0
     said = StringIO()
+    with exclusive.only_one(settings.VAR_DIR, port=8000):
+        for command in (["restore", str(tmp_path / "backup"), "--yes"], ["after_restore"]):
+            with pytest.raises(CommandError, match="Stop it first"):
+                call_command(*command)
+    assert Tenant.objects.get().version_floor == 0
     call_command("restore", str(tmp_path / "backup"), yes=True, stdout=said)
     call_command("after_restore", stdout=said)
     assert [line.split(";")[0] for line in said.getvalue().splitlines()] == [

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import shutil
 import ssl
 from dataclasses import replace
@@ -33,6 +34,7 @@ from tests.clients.vehicle.test_real_server import InProcess
 from tests.clients.vehicle.vehicles import what_runs
 from tests.director.signing_vehicle import EcuKey
 from tests.director.trust import SUPPLIER, body, envelope, key_object, target
+from tests.factories import make_tenant
 
 pytestmark = pytest.mark.any_database
 
@@ -197,7 +199,8 @@ def test_certificates_of_a_stolen_fleet_ca_are_good_for_nothing_after_its_drill(
     assert held.count() == 0
     road.start_campaign()
     assert road.agent.run_once().status == "installed"
-    assert drill("fleet-ca", "acme", stolen=stolen, reason="Stolen.")[1]
+    as_openssl_writes_it = ":".join(re.findall("..", stolen)).upper()
+    assert drill("fleet-ca", "acme", stolen=as_openssl_writes_it, reason="Stolen.")[1]
     assert FleetAuthority.objects.count() == 1
 
 
@@ -213,7 +216,7 @@ def test_what_a_stolen_url_secret_signs_is_refused_after_its_drill(road, setting
     assert not is_over
     kept = json.loads((tmp_path / "secrets.json").read_text())
     assert kept["secret_key"] == "kept"
-    assert Entry.objects.get(action="url_secret.replaced").details == {"reason": "Stolen."}
+    assert Entry.objects.get(action="url_secret.replaced").details == {"reason": "Stolen.", "secret": stolen[:16]}
     settings.URL_SECRET = kept["url_secret"]  # the restart
     assert drill("url-secret", "acme", stolen=stolen, reason="Stolen.")[1]
     expires = int(road.clock.now.timestamp()) + 60
@@ -221,6 +224,28 @@ def test_what_a_stolen_url_secret_signs_is_refused_after_its_drill(road, setting
     assert not signed_urls.verify("0" * 64, **query, secret=settings.URL_SECRET, at=road.clock.now)
     road.start_campaign()
     assert road.agent.run_once().status == "installed"
+
+
+@pytest.mark.django_db
+def test_in_production_the_reason_is_on_record_before_people_replace_the_url_secret_and_its_end_afterwards(settings):
+    make_tenant("acme")
+    settings.IS_PRODUCTION, settings.URL_SECRET = True, "the old one"
+    stolen = hashlib.sha256(b"the old one").hexdigest()
+    drill("url-secret", "acme", dry_run=True)
+    assert not Entry.objects.exists()
+
+    for _ in range(2):
+        said, is_over = drill("url-secret", "acme", stolen=stolen[:8], reason="It was in a log.")
+        assert (is_over, "set OTA_URL_SECRET to" in said[-1]) == (False, True)
+    settings.URL_SECRET = "the new one"  # the restart
+    for digits in (stolen[:8], stolen):
+        assert drill("url-secret", "acme", stolen=digits, reason="It was in a log.")[1]
+
+    details = {"reason": "It was in a log.", "secret": stolen[:16]}
+    assert [(entry.action, entry.details) for entry in Entry.objects.order_by("number")] == [
+        ("url_secret.stolen", details),
+        ("url_secret.replaced", details),
+    ]
 
 
 def test_a_withdrawn_package_is_brought_to_no_vehicle_after_its_drill(road):
@@ -267,6 +292,11 @@ def test_a_dry_run_says_how_much_is_reached_and_changes_nothing(road):
         (("director-key", "acme"), {"reason": "Stolen."}, "--stolen says which"),
         (("director-key", "acme"), {"stolen": "12345678"}, "--reason is needed"),
         (("director-key", "nobody"), {"dry_run": True}, "There is no tenant"),
+        (("director-key", "acme"), {"stolen": "not hexadecimal", "reason": "Stolen."}, "hexadecimal digits"),
+        # What is mistyped is not there, and so would be done.
+        (("release-key", "acme", SUPPLIER), {"stolen": "0123456789", "reason": "Stolen."}, "There is and was no key"),
+        (("director-key", "acme"), {"stolen": "0123456789", "reason": "Stolen."}, "There is and was no key"),
+        (("fleet-ca", "acme"), {"stolen": "0123456789", "reason": "Stolen."}, "There is and was no CA"),
         (("release-key", "acme", "brakes"), {"dry_run": True}, "delegate to no role"),
         (("withdrawn-package", "acme", "supplier/none-1"), {"dry_run": True}, "has published no package"),
     ],

@@ -44,24 +44,35 @@ def back_up(folder: Path, *, with_packages: bool, at: datetime) -> Description:
     """Write the database, the online keys with what lies beside them and, if wanted, the packages into a new folder.
 
     The server may run meanwhile. The folder is there when all of it is on the disk, and not before; it holds secrets.
+    Of one that fails nothing is left: the disk may be full, and the server needs it.
 
     Raises:
-        BackupRefusedError: something is there already.
+        BackupRefusedError: something is there already, or cannot be written there.
         ToolFailedError: the database cannot be written.
     """
     if folder.exists():
         raise BackupRefusedError(f"{folder} is there already; a backup is a new folder.")
     making = folder.with_name(f".{folder.name}.making")
     shutil.rmtree(making, ignore_errors=True)
-    making.mkdir(mode=0o700, parents=True)
+    try:
+        making.mkdir(mode=0o700, parents=True)
+        described = _write(making, with_packages=with_packages, at=at)
+        making.replace(folder)
+    except OSError as error:
+        raise BackupRefusedError(f"{folder} cannot be written: {error}") from error
+    finally:
+        shutil.rmtree(making, ignore_errors=True)
+    return described
+
+
+def _write(making: Path, *, with_packages: bool, at: datetime) -> Description:
     # The database first: whatever it names is made before it is named, and so is there to be copied afterwards.
     databases.dump(settings.DATABASES["default"], making)
     needed = list(_needed())
     stored = sum(_save_package(making / PACKAGES, *each) for each in needed) if with_packages else 0
-    keys = Path(settings.ONLINE_KEYS)
-    if keys.exists():
+    if outside.root().exists():
         # What is being written just now has a name that begins with a dot, and may be gone in a moment.
-        shutil.copytree(keys, making / KEYS, ignore=shutil.ignore_patterns(".*"))
+        shutil.copytree(outside.root(), making / KEYS, ignore=shutil.ignore_patterns(".*"))
     if (settings.VAR_DIR / SECRETS).exists():
         shutil.copy2(settings.VAR_DIR / SECRETS, making / SECRETS)
     names = sorted(Tenant.objects.values_list("name", flat=True))
@@ -69,7 +80,6 @@ def back_up(folder: Path, *, with_packages: bool, at: datetime) -> Description:
     described = Description(at.isoformat(), vendor, names, len(needed), stored)
     (making / DESCRIPTION).write_text(json.dumps(asdict(described), indent=1))
     os.sync()
-    making.replace(folder)
     return described
 
 
@@ -80,13 +90,16 @@ def restore(folder: Path, *, above: int | None, at: datetime) -> list[raising.Re
     use the database meanwhile. Repeating does it again.
 
     Raises:
-        BackupRefusedError: the folder is no backup, or one of another kind of database.
+        BackupRefusedError: the folder is no backup, one of another kind of database, or cannot be read by this user.
         ServerRunningError, ToolFailedError: as `databases.load`.
         OtaError: as `raising.recover`; the database is the old one by then, and `after_restore` goes on.
     """
     describe(folder)
-    _copy_missing(folder / KEYS, Path(settings.ONLINE_KEYS))
-    _bring_packages(folder / PACKAGES)
+    try:
+        _copy_missing(folder / KEYS, outside.root())
+        _bring_packages(folder / PACKAGES)
+    except OSError as error:
+        raise BackupRefusedError(f"What is in {folder} cannot be brought here: {error}") from error
     # Marked until it is recovered: what starts by itself after a power cut must not serve an old database.
     databases.load(settings.DATABASES["default"], folder, begins=outside.note_restore)
     call_command("migrate", interactive=False, verbosity=0)

@@ -15,7 +15,7 @@ from pathlib import Path
 from django.conf import settings
 from django.db.models import QuerySet
 
-from firmware_store.models import OnlineKey, Package
+from firmware_store.models import OnlineKey, Package, RoleMetadata
 from firmware_store.states import PackageState, Profile, Repository
 from firmware_store.trust import operations as trust
 from firmware_store.trust import queries as trust_queries
@@ -31,6 +31,9 @@ from otaserver.fleet.states import CredentialKind
 from otaserver.recovery import exposure
 from otaserver.recovery.errors import DrillUnknownError
 from otaserver.tenants.models import Tenant
+
+# Of a key's id, or of a digest, so many digits are told.
+SHOWN = 16
 
 
 @dataclass(frozen=True)
@@ -57,15 +60,18 @@ def release_key(drill: Drill, role: str, stolen: str) -> Iterator[Line]:
 
     Raises:
         RoleNotDelegatedError: there is no such role.
+        DrillUnknownError: no key with these digits has ever signed for it.
     """
     keys = trust_queries.delegated_role(drill.tenant, role)
+    stated = RoleMetadata.objects.filter(tenant=drill.tenant, repository=Repository.IMAGE, role="targets")
+    _require_known(stolen, any(f'"{stolen}'.encode() in bytes(row.body) for row in stated), f"key of role {role}")
     reached = exposure.exposure(drill.tenant, exposure.packages_of(drill.tenant, role))
     yield Line(f"Role {role} is signed for by {', '.join(sorted(keys.keys))}.")
     yield Line(f"What it has signed: {reached}. Look through the list of its packages for one that is not yours.")
     is_gone = not _named(stolen, keys.keys)
     yield from _standing_still(drill, is_over=is_gone)
     yield Line(
-        f"Key {stolen[:16]} signs for {role} no more"
+        f"Key {stolen[:SHOWN]} signs for {role} no more"
         + ("." if is_gone else f": run `python -m clients.publisher trust rotate-role {role}`."),
         is_gone,
     )
@@ -74,8 +80,14 @@ def release_key(drill: Drill, role: str, stolen: str) -> Iterator[Line]:
 
 
 def director_key(drill: Drill, stolen: str) -> Iterator[Line]:
-    """An online key of the Director was stolen: its next keys wait for a root that lists them."""
-    rows = OnlineKey.objects.filter(tenant=drill.tenant, repository=Repository.DIRECTOR, retired_at=None)
+    """An online key of the Director was stolen: its next keys wait for a root that lists them.
+
+    Raises:
+        DrillUnknownError: none of its keys has ever had these digits.
+    """
+    every = OnlineKey.objects.filter(tenant=drill.tenant, repository=Repository.DIRECTOR)
+    _require_known(stolen, every.filter(keyid__startswith=stolen).exists(), "key of the Director")
+    rows = every.filter(retired_at=None)
     active = list(rows.filter(activated_at__isnull=False).values_list("keyid", flat=True))
     yield Line(f"The Director signs with {', '.join(sorted(active))}.")
     is_gone = not _named(stolen, active)
@@ -85,7 +97,7 @@ def director_key(drill: Drill, stolen: str) -> Iterator[Line]:
     waiting = rows.filter(activated_at=None).count()
     yield Line("The next keys are made" + ("." if is_gone or waiting else ": not yet."), is_gone or waiting > 0)
     yield Line(
-        f"Key {stolen[:16]} is named by no present root"
+        f"Key {stolen[:SHOWN]} is named by no present root"
         + ("." if is_gone else ": run `python -m clients.publisher trust rotate-root`, with the root keys at hand."),
         is_gone,
     )
@@ -96,8 +108,15 @@ def director_key(drill: Drill, stolen: str) -> Iterator[Line]:
 
 
 def fleet_ca(drill: Drill, stolen: str) -> Iterator[Line]:
-    """The key of the CA of vehicles' certificates was stolen: none of its certificates is good any more."""
+    """The key of the CA of vehicles' certificates was stolen: none of its certificates is good any more.
+
+    Raises:
+        DrillUnknownError: no CA of the tenant has ever had these digits.
+    """
     present = FleetAuthority.objects.filter(tenant=drill.tenant).first()
+    every = list(drill.tenant.retired_authorities.values_list("certificate_pem", flat=True))
+    every += [present.certificate_pem] if present is not None else []
+    _require_known(stolen, _named(stolen, map(_fingerprint, every)), "CA of the fleet")
     if present is not None:
         yield Line(f"The CA that issues has the SHA-256 {_fingerprint(present.certificate_pem)}.")
         if drill.does and _named(stolen, [_fingerprint(present.certificate_pem)]):
@@ -132,27 +151,28 @@ def url_secret(drill: Drill, stolen: str) -> Iterator[Line]:
         "Packages could be read with it, by anybody; nothing could be installed. Addresses that were given out are "
         f"good for at most {settings.DOWNLOAD_URL_SECONDS} seconds, and not with another secret: vehicles ask again."
     )
-    is_gone = not _named(stolen, [_digest(settings.URL_SECRET)])
-    if not is_gone and not settings.IS_PRODUCTION:
-        place = settings.VAR_DIR / "secrets.json"
-        if drill.does:
-            _replace_secret(place)
-            audit.record(
-                "url_secret.replaced",
-                drill.tenant,
-                tenant=drill.tenant,
-                by=drill.by,
-                at=drill.at,
-                reason=drill.reason,
-            )
-        yield Line(f"A new one stands in {place}: restart the server." if drill.does else f"{place} gets a new one.")
-    sentence = f"What {stolen[:16]} signs is refused"
+    present = _digest(settings.URL_SECRET)
+    is_gone = not _named(stolen, [present])
+    sentence = f"What {stolen[:SHOWN]} signs is refused"
     if is_gone:
+        known = _on_record(drill, "url_secret.stolen", stolen)
+        if drill.does and known:
+            _put_on_record(drill, "url_secret.replaced", known)
+        if not known and not _on_record(drill, "url_secret.replaced", stolen):
+            yield Line("No drill has it on record: see that the digits are those of the secret of before.")
         yield Line(sentence + ".", True)
     elif settings.IS_PRODUCTION:
         made = secrets.token_urlsafe(48)
+        if drill.does:
+            # People replace it, on every host: that it was stolen, and why they do, is known now.
+            _put_on_record(drill, "url_secret.stolen", present)
         yield Line(f"{sentence}: set OTA_URL_SECRET to {made} on all hosts, and restart web and downloads.", False)
     else:
+        place = settings.VAR_DIR / "secrets.json"
+        if drill.does:
+            _replace_secret(place)
+            _put_on_record(drill, "url_secret.replaced", present)
+        yield Line(f"A new one stands in {place}: restart the server." if drill.does else f"{place} gets a new one.")
         yield Line(f"{sentence}: not before the restart.", False)
 
 
@@ -201,6 +221,18 @@ def _standing_still(drill: Drill, *, is_over: bool) -> Iterator[Line]:
     yield Line("No vehicle is told to install anything" + ("." if is_stopped else ": not stopped yet."), is_stopped)
 
 
+def _put_on_record(drill: Drill, action: str, secret: str) -> None:
+    """Record it once, however often the drill is repeated."""
+    if not _on_record(drill, action, secret):
+        tenant, shown = drill.tenant, secret[:SHOWN]
+        audit.record(action, tenant, tenant=tenant, by=drill.by, at=drill.at, reason=drill.reason, secret=shown)
+
+
+def _on_record(drill: Drill, action: str, stolen: str) -> str:
+    rows = drill.tenant.audit_entries.filter(action=action, details__secret__startswith=stolen[:SHOWN])
+    return next((str(entry.details["secret"]) for entry in rows[:1]), "")
+
+
 def _seen_since(tenant: Tenant, since: datetime, what: str, *, is_over: bool) -> Line:
     enrolled = Vehicle.objects.filter(tenant=tenant, enrolled_at__isnull=False)
     called = enrolled.filter(last_contact("gt", since)).count() if is_over else 0
@@ -219,6 +251,14 @@ def _proxies(stolen: str, at: datetime) -> Line:
 
 def _live(drill: Drill, kind: CredentialKind) -> QuerySet[Credential]:
     return Credential.objects.filter(vehicle__tenant=drill.tenant, kind=kind, revoked_at=None, expires_at__gt=drill.at)
+
+
+def _require_known(stolen: str, is_known: bool, what: str) -> None:
+    """Digits that are mistyped name nothing, and what names nothing would look as if it were done."""
+    if stolen and not is_known:
+        raise DrillUnknownError(
+            f"There is and was no {what} with the digits {stolen}: --dry-run shows the present ones."
+        )
 
 
 def _named(stolen: str, present: Iterable[str]) -> bool:

@@ -1,7 +1,6 @@
 """Online keys, the metadata that they sign, and the watch over all expiries."""
 
 import json
-import os
 import stat
 from datetime import timedelta
 from pathlib import Path
@@ -78,15 +77,6 @@ def test_keys_are_made_only_in_a_folder(settings, place):
         operations.create_online_keys(tenant, at=NOON)
 
     assert not OnlineKey.objects.exists()
-
-
-def test_a_folder_may_be_given_as_a_uri(settings, tmp_path):
-    settings.ONLINE_KEYS = f"file2:{tmp_path}/keys"
-    tenant = make_tenant()
-
-    operations.create_online_keys(tenant, at=NOON)
-
-    assert len(os.listdir(tmp_path / "keys" / tenant.name)) == 5
 
 
 @pytest.mark.parametrize("profile", list(Profile))

@@ -3,9 +3,10 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from otaserver import clock
+from otaserver.embedded.errors import CannotServeError
 from otaserver.errors import OtaError
 from otaserver.recovery import operations
-from otaserver.recovery.management import reporting
+from otaserver.recovery.management import holding, reporting
 
 
 class Command(BaseCommand):
@@ -16,8 +17,9 @@ class Command(BaseCommand):
 
     def handle(self, *, above: int | None, **options: Any) -> None:
         try:
-            recovered = operations.recover(above=above, at=clock.now())
-        except OtaError as error:
-            raise CommandError(error.message) from error
+            with holding.nothing_else_runs():
+                recovered = operations.recover(above=above, at=clock.now())
+        except (OtaError, CannotServeError) as error:
+            raise CommandError(str(error)) from error
         for line in reporting.lines(recovered, operations.unknown_tenants()):
             self.stdout.write(line)

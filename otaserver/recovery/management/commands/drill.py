@@ -1,3 +1,4 @@
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -43,7 +44,10 @@ class Command(BaseCommand):
         found = Tenant.objects.filter(name=tenant.lower()).first()
         if found is None:
             raise CommandError(f"There is no tenant {tenant!r}.")
-        stolen = options.get("stolen", "")
+        # As `openssl x509 -fingerprint` writes it, too.
+        stolen = options.get("stolen", "").replace(":", "").strip().lower()
+        if not re.fullmatch("[0-9a-f]*", stolen):
+            raise CommandError(f"--stolen is {options['stolen']!r}: hexadecimal digits, as --dry-run shows them.")
         if not dry_run and kind != "withdrawn-package" and len(stolen) < SHORTEST:
             raise CommandError(f"--stolen says which: at least {SHORTEST} digits of what --dry-run shows.")
         if not dry_run and not reason.strip():

@@ -1,16 +1,13 @@
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from otaserver import clock
-from otaserver.embedded import exclusive
 from otaserver.embedded.errors import CannotServeError
 from otaserver.errors import OtaError
 from otaserver.recovery import operations
-from otaserver.recovery.management import reporting
+from otaserver.recovery.management import holding, reporting
 
 
 class Command(BaseCommand):
@@ -29,9 +26,7 @@ class Command(BaseCommand):
                     f"This replaces the whole database by that of {described.at} ({', '.join(described.tenants)}). "
                     "Stop the server everywhere, then add --yes."
                 )
-            with ExitStack() as stack:
-                if not settings.IS_PRODUCTION:
-                    stack.enter_context(exclusive.only_one(settings.VAR_DIR, port=settings.PORT))
+            with holding.nothing_else_runs():
                 recovered = operations.restore(folder, above=above, at=clock.now())
         except (OtaError, CannotServeError) as error:
             raise CommandError(str(error)) from error
