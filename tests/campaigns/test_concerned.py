@@ -5,7 +5,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from otaserver.campaigns import operations
-from otaserver.campaigns.operations import EvidenceReport, concerned
+from otaserver.campaigns.operations import EvidenceReport, VehicleReport, concerned
 from otaserver.campaigns.queries import bundles
 from otaserver.fleet.models import Vehicle
 from tests.campaigns.campaign_factories import (
@@ -149,3 +149,20 @@ def test_what_is_concerned_is_locked_in_the_order_in_which_offers_lock(campaign,
         assert second.endswith('FOR NO KEY UPDATE OF "fleet_vehicle"')
     locked = concerned.lock(vehicle, reported=reported)
     assert [one.pk for one in locked.assignments] == [assignment.pk, in_turn(later)[0].pk]
+
+
+def test_a_word_that_may_move_a_soak_too_locks_it_before_its_own_order(campaign, assignment):
+    succeed(assignment)
+    new = make_versions(campaign.tenant, "3.0")
+    make_running(tenant=campaign.tenant, old=campaign.release, release=new, group=campaign.group, name="later")
+    vehicle = Vehicle.objects.get(pk=assignment.vehicle_id)
+    said = VehicleReport(vehicle.last_attempt_number, "end", "finished", "success")
+
+    with CaptureQueriesContext(connection) as statements:
+        operations.record_word(vehicle, said, at=at(hours=9))
+
+    locking = [one["sql"] for one in statements if not one["sql"].startswith(("SAVEPOINT", "BEGIN"))]
+    assert 'FROM "campaigns_assignment"' in locking[0]
+    assert "'soaking'" in locking[0]
+    if connection.vendor == "postgresql":
+        assert locking[0].endswith("FOR NO KEY UPDATE")

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -299,10 +300,11 @@ def test_people_sign_in_to_the_console_through_nginx(stage):
     assert (signed_in.status_code, "sessionid" in signed_in.cookies) == (302, True)
 
 
-def test_a_revoked_certificate_is_refused_at_once(stage):
+def test_a_revoked_certificate_is_refused_within_a_second(stage):
     with stage.vehicle() as vehicle, stage.client(vehicle.certificate) as client:
         before = client.get(TIMESTAMP).status_code
         stage.operator.publisher.api.post(f"/vehicles/{vehicle.name}/credentials/revoke", {"reason": "Stolen."})
+        time.sleep(1)
         after = client.get(TIMESTAMP)
 
     assert (before, after.status_code, after.json()["code"]) == (200, 401, "credential.invalid")
@@ -318,6 +320,8 @@ def test_a_vehicle_whose_certificate_has_expired_enrols_again_by_a_claim_code(st
         for path, other in zip(vehicle.certificate, expired, strict=True):
             path.write_bytes(other.read_bytes())
         stage.operator.publisher.api.post(f"/vehicles/{vehicle.name}/credentials/revoke", {"reason": "Old."})
+        # Who called a moment ago may be known for so long.
+        time.sleep(1)
         refused = vehicle.run()
         vehicle.config = replace(vehicle.config, claim_code=stage.claim_code(vehicle.name))
         enrolled = vehicle.run()

@@ -112,7 +112,7 @@ def test_of_every_field_somebody_has_decided_whether_it_says_who_somebody_is(mod
     assert set(told_by(model).identity) == IDENTITY.get(model, set())
 
 
-@pytest.mark.django_db
+@pytest.mark.django_db(transaction=True)
 def test_a_change_in_who_a_vehicle_is_is_told_apart():
     vehicle = make_vehicle(make_tenant(), last_contact_at=NOON)
     made = {"fingerprint": "a", "created_at": NOON, "expires_at": NOON}

@@ -91,6 +91,6 @@ DDI: Requests = [
     ("GET /acme/controller/v1/dev1/softwaremodules/#/artifacts/board.swu", 4, 11),
     ("POST /acme/controller/v1/dev1/deploymentBase/#/feedback", 2, 3),
     ("POST /acme/controller/v1/dev1/deploymentBase/#/feedback", 2, 3),
-    ("POST /acme/controller/v1/dev1/deploymentBase/#/feedback", 11, 24),
+    ("POST /acme/controller/v1/dev1/deploymentBase/#/feedback", 12, 25),
     ("GET /acme/controller/v1/dev1", 3, 4),
 ]

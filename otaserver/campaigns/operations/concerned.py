@@ -159,10 +159,7 @@ def lock(vehicle: Vehicle, *, reported: UUID | None = None) -> Locked:
 
     In the order in which offers lock; what is read afterwards is as they leave it.
     """
-    spoken_of = Q(state=AssignmentState.SOAKING) | Q(pk=_ordered_last(vehicle.pk))
-    if reported is not None:
-        spoken_of |= Q(pk=Subquery(Attempt.objects.filter(pk=reported).values("assignment")))
-    rows = Assignment.objects.filter(spoken_of, vehicle=vehicle)
+    rows = _spoken_of(vehicle, Q(pk=reported) if reported is not None else None)
     assignments = list(rows.select_for_update(of=("self",), no_key=True).select_related("campaign").order_by("pk"))
     locked = Vehicle.objects.select_for_update(of=("self",), no_key=True).annotate(latest=_latest())
     fields = ("pk", "assignment_id", "vehicle_id", "number", "stone_id", "packages", "opened_at", "closed_at")
@@ -170,6 +167,20 @@ def lock(vehicle: Vehicle, *, reported: UUID | None = None) -> Locked:
     _, *values = locked.values_list("pk", *(f"latest__{name}" for name in fields)).get(pk=vehicle.pk)
     attempt = Attempt(**dict(zip(fields, values, strict=True))) if values[0] is not None else None
     return Locked(assignments, attempt)
+
+
+def hold(vehicle: Vehicle, *, number: int) -> None:
+    """Lock the assignments that `lock` does, before a report on this attempt of the vehicle locks one of them alone."""
+    rows = _spoken_of(vehicle, Q(vehicle=vehicle, number=number))
+    list(rows.select_for_update(no_key=True).order_by("pk").values_list("pk"))
+
+
+def _spoken_of(vehicle: Vehicle, attempts: Q | None) -> QuerySet[Assignment, Any]:
+    """Return the vehicle's assignments that a proof of it concerns, and those of the attempts that are reported."""
+    spoken_of = Q(state=AssignmentState.SOAKING) | Q(pk=_ordered_last(vehicle.pk))
+    if attempts is not None:
+        spoken_of |= Q(pk__in=Subquery(Attempt.objects.filter(attempts).values("assignment")))
+    return Assignment.objects.filter(spoken_of, vehicle=vehicle)
 
 
 def _latest() -> FilteredRelation:

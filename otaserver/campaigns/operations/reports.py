@@ -170,23 +170,6 @@ def _move(standing: Standing, decided: Move, state: AssignmentState, report: Veh
     standing.attempt_outcome = decided.outcome
 
 
-def locked(assignment_id: int) -> Assignment:
-    """Return an assignment, with its campaign and vehicle, that nobody else moves until this transaction ends."""
-    rows = Assignment.objects.select_for_update(of=("self",), no_key=True).select_related(
-        "campaign__release", "vehicle"
-    )
-    return rows.get(pk=assignment_id)
-
-
-def is_latest(assignment: Assignment, attempt: Attempt) -> bool:
-    """Return whether no other order has gone to the vehicle since this attempt: only then may it still move."""
-    if assignment.state not in STOPPABLE_STATES:
-        # What ended may come to life again while another campaign offers: the vehicle's row decides who was first.
-        vehicles = Vehicle.objects.select_for_update(no_key=True)
-        return attempt.number == vehicles.values_list("last_attempt_number", flat=True).get(pk=assignment.vehicle_id)
-    return attempt.number == assignment.vehicle.last_attempt_number
-
-
 def _lets_go_on(assignment: Assignment) -> bool:
     campaign = assignment.campaign
     return campaign.keeps_orders or campaign.state in (CampaignState.RUNNING, CampaignState.PAUSED)

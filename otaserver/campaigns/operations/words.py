@@ -5,7 +5,7 @@ from datetime import datetime
 
 from django.db import transaction
 
-from otaserver.campaigns.operations import assertions, report_batches, reports
+from otaserver.campaigns.operations import assertions, concerned, report_batches, reports
 from otaserver.campaigns.operations.told import Told, VehicleReport
 from otaserver.campaigns.queries import order_numbered
 from otaserver.campaigns.rules.delivery import Delivery
@@ -37,6 +37,9 @@ def _record_end(vehicle: Vehicle, report: VehicleReport, *, at: datetime) -> Non
         order = order_numbered(vehicle, int(report.attempt), at=at)
         if order.is_open and order.delivery == Delivery.WITHDRAW:
             report = replace(report, code=DOWNLOAD_FAILED)
+    if report.outcome == ReportOutcome.SUCCESS:
+        # All that the assertion below may move, in one order with whoever else locks them.
+        concerned.hold(vehicle, number=int(report.attempt))
     reports.record_report(vehicle, report, can_prove=True, at=at)
     if report.outcome == ReportOutcome.SUCCESS and not fleet.ddi_settings(vehicle.tenant).version_attribute:
         assertions.record_assertion(vehicle, attempt=report.attempt, at=at)
