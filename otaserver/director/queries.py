@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any, Literal
 
-from django.db.models import F, OuterRef
+from django.db.models import F, OuterRef, QuerySet
 
 from firmware_store.states import Repository
 from firmware_store.trust import queries as trust_queries
@@ -13,6 +14,7 @@ from otaserver.director import rules
 from otaserver.director.errors import MetadataVersionNotFoundError
 from otaserver.director.models import Direction, VehicleMetadata
 from otaserver.fleet.models import Vehicle
+from otaserver.prepared import Prepared
 from otaserver.tenants.models import Tenant
 
 
@@ -33,18 +35,8 @@ def signed_and_wanted(vehicle: Vehicle, profile: str, *, at: datetime) -> tuple[
     Raises:
         MetadataVersionNotFoundError: the tenant's Director is not signed in this profile.
     """
-    stored = (
-        VehicleMetadata.objects.filter(vehicle=vehicle, profile=profile)
-        .select_related("vehicle")
-        .annotate(
-            directed_revision=F("vehicle__direction__revision"),
-            directed_attempt=F("vehicle__direction__attempt_id"),
-            directed_content=F("vehicle__direction__content"),
-            stopped_at=F("vehicle__tenant__stopped_at"),
-            newest_root=trust_queries.newest_root(OuterRef("vehicle__tenant"), Repository.DIRECTOR, profile),
-        )
-        .first()
-    )
+    found = _signed(profile).rows(vehicle=vehicle.pk)
+    stored: Any = found[0] if found else None
     if stored is None:
         return None, _first_wanted(vehicle, profile, at=at)
     # What was just read of it nobody has to read again.
@@ -58,6 +50,24 @@ def signed_and_wanted(vehicle: Vehicle, profile: str, *, at: datetime) -> tuple[
     # Whoever has signed once has a root, and roots stay.
     statement = rules.Statement(stored.directed_revision or 0, attempt_id, stored.newest_root)
     return stored, Wanted(statement, stored.directed_content if attempt_id else None)
+
+
+@cache
+def _signed(profile: str) -> Prepared[VehicleMetadata]:
+    def make(vehicle: int) -> QuerySet[VehicleMetadata, Any]:
+        return (
+            VehicleMetadata.objects.filter(vehicle=vehicle, profile=profile)
+            .select_related("vehicle")
+            .annotate(
+                directed_revision=F("vehicle__direction__revision"),
+                directed_attempt=F("vehicle__direction__attempt_id"),
+                directed_content=F("vehicle__direction__content"),
+                stopped_at=F("vehicle__tenant__stopped_at"),
+                newest_root=trust_queries.newest_root(OuterRef("vehicle__tenant"), Repository.DIRECTOR, profile),
+            )
+        )
+
+    return Prepared(make, numbers=("vehicle",))
 
 
 def _first_wanted(vehicle: Vehicle, profile: str, *, at: datetime) -> Wanted:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 from uuid import UUID
 
@@ -21,6 +21,7 @@ from otaserver.campaigns.rules.reports import BY_SERVER
 from otaserver.campaigns.rules.windows import Interval, Listing
 from otaserver.campaigns.states import ACTIVE_STATES, AssignmentState, ConsentDecision, ReportOutcome, ReportPhase
 from otaserver.fleet.models import Vehicle
+from otaserver.prepared import Prepared
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,8 @@ class VehicleOrder:
 
 def current_order(vehicle: Vehicle, *, at: datetime) -> VehicleOrder | None:
     """Return the order that stands at the vehicle, also one that is being taken back, or None: there is none."""
-    found = _attempts(vehicle).filter(closed_at=None, assignment__state__in=ACTIVE_STATES).first()
-    return None if found is None else _described(vehicle, found, at=at)
+    found = _OPEN.rows(vehicle=vehicle.pk)
+    return _described(vehicle, found[0], at=at) if found else None
 
 
 def order_numbered(vehicle: Vehicle, number: int, *, at: datetime) -> VehicleOrder:
@@ -73,10 +74,10 @@ def order_numbered(vehicle: Vehicle, number: int, *, at: datetime) -> VehicleOrd
     Raises:
         AttemptNotFoundError: the vehicle has no such attempt.
     """
-    found = _attempts(vehicle).filter(number=number).first()
-    if found is None:
+    found = _NUMBERED.rows(vehicle=vehicle.pk, number=number) if 0 <= number < 2**31 else []
+    if not found:
         raise AttemptNotFoundError(f"Vehicle {vehicle} has no attempt {number}.", attempt=str(number))
-    return _described(vehicle, found, at=at)
+    return _described(vehicle, found[0], at=at)
 
 
 def order_with_id(vehicle: Vehicle, attempt: UUID, *, at: datetime) -> VehicleOrder:
@@ -85,10 +86,10 @@ def order_with_id(vehicle: Vehicle, attempt: UUID, *, at: datetime) -> VehicleOr
     Raises:
         AttemptNotFoundError: the vehicle has no such attempt.
     """
-    found = _attempts(vehicle).filter(pk=attempt).first()
-    if found is None:
+    found = _BY_ID.rows(vehicle=vehicle.pk, attempt=attempt)
+    if not found:
         raise AttemptNotFoundError(f"Vehicle {vehicle} has no attempt {attempt}.", attempt=str(attempt))
-    return _described(vehicle, found, at=at)
+    return _described(vehicle, found[0], at=at)
 
 
 def last_success(vehicle: Vehicle) -> int | None:
@@ -96,9 +97,7 @@ def last_success(vehicle: Vehicle) -> int | None:
 
     With it comes what was not known of the vehicle.
     """
-    good = Attempt.objects.filter(vehicle=OuterRef("pk"), outcome=ReportOutcome.SUCCESS, closed_at__isnull=False)
-    newest = good.order_by("-number").values("number")[:1]
-    found: Any = Vehicle.objects.annotate(last_success=Subquery(newest)).get(pk=vehicle.pk)
+    found: Any = _LAST_SUCCESS.rows(vehicle=vehicle.pk)[0]
     vehicle.fill(found)
     number: int | None = found.last_success
     return number
@@ -118,18 +117,31 @@ def standing_consent(vehicle: Vehicle) -> StandingConsent | None:
     return StandingConsent.objects.filter(vehicle=vehicle).first()
 
 
-def _attempts(vehicle: Vehicle) -> QuerySet[Attempt, Any]:
-    """Return the vehicle's attempts with all that one read can tell of each."""
+def _with_last_success(vehicle: int) -> QuerySet[Vehicle, Any]:
+    good = Attempt.objects.filter(vehicle=OuterRef("pk"), outcome=ReportOutcome.SUCCESS, closed_at__isnull=False)
+    newest = good.order_by("-number").values("number")[:1]
+    return Vehicle.objects.filter(pk=vehicle).annotate(last_success=Subquery(newest))
+
+
+def _attempts(vehicle: int, **conditions: Any) -> QuerySet[Attempt, Any]:
+    """Return the first of the vehicle's attempts with all that one read can tell of each."""
     ends = Report.objects.filter(attempt=OuterRef("pk"), phase=ReportPhase.FINISHED)
     return (
-        Attempt.objects.filter(vehicle=vehicle)
+        Attempt.objects.filter(vehicle=vehicle, **conditions)
         .select_related("assignment__campaign__release", "vehicle__tenant", "vehicle__direction", "stone")
         .annotate(
             has_ended=Exists(ends.exclude(outcome=ReportOutcome.NONE)),
             is_any_unpublished=IsAnyUnpublished(F("packages")),
             answer=Subquery(last_answer(OuterRef("assignment"))),
         )
+        .order_by("pk")[:1]
     )
+
+
+_OPEN = Prepared(partial(_attempts, closed_at=None, assignment__state__in=sorted(ACTIVE_STATES)), numbers=("vehicle",))
+_NUMBERED = Prepared(_attempts, numbers=("vehicle", "number"))
+_LAST_SUCCESS = Prepared(_with_last_success, numbers=("vehicle",))
+_BY_ID = Prepared(lambda vehicle, attempt: _attempts(vehicle, pk=attempt), numbers=("vehicle",), ids=("attempt",))
 
 
 def _described(caller: Vehicle, attempt: Any, *, at: datetime) -> VehicleOrder:
