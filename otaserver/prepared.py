@@ -2,7 +2,7 @@
 
 import copy
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Any, Generic, TypeVar
 from uuid import UUID
@@ -24,7 +24,9 @@ class Prepared(Generic[M]):
     to be some that the column can hold.
     """
 
-    def __init__(self, make: Callable[..., QuerySet[M]], *, numbers: tuple[str, ...] = (), ids: tuple[str, ...] = ()):
+    def __init__(
+        self, make: Callable[..., QuerySet[M, Any]], *, numbers: tuple[str, ...] = (), ids: tuple[str, ...] = ()
+    ):
         self._make = make
         self._stand_ins: dict[str, Any] = {name: _NUMBER + place for place, name in enumerate(numbers)}
         self._stand_ins |= {name: UUID(int=_ID.int + place) for place, name in enumerate(ids)}
@@ -33,11 +35,7 @@ class Prepared(Generic[M]):
 
     def rows(self, **values: Any) -> list[M]:
         """Ask it with these values, and return what `list` returns of the query."""
-        kept, sql, names, parameters = self._compile()
-        given = {name: _stored(value) for name, value in values.items()}
-        bound = tuple(
-            parameter if name is None else given[name] for name, parameter in zip(names, parameters, strict=True)
-        )
+        kept, sql, bound = self._bound(values)
         compiler = copy.copy(kept)
         compiler.connection = connection
         compiler.as_sql = lambda *_, **__: (sql, bound)
@@ -45,6 +43,20 @@ class Prepared(Generic[M]):
         query = SimpleNamespace(get_compiler=lambda using: compiler)
         asked: Any = SimpleNamespace(db=connection.alias, query=query, _known_related_objects={})
         return list(ModelIterable(asked))
+
+    def stored(self, **values: Any) -> list[tuple[Any, ...]]:
+        """Ask a query for some columns, and return them as the database has them: nothing is converted."""
+        _, sql, bound = self._bound(values)
+        with connection.cursor() as cursor:
+            cursor.execute(sql, bound)
+            found: list[tuple[Any, ...]] = cursor.fetchall()
+        return found
+
+    def _bound(self, values: Mapping[str, Any]) -> tuple[Any, str, tuple[Any, ...]]:
+        kept, sql, names, parameters = self._compile()
+        given = {name: _stored(value) for name, value in values.items()}
+        pairs = zip(names, parameters, strict=True)
+        return kept, sql, tuple(parameter if name is None else given[name] for name, parameter in pairs)
 
     def _compile(self) -> tuple[Any, str, list[str | None], tuple[Any, ...]]:
         with self._lock:

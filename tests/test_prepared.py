@@ -12,7 +12,7 @@ from otaserver.campaigns.models import Attempt
 from otaserver.fleet.models import Vehicle
 from otaserver.prepared import Prepared
 from tests.campaigns.campaign_factories import attempt_of, in_turn, make_running
-from tests.factories import make_vehicle
+from tests.factories import NOON, make_vehicle
 
 pytestmark = pytest.mark.django_db
 
@@ -64,6 +64,16 @@ def test_several_rows_come_in_their_order():
     prepared = Prepared(lambda tenant: Vehicle.objects.filter(tenant=tenant).order_by("-pk"), numbers=("tenant",))
 
     assert prepared.rows(tenant=tenant.pk) == list(Vehicle.objects.filter(tenant=tenant).order_by("-pk"))
+
+
+def test_columns_come_as_the_database_has_them():
+    vehicle = make_vehicle(last_contact_at=NOON)
+    rows = Prepared(
+        lambda vehicle: Vehicle.objects.filter(pk=vehicle).values_list("pk", "vehicle_id"), numbers=("vehicle",)
+    )
+
+    assert rows.stored(vehicle=vehicle.pk) == [(vehicle.pk, vehicle.vehicle_id)]
+    assert rows.stored(vehicle=vehicle.pk + 1) == []
 
 
 def test_a_query_that_does_not_look_at_its_value_is_refused():

@@ -4,13 +4,12 @@ A manifest that comes with each poll nearly always says what the last one said, 
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.db import connection
 from django.db.models import BooleanField, ExpressionWrapper, F, FilteredRelation, Q, QuerySet, Subquery
 from django.db.models.expressions import Combinable
 
@@ -21,9 +20,7 @@ from otaserver.campaigns.rules.matching import Item
 from otaserver.campaigns.rules.reports import EVIDENCE_MOVES
 from otaserver.campaigns.states import AssignmentState
 from otaserver.fleet.models import Vehicle
-
-# Stands for a vehicle's key in a statement until it is asked of one; no other value there is like it.
-_ANY_VEHICLE = -(2**40)
+from otaserver.prepared import Prepared
 
 
 class Due(NamedTuple):
@@ -85,7 +82,7 @@ class Locked:
 
 def outlook(vehicle: Vehicle) -> Outlook:
     """Return what a proof of this vehicle may concern, in one statement that waits for nobody."""
-    rows = _read(_outlook, vehicle)
+    rows = _OUTLOOK.stored(vehicle=vehicle.pk)
     if not rows:
         return Outlook([], None, Due())
     stone, closed_at, *others = rows[0]
@@ -95,7 +92,7 @@ def outlook(vehicle: Vehicle) -> Outlook:
 
 def due(vehicle: Vehicle) -> Due:
     """Return what is due as this transaction now has it: what has moved may have left something."""
-    (row,) = _read(_still_due, vehicle)
+    (row,) = _STILL_DUE.stored(vehicle=vehicle.pk)
     return Due(*map(bool, row))
 
 
@@ -137,20 +134,8 @@ def _still_due(vehicle: int) -> QuerySet[Vehicle, Any]:
     return Vehicle.objects.filter(pk=vehicle).values_list(*_due(vehicle))
 
 
-def _read(query: Callable[[int], QuerySet[Vehicle, Any]], vehicle: Vehicle) -> list[tuple[Any, ...]]:
-    """Return the rows of a query about this vehicle as the database has them."""
-    statement, parameters = _compiled(query)
-    with connection.cursor() as cursor:
-        cursor.execute(statement, [vehicle.pk if each == _ANY_VEHICLE else each for each in parameters])
-        rows: list[tuple[Any, ...]] = cursor.fetchall()
-    return rows
-
-
-@cache
-def _compiled(query: Callable[[int], QuerySet[Vehicle, Any]]) -> tuple[str, Sequence[Any]]:
-    """Return what the ORM makes of it, once: each time anew that takes far longer than the database does."""
-    statement, parameters = query(_ANY_VEHICLE).query.sql_with_params()
-    return statement, parameters
+_OUTLOOK = Prepared(_outlook, numbers=("vehicle",))
+_STILL_DUE = Prepared(_still_due, numbers=("vehicle",))
 
 
 def lock(vehicle: Vehicle, *, reported: UUID | None = None) -> Locked:
