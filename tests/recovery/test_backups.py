@@ -1,5 +1,6 @@
 """Backups of a database of either kind, and a server out of one."""
 
+import json
 import os
 import shutil
 import sqlite3
@@ -334,3 +335,24 @@ def test_the_commands_say_what_they_do_and_replace_nothing_unasked(tmp_path, set
         "north: versions go on above 2000000",
         "north: versions go on above 4000000",
     ]
+
+
+@pytest.mark.django_db
+@sqlite_alone
+def test_a_backup_that_was_sealed_with_another_secret_key_says_so_and_brings_none_here(tmp_path, settings, dumped):
+    make_tenant("north")
+    settings.VAR_DIR = tmp_path / "var"
+    settings.VAR_DIR.mkdir()
+    place = settings.VAR_DIR / "secrets.json"
+    place.write_text(json.dumps({"secret_key": settings.SECRET_KEY, "url_secret": "x"}))
+    call_command("backup", str(tmp_path / "backup"), stdout=StringIO())
+    said = StringIO()
+
+    call_command("restore", str(tmp_path / "backup"), yes=True, stdout=said)
+    assert "secrets.json" not in said.getvalue()
+    settings.SECRET_KEY = "that of another folder"
+    place.write_text("of another folder")
+    call_command("restore", str(tmp_path / "backup"), yes=True, stdout=said)
+
+    assert f"secrets.json has another secret key than {settings.VAR_DIR}" in said.getvalue()
+    assert place.read_text() == "of another folder"
