@@ -62,6 +62,30 @@ def test_a_dump_of_sqlite_has_what_was_committed_while_it_is_in_use(tmp_path):
         assert live.execute("SELECT name FROM car").fetchall() == [("first",)]
 
 
+@pytest.mark.parametrize(
+    ("damage", "sentence"),
+    [
+        (lambda path: path.unlink(), "is missing"),
+        (lambda path: path.write_bytes(b""), "is not whole: there is no table in it"),
+        (lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]), "is not whole: "),
+        (lambda path: path.write_text("no database" * 1000), "is not whole: file is not a database"),
+    ],
+)
+def test_what_is_no_whole_database_of_sqlite_replaces_nothing(tmp_path, damage, sentence):
+    database = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(tmp_path / "live.sqlite3")}
+    with closing(sqlite3.connect(database["NAME"])) as live:
+        live.execute("CREATE TABLE car (name)")
+        live.executemany("INSERT INTO car VALUES (?)", [("long" * 100,)] * 1000)
+        live.commit()
+    damage(databases.dump(database, tmp_path))
+
+    with pytest.raises(ToolFailedError, match=sentence):
+        load(database, tmp_path)
+
+    with closing(sqlite3.connect(database["NAME"])) as live:
+        assert live.execute("SELECT count(*) FROM car").fetchone() == (1000,)
+
+
 @pytest.fixture
 def postgresql(database_url, monkeypatch):
     """A database with one row, and the programs of the server that it is on."""
@@ -111,9 +135,11 @@ def test_a_database_that_does_not_answer_is_no_traceback(postgresql, tmp_path):
 
 
 @pytest.mark.postgresql
-def test_a_file_that_is_no_dump_replaces_nothing(postgresql, tmp_path):
+@pytest.mark.parametrize("damage", [lambda dump: b"no dump", lambda dump: dump[:-100], lambda dump: dump[:100]])
+def test_a_file_that_is_no_whole_dump_replaces_nothing(postgresql, tmp_path, damage):
     database, url = postgresql
-    (tmp_path / "database.dump").write_text("no dump")
+    path = databases.dump(database, tmp_path)
+    path.write_bytes(damage(path.read_bytes()))
 
     with pytest.raises(ToolFailedError):
         load(database, tmp_path)
