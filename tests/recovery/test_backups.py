@@ -135,6 +135,7 @@ def test_a_database_that_does_not_answer_is_no_traceback(postgresql, tmp_path):
 
 
 @pytest.mark.postgresql
+@pytest.mark.every_case
 @pytest.mark.parametrize("damage", [lambda dump: b"no dump", lambda dump: dump[:-100], lambda dump: dump[:100]])
 def test_a_file_that_is_no_whole_dump_replaces_nothing(postgresql, tmp_path, damage):
     database, url = postgresql
