@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 
 from tests.bench import reporting
-from tests.bench.measuring import PAIRS, Figure
+from tests.bench.measuring import FLEET, PAIRS, Figure
 from tests.bench.stage import run
 from tests.processes import ROOT
 
@@ -21,7 +21,12 @@ BENCHES = ("poll", "growth", "orders", "metadata", "reports", "campaigns", "filt
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.bench",
+        description=__doc__,
+        epilog=f"In the environment: OTA_TEST_DATABASE=postgresql for another database than SQLite; {FLEET} for "
+        "another size of fleet. What goes through nginx wants it installed.",
+    )
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHES)}; all where none is given")
     parser.add_argument("--pairs", type=int, default=PAIRS, help=f"how often both sides run (default {PAIRS})")
     parser.add_argument("--save", type=Path, default=ROOT / "var" / "bench.json", help="the file for the figures")
@@ -50,7 +55,9 @@ def main() -> None:
                 traceback.print_exception(error)
             console.print(f"{name}: failed: {error}", style="red", markup=False, highlight=False)
             continue
-        console.print(f"{name}: {time.monotonic() - started:.0f} s", highlight=False)
+        # Some are about PostgreSQL alone.
+        said = "" if found else f"; there are no figures on {database}: OTA_TEST_DATABASE=postgresql has them"
+        console.print(f"{name}: {time.monotonic() - started:.0f} s{said}", highlight=False)
         figures += found
         databases.append(database)
         reporting.save(figures, arguments.save)

@@ -29,7 +29,6 @@ _fleets = count(1)
 
 def measure(pairs: int) -> list[measuring.Figure]:
     if connection.vendor != "postgresql":
-        print("There is no COPY but PostgreSQL's: OTA_TEST_DATABASE=postgresql has it.")  # noqa: T201
         return []
     rows: dict[type[Model], bytes] = {}
 
