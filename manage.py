@@ -16,19 +16,23 @@ def main() -> None:
     except ImproperlyConfigured as error:
         sys.exit(f"The environment is not as it has to be (docs/production.md). {error}")
     except Error as error:
-        place = _where_tables_are_missing(error)
-        if not place:
+        sentence = _explained(error)
+        if not sentence:
             raise
-        sys.exit(
-            f"{place} has no such table as it should ({str(error).splitlines()[0]}): see that it is the database "
-            "meant, then run `manage.py migrate`. In production the environment says which (docs/production.md)."
-        )
+        sys.exit(sentence)
 
 
-def _where_tables_are_missing(error: Error) -> str:
-    """Return the database, where it is one that nobody has brought up to date, or another one than was meant."""
+def _explained(error: Error) -> str:
+    """Return what an operator can do about it; "" where it is not for them."""
     if "no such table" in str(error) or getattr(error.__cause__, "sqlstate", "") == "42P01":
-        return f"The database {connection.settings_dict['NAME']}"
+        # One that nobody has brought up to date, or another one than was meant.
+        return (
+            f"The database {connection.settings_dict['NAME']} has no such table as it should "
+            f"({str(error).splitlines()[0]}): see that it is the database meant, then run `manage.py migrate`. "
+            "In production the environment says which (docs/production.md)."
+        )
+    if type(error.__cause__).__name__ == "PoolTimeout":
+        return "The database that DATABASE_URL names does not let anybody in: the lines above say why."
     return ""
 
 

@@ -140,6 +140,18 @@ def test_what_is_missing_is_told_to_whoever_runs_a_command_without_a_traceback()
     assert "Traceback" not in refused.stderr
 
 
+@pytest.mark.long
+def test_a_database_that_does_not_answer_is_told_to_whoever_runs_a_command_without_a_traceback(tmp_path):
+    nowhere = PRODUCTION | {"DATABASE_URL": f"postgresql://ota@/ota?host={tmp_path}"}
+
+    refused = run(sys.executable, "manage.py", "migrate", **nowhere)
+
+    assert refused.returncode == 1
+    assert refused.stderr.splitlines()[-1].startswith("The database that DATABASE_URL names does not let anybody in")
+    assert "No such file or directory" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
 # Without production's environment each of them is asked of another server, which is not there yet.
 @pytest.mark.parametrize(
     "words", [["after_restore"], ["backup", "{}/backup"], ["create_tenant", "north"], ["drill", "fleet-ca", "north"]]
