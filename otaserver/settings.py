@@ -30,7 +30,19 @@ from otaserver.storage_urls import S3, storage_of
 gc.disable()
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-env = environ.Env()
+
+
+class _Environment(environ.Env):  # type: ignore[misc]
+    """Names the variable whose value is not what it should be, which the library does not."""
+
+    def get_value(self, var: str, *arguments: Any, **options: Any) -> Any:
+        try:
+            return super().get_value(var, *arguments, **options)
+        except ValueError as error:
+            raise ImproperlyConfigured(f"{var} is {os.environ.get(var)!r}: {error}.") from error
+
+
+env = _Environment()
 
 VAR_DIR = Path(env.str("OTA_VAR", default=str(BASE_DIR / "var"))).resolve()
 IS_PRODUCTION = any(os.environ.get(name) for name in ("DATABASE_URL", "REDIS_URL", "OTA_STORAGE_URL"))

@@ -25,7 +25,8 @@ def storage_of(url: str) -> dict[str, Any]:
         ValueError: it is neither, or an option is no number and should be.
     """
     parts = urlsplit(url)
-    if parts.scheme == "file":
+    # With two slashes alone what looks like the first folder is a host, and the rest another path.
+    if parts.scheme == "file" and not parts.netloc and len(parts.path) > 1:
         return {"BACKEND": DISK, "OPTIONS": {"location": parts.path}}
     if parts.scheme == "s3" and parts.netloc:
         options = {name: _value(name, text) for name, text in parse_qsl(parts.query)}

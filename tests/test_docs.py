@@ -15,8 +15,8 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 CLIENTS = {"fleet": fleet, "publisher": publisher, "vehicle": vehicle}
 # What the settings, and the programs beside them, take from the environment.
 READERS = [ROOT / "otaserver" / "settings.py", *sorted((ROOT / "otaserver" / "embedded").rglob("*.py"))]
-# The publisher's own, and the mark that the demo leaves for itself.
-ELSEWHERE = {"OTA_URL", "OTA_TOKEN", "OTA_KEYS", "OTA_PROFILE", "OTA_CONFIG", "OTA_OWN_FOLDER"}
+# The publisher's own, the mark that the demo leaves for itself, and which database tests and benches are on.
+ELSEWHERE = {"OTA_URL", "OTA_TOKEN", "OTA_KEYS", "OTA_PROFILE", "OTA_CONFIG", "OTA_OWN_FOLDER", "OTA_TEST_DATABASE"}
 VARIABLE = re.compile(r"\b(OTA_[A-Z_]*[A-Z]|DATABASE_URL|REDIS_URL)\b")
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

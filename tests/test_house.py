@@ -122,6 +122,53 @@ def test_an_address_that_a_password_makes_unreadable_is_refused_without_telling_
     assert "half" not in refused.stderr
 
 
+@pytest.mark.parametrize("name", ["OTA_PORT", "OTA_DB_POOL", "OTA_TICK_SECONDS"])
+def test_a_number_that_is_none_is_refused_with_the_variable_that_has_it(name):
+    refused = run(sys.executable, "manage.py", "check", **PRODUCTION, **{name: "ten"})
+
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("The environment is not as it has to be (docs/production.md). ")
+    assert f"{name} is 'ten': " in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_what_is_missing_is_told_to_whoever_runs_a_command_without_a_traceback():
+    refused = run(sys.executable, "manage.py", "migrate", **PRODUCTION | {"OTA_SECRET_KEY": ""})
+
+    assert refused.returncode == 1
+    assert refused.stderr.splitlines()[0].endswith("without: OTA_SECRET_KEY (signs console sessions).")
+    assert "Traceback" not in refused.stderr
+
+
+@pytest.mark.long
+def test_a_database_that_does_not_answer_is_told_to_whoever_runs_a_command_without_a_traceback(tmp_path):
+    nowhere = PRODUCTION | {"DATABASE_URL": f"postgresql://ota@/ota?host={tmp_path}"}
+
+    refused = run(sys.executable, "manage.py", "migrate", **nowhere)
+
+    assert refused.returncode == 1
+    assert refused.stderr.splitlines()[-1].startswith("The database that DATABASE_URL names does not let anybody in")
+    assert "No such file or directory" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+# Without production's environment each of them is asked of another server, which is not there yet.
+@pytest.mark.parametrize(
+    "words", [["after_restore"], ["backup", "{}/backup"], ["create_tenant", "north"], ["drill", "fleet-ca", "north"]]
+)
+def test_a_command_for_a_database_without_tables_says_which_database_that_is(words, tmp_path):
+    options = ["--dry-run"] if words[0] == "drill" else []
+    words = [word.format(tmp_path) for word in words]
+
+    refused = run(sys.executable, "manage.py", *words, *options, OTA_VAR=str(tmp_path / "var"))
+
+    assert refused.returncode == 1
+    assert refused.stderr.startswith(f"The database {tmp_path}/var/db.sqlite3 has no such table as it should (no such")
+    assert "`manage.py migrate`" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert not (tmp_path / "backup").exists()
+
+
 @pytest.mark.parametrize("more", [PRODUCTION, {}])
 def test_the_folder_of_the_online_keys_may_be_given_as_a_uri(more):
     """Whoever reads or writes there (keys, CAs, marks, backups) has it from the settings."""

@@ -18,13 +18,21 @@ from granian.rsgi import Scope
 
 from firmware_store import signed_urls
 from otaserver import clock
+from otaserver.embedded.errors import CannotServeError
 
 Headers = list[tuple[str, str]]
 _PATH = re.compile(r"/downloads/([0-9a-f]{64})\Z")
 
 
 def make_app() -> Callable[[Scope, HTTPProtocol], Awaitable[None]]:
-    """Return the application for the folder OTA_BLOBS and the secret OTA_URL_SECRET of the environment."""
+    """Return the application for the folder OTA_BLOBS and the secret OTA_URL_SECRET of the environment.
+
+    Raises:
+        CannotServeError: one of them is missing, or empty: with no secret anybody could sign.
+    """
+    missing = [name for name in ("OTA_BLOBS", "OTA_URL_SECRET") if not os.environ.get(name)]
+    if missing:
+        raise CannotServeError(f"Packages are not served without {' and '.join(missing)}.")
     return Downloads(Path(os.environ["OTA_BLOBS"]), os.environ["OTA_URL_SECRET"])
 
 

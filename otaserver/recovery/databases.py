@@ -44,17 +44,18 @@ def load(database: Database, folder: Path, *, begins: Callable[[], None]) -> Non
     Raises:
         ServerRunningError: somebody else is connected to it (PostgreSQL; on SQLite the caller holds the folder).
         StandbyError: it can only be read.
-        ToolFailedError: it does not answer, or `pg_restore` is missing or has failed; repeat it then, the database may
-            be empty.
+        ToolFailedError: what was written is not whole (nothing is replaced then), the database does not answer, or
+            `pg_restore` is missing or has failed; repeat it then, the database may be empty.
     """
     _let_go()
     path = folder / FILES[vendor(database)]
     if vendor(database) == "sqlite":
+        _require_whole(path)
         begins()
         _copy(path, Path(database["NAME"]))
         return
-    # Read once before anything is dropped.
-    _tool("pg_restore", "--list", str(path))
+    # Read once to its end before anything is dropped: a copy of it may have been cut short.
+    _tool("pg_restore", "--file=/dev/null", str(path))
     with _alone(database) as server:
         begins()
         # Tables that the dump does not know would be in the way of migrations.
@@ -101,6 +102,20 @@ def _copy(source: Path, target: Path) -> None:
             read.backup(written)
     except sqlite3.Error as error:
         raise ToolFailedError(f"{source} cannot be copied to {target}: {error}") from error
+
+
+def _require_whole(path: Path) -> None:
+    """SQLite copies page by page, whatever they hold, and makes an empty database of a file that is not there."""
+    try:
+        if not path.is_file():
+            raise ToolFailedError(f"{path} is missing.")
+        with closing(sqlite3.connect(path)) as read:
+            found = read.execute("PRAGMA quick_check(1)").fetchone()
+            tables = read.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.Error as error:
+        raise ToolFailedError(f"{path} is not whole: {error}.") from error
+    if found != ("ok",) or tables == (0,):
+        raise ToolFailedError(f"{path} is not whole: {found[0] if tables != (0,) else 'there is no table in it'}.")
 
 
 def _refuse_standby(server: psycopg.Connection[Any]) -> None:

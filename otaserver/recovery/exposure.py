@@ -52,9 +52,13 @@ def exposure(tenant: Tenant, packages: Iterable[int]) -> Exposure:
 
 
 def campaigns_with(tenant: Tenant, packages: Iterable[int]) -> QuerySet[Campaign]:
-    """Return the campaigns under way, or about to be, whose release has one of these packages."""
+    """Return the campaigns under way, or about to be, whose release has one of these packages.
+
+    A halt may have let go on what stood at vehicles (`hold_offers`): such a campaign still brings it.
+    """
     releases = ReleaseItem.objects.filter(package__in=packages).values("release")
-    return Campaign.objects.filter(tenant=tenant, state__in=_UNDER_WAY, release__in=releases).order_by("pk")
+    brings = Q(state__in=_UNDER_WAY) | Q(state=CampaignState.HALTED, keeps_orders=True)
+    return Campaign.objects.filter(brings, tenant=tenant, release__in=releases).order_by("pk")
 
 
 def ordered(tenant: Tenant, target_names: Iterable[str]) -> QuerySet[Direction]:

@@ -7,8 +7,10 @@ theirs, as the median over pairs.
 """
 
 import argparse
+import re
+import sys
 from itertools import cycle
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from otaserver.embedded.programs import HOST
 from tests.bench import http_load, measuring
@@ -22,14 +24,24 @@ TOKEN = "0123456789abcdef0123456789abcdef"
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.beside", description=__doc__)
     parser.add_argument("url", help="what a vehicle of the other server polls, over plain HTTP")
-    parser.add_argument("--header", action="append", default=[], help="'Name: value', as often as there are any")
+    parser.add_argument(
+        "--header", action="append", default=[], type=header_line, help="'Name: value', as often as there are any"
+    )
     parser.add_argument("--pairs", type=int, default=measuring.PAIRS)
     arguments = parser.parse_args()
-    address = urlsplit(arguments.url)
-    path = f"{address.path}?{address.query}" if address.query else address.path
+    if arguments.pairs < 1:
+        parser.error(f"--pairs is {arguments.pairs}: at least 1")
+    try:
+        address, port = split(arguments.url)
+    except ValueError as error:
+        parser.error(f"{arguments.url!r} is not http://host:port/path, without TLS: {error}")
+    path = (address.path or "/") + (f"?{address.query}" if address.query else "")
     theirs = cycle([request(path, address.netloc, *arguments.header)])
-    host, port = address.hostname or HOST, address.port or 80
-    other = http_load.WebServer(pid=0, port=port, begins=b"HTTP/1.1 2", ends=b"", host=host)
+    other = http_load.WebServer(pid=0, port=port, begins=b"HTTP/1.1 2", ends=b"", host=str(address.hostname))
+    try:
+        other.serve(theirs, count=1)
+    except (OSError, RuntimeError) as error:
+        sys.exit(f"{arguments.url} does not answer as it should: {error}")
     with open_stage() as database:
         ours = cycle(our_requests())
         with http_load.web_server("tests.bench.polled:application", begins=b"HTTP/1.1 200 ", ends=b"") as server:
@@ -45,6 +57,20 @@ def main() -> None:
         f"{figure.ratio_median:.2f} times the rate of {figure.case}"
         f" ({figure.ratio_min:.2f} to {figure.ratio_max:.2f}, {figure.pairs} pairs, ours on {database})"
     )
+
+
+def split(url: str) -> tuple[SplitResult, int]:
+    """Return the parts of an address, and its port; ValueError where it is none that can be asked."""
+    address = urlsplit(url)
+    if address.scheme != "http" or not address.hostname:
+        raise ValueError("no host" if address.scheme == "http" else f"the scheme is {address.scheme!r}")
+    return address, address.port or 80
+
+
+def header_line(text: str) -> str:
+    if not re.fullmatch(r"[\w!#$%&'*+.^`|~-]+:[ -~]*", text, re.A):
+        raise argparse.ArgumentTypeError(f"{text!r} is not 'Name: value'")
+    return text
 
 
 def our_requests() -> list[bytes]:

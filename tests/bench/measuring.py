@@ -4,11 +4,14 @@ A machine's absolute speed moves by a factor of two or three from minute to minu
 common cancels out of their ratio. More is better in every figure.
 """
 
+import os
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 PAIRS = 7  # fewer are good for trying, not for quoting
+
+FLEET = "BENCH_VEHICLES"
 
 Rates = Mapping[str, float]  # what one run did per second (of wall or of CPU time), by case
 
@@ -25,6 +28,14 @@ class Figure:
     pairs: int
     goal: float | None
     met: bool | None
+
+
+def fleet_size(usual: int, *, least: int = 1) -> int:
+    """Return how many vehicles the environment asks for; SystemExit where that is no number, or too small a one."""
+    given = os.environ.get(FLEET) or str(usual)
+    if not given.isdecimal() or int(given) < least:
+        raise SystemExit(f"{FLEET} is {given!r}: a number from {least} on.")
+    return int(given)
 
 
 def figures(

@@ -6,7 +6,6 @@ Each run is as if a polling interval had gone by since the last: every vehicle's
 """
 
 import hashlib
-import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -30,7 +29,7 @@ from tests.embedded import fronts
 from tests.factories import make_tenant
 from tests.processes import free_port
 
-VEHICLES = int(os.environ.get("BENCH_VEHICLES", "100000"))
+VEHICLES = measuring.fleet_size(100_000)
 # Of them, all over the fleet, each about once in a run; each has polled before anything is measured.
 POLLING = min(10_000, VEHICLES)
 CERTIFIED = 16  # vehicles with a certificate, each on its own connection
@@ -77,6 +76,7 @@ def through_nginx(
     bare_server: http_load.WebServer,
 ) -> list[measuring.Figure]:
     if fronts.NGINX is None:
+        print("nginx is not installed: there is no figure through it.")  # noqa: T201
         return []
     with certified(vehicles, our_server) as ours, certified(vehicles, bare_server) as theirs:
         ours.serve(requests, count=5 * CERTIFIED)

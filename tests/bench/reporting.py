@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
@@ -43,11 +44,22 @@ def environment(databases: Iterable[str], *, load_before: float) -> str:
     )
 
 
+def why_unwritable(path: Path) -> str:
+    """Return what keeps figures from being saved there, before they are measured; "" where nothing does."""
+    if path.is_dir():
+        return "it is a folder"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            return ""
+    except OSError as error:
+        return error.strerror or str(error)
+
+
 def save(figures: Iterable[Figure], path: Path) -> None:
     """Write the rows of this run over those of the last."""
     rounded = [
         {name: float(f"{value:.4g}") if isinstance(value, float) else value for name, value in asdict(figure).items()}
         for figure in figures
     ]
-    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(rounded, indent=1) + "\n")

@@ -7,6 +7,7 @@ scans are made dear, so that small tables say what large ones would: an index th
 these queries, and a table that is read whole even so lacks one for some of them.
 """
 
+import argparse
 import importlib
 import os
 import sys
@@ -19,7 +20,11 @@ VEHICLES = 300
 
 
 def main() -> None:
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else VEHICLES
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.tables")
+    parser.add_argument("vehicles", nargs="?", type=int, default=VEHICLES)
+    count = parser.parse_args().vehicles
+    if count < 1:
+        parser.error(f"VEHICLES is {count}: at least 1")
     os.environ["OTA_TEST_DATABASE"] = "postgresql"
     os.environ["PGOPTIONS"] = "-c enable_seqscan=off -c jit=off"
     console = Console(width=None if sys.stdout.isatty() else 140)

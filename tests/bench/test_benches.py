@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -40,6 +41,32 @@ def test_a_bench_gives_figures_above_nothing(name, tmp_path):
     figures = json.loads((tmp_path / "bench.json").read_text())
     assert {figure["bench"] for figure in figures} == {name}
     assert [figure for figure in figures if not figure["ratio_median"] > 0] == []
+
+
+def test_a_bench_that_cannot_run_costs_the_others_no_figures(tmp_path):
+    file = tmp_path / "bench.json"
+    command = [
+        sys.executable,
+        "-m",
+        "tests.bench",
+        "campaigns",
+        "filters",
+        "metadata",
+        "--pairs",
+        "1",
+        "--save",
+        str(file),
+    ]
+    environment = os.environ | {"BENCH_VEHICLES": "many", "OTA_TEST_VEHICLES": "2000", "OTA_TEST_DATABASE": "sqlite"}
+
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600, check=False)
+
+    assert done.returncode == 1
+    assert "campaigns: failed: BENCH_VEHICLES is 'many': a number from 10000 on." in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+    assert done.stderr.strip() == "There are no figures of campaigns."
+    assert re.search(r"^filters: \d+ s; there are no figures on SQLite", done.stdout, re.M)
+    assert {figure["bench"] for figure in json.loads(file.read_text())} == {"metadata"}
 
 
 class Other(BaseHTTPRequestHandler):

@@ -242,11 +242,16 @@ def main():
     """Make a host, say where it is, and end it when told to."""
     if missing():
         sys.exit(f"Not installed: {', '.join(missing())}.")
+    # As Ctrl-C: nothing that runs here may be left when it is ended.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     host = Host()
     try:
         said = host.do(*steps("debian.md")[:-1])
         print(f"{said}\n{host.url}, trusted by {host.ca_file}; all of it is in {host.folder}.", flush=True)  # noqa: T201
-        signal.sigwait({signal.SIGINT, signal.SIGTERM})
+        while True:
+            signal.pause()
+    except KeyboardInterrupt:
+        pass
     finally:
         host.end()
 

@@ -194,7 +194,8 @@ def test_after_a_recovery_to_a_moment_versions_are_above_what_vehicles_have_seen
     now = versions_seen(cars[0])
     assert {name: seen[name] + 900_000 < now[name] for name in seen} == dict.fromkeys(seen, True)
     # The history that is written now is another one, and is archived too.
-    road.host.do("rm -r /var/lib/postgresql/15/main.before", COPYING)
+    assert "recovery_target_time" not in road.host.place("/var/lib/postgresql/15/main/postgresql.auto.conf").read_text()
+    road.host.do("rm -r /var/lib/postgresql/15/main.2*", COPYING)
 
 
 def test_a_renewed_certificate_is_taken_by_a_reload_and_one_that_does_not_fit_is_not_taken_in_silence(road):

@@ -13,6 +13,8 @@ from django.conf import settings
 from django.test import Client
 
 from firmware_store import blobs, signed_urls
+from otaserver.embedded.downloads import make_app
+from otaserver.embedded.errors import CannotServeError
 from tests.processes import ROOT, environment, free_port, get, wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("downloads")]
@@ -169,3 +171,22 @@ def test_the_server_of_downloads_loads_no_django():
     )
 
     assert loaded.stdout == "False\n"
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"OTA_URL_SECRET": SECRET}, "without OTA_BLOBS."),
+        # As `deploy/ota.env.example` has it: with an empty secret anybody could sign.
+        ({"OTA_BLOBS": "/srv/ota/packages", "OTA_URL_SECRET": ""}, "without OTA_URL_SECRET."),
+        ({}, "without OTA_BLOBS and OTA_URL_SECRET."),
+    ],
+)
+def test_nothing_is_served_without_a_folder_and_a_secret(monkeypatch, given, sentence):
+    for name in ("OTA_BLOBS", "OTA_URL_SECRET"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+
+    with pytest.raises(CannotServeError, match=sentence):
+        make_app()

@@ -162,6 +162,14 @@ def test_a_server_without_web_processes_does_not_start(var):
     assert not (var / "db.sqlite3").exists()
 
 
+@pytest.mark.parametrize("value", ["none", "0", "65536", "-1"])
+def test_what_is_no_port_is_refused(var, value):
+    refused = refused_start(var, free_port(), OTA_DOWNLOAD_PORT=value)
+
+    assert refused.returncode == 1
+    assert refused.stderr == f"CommandError: OTA_DOWNLOAD_PORT is '{value}': a port is a number from 1 to 65535.\n"
+
+
 @pytest.mark.parametrize(("offset", "variable"), [(0, "OTA_PORT"), (1, "OTA_DOWNLOAD_PORT")])
 def test_a_taken_port_is_named_before_anything_is_made(var, offset, variable):
     port = free_port()

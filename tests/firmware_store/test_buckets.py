@@ -154,7 +154,11 @@ def test_the_address_of_a_bucket_says_what_django_storages_wants_to_know():
     }
 
 
-@pytest.mark.parametrize("url", ["ftp://x", "s3://", "", "s3://b?querystring_expire=soon"])
+# With two slashes `srv` would be a host, and the folder another one.
+NO_FOLDERS = ["file://srv/packages", "file://", "file:///"]
+
+
+@pytest.mark.parametrize("url", ["ftp://x", "s3://", "", "s3://b?querystring_expire=soon", *NO_FOLDERS])
 def test_another_address_is_refused(url):
     with pytest.raises(ValueError):
         storage_urls.storage_of(url)

@@ -1,5 +1,6 @@
 """Backups of a database of either kind, and a server out of one."""
 
+import json
 import os
 import shutil
 import sqlite3
@@ -61,6 +62,30 @@ def test_a_dump_of_sqlite_has_what_was_committed_while_it_is_in_use(tmp_path):
         assert live.execute("SELECT name FROM car").fetchall() == [("first",)]
 
 
+@pytest.mark.parametrize(
+    ("damage", "sentence"),
+    [
+        (lambda path: path.unlink(), "is missing"),
+        (lambda path: path.write_bytes(b""), "is not whole: there is no table in it"),
+        (lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]), "is not whole: "),
+        (lambda path: path.write_text("no database" * 1000), "is not whole: file is not a database"),
+    ],
+)
+def test_what_is_no_whole_database_of_sqlite_replaces_nothing(tmp_path, damage, sentence):
+    database = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(tmp_path / "live.sqlite3")}
+    with closing(sqlite3.connect(database["NAME"])) as live:
+        live.execute("CREATE TABLE car (name)")
+        live.executemany("INSERT INTO car VALUES (?)", [("long" * 100,)] * 1000)
+        live.commit()
+    damage(databases.dump(database, tmp_path))
+
+    with pytest.raises(ToolFailedError, match=sentence):
+        load(database, tmp_path)
+
+    with closing(sqlite3.connect(database["NAME"])) as live:
+        assert live.execute("SELECT count(*) FROM car").fetchone() == (1000,)
+
+
 @pytest.fixture
 def postgresql(database_url, monkeypatch):
     """A database with one row, and the programs of the server that it is on."""
@@ -110,9 +135,12 @@ def test_a_database_that_does_not_answer_is_no_traceback(postgresql, tmp_path):
 
 
 @pytest.mark.postgresql
-def test_a_file_that_is_no_dump_replaces_nothing(postgresql, tmp_path):
+@pytest.mark.every_case
+@pytest.mark.parametrize("damage", [lambda dump: b"no dump", lambda dump: dump[:-100], lambda dump: dump[:100]])
+def test_a_file_that_is_no_whole_dump_replaces_nothing(postgresql, tmp_path, damage):
     database, url = postgresql
-    (tmp_path / "database.dump").write_text("no dump")
+    path = databases.dump(database, tmp_path)
+    path.write_bytes(damage(path.read_bytes()))
 
     with pytest.raises(ToolFailedError):
         load(database, tmp_path)
@@ -334,3 +362,24 @@ def test_the_commands_say_what_they_do_and_replace_nothing_unasked(tmp_path, set
         "north: versions go on above 2000000",
         "north: versions go on above 4000000",
     ]
+
+
+@pytest.mark.django_db
+@sqlite_alone
+def test_a_backup_that_was_sealed_with_another_secret_key_says_so_and_brings_none_here(tmp_path, settings, dumped):
+    make_tenant("north")
+    settings.VAR_DIR = tmp_path / "var"
+    settings.VAR_DIR.mkdir()
+    place = settings.VAR_DIR / "secrets.json"
+    place.write_text(json.dumps({"secret_key": settings.SECRET_KEY, "url_secret": "x"}))
+    call_command("backup", str(tmp_path / "backup"), stdout=StringIO())
+    said = StringIO()
+
+    call_command("restore", str(tmp_path / "backup"), yes=True, stdout=said)
+    assert "secrets.json" not in said.getvalue()
+    settings.SECRET_KEY = "that of another folder"
+    place.write_text("of another folder")
+    call_command("restore", str(tmp_path / "backup"), yes=True, stdout=said)
+
+    assert f"secrets.json has another secret key than {settings.VAR_DIR}" in said.getvalue()
+    assert place.read_text() == "of another folder"

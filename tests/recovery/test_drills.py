@@ -266,6 +266,21 @@ def test_a_withdrawn_package_is_brought_to_no_vehicle_after_its_drill(road):
     assert what_runs(road.config.state_dir) == road.names("1.0")
 
 
+def test_what_a_halt_let_go_on_is_taken_back_too_when_its_package_must_not_run(road):
+    campaign = road.start_campaign()
+    campaign.move_to(CampaignState.HALTED, reason="Too many have failed.", keeps_orders=True)
+
+    said, _ = drill("withdrawn-package", "acme", "supplier/brake-2.0", reason="It fails in the cold.")
+
+    assert said[0].strip().startswith("Before: 1 packages; 1 campaigns under way bring them; 1 vehicles have an order")
+    assert "[done] 0 campaigns bring it." in said
+    assert "[done] 0 vehicles are ordered to take it; 0 are installing it, and end that." in said
+    campaign.refresh_from_db()
+    assert (campaign.state, campaign.keeps_orders) == (CampaignState.HALTED, False)
+    assert road.agent.run_once().status == "idle"
+    assert what_runs(road.config.state_dir) == road.names("1.0")
+
+
 def test_a_dry_run_says_how_much_is_reached_and_changes_nothing(road):
     road.start_campaign()
 

@@ -114,10 +114,20 @@ def test_the_command_prints_each_step_with_its_arithmetic():
     assert len(lines) == len(sizing.rows(Fleet(1, 1)))
 
 
-@pytest.mark.parametrize("options", [{"vehicles": 0}, {"vehicles": 10_000_001}, {"vehicles": 5, "poll_seconds": 0}])
-def test_no_fleet_and_one_beyond_what_is_known_are_refused(options):
-    with pytest.raises(CommandError):
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"vehicles": 0}, "--vehicles is 0: from 1 to 10,000,000."),
+        ({"vehicles": 10_000_001}, "--vehicles is 10,000,001: from 1 to 10,000,000."),
+        ({"vehicles": 5, "poll_seconds": 0}, "--poll-seconds is 0: at least 1."),
+        ({"vehicles": 5, "updates_per_year": -1}, "--updates-per-year is -1: at least 1."),
+    ],
+)
+def test_no_fleet_and_one_beyond_what_is_known_are_refused(options, sentence):
+    with pytest.raises(CommandError) as refused:
         said(**options)
+
+    assert str(refused.value) == sentence
 
 
 def test_an_update_by_whatever_protocol_asks_for_no_more_than_what_is_planned_for():

@@ -8,6 +8,7 @@ where it is the outermost. Vehicles are recognised as they are behind the poll f
 own reading of changes, four times a second for all of them, is not counted either.
 """
 
+import argparse
 import json
 import os
 import subprocess
@@ -105,6 +106,7 @@ def lines(found: Mapping[str, Requests]) -> Iterable[str]:
 
 def main() -> None:
     """Have the tests count, and print what they found."""
+    argparse.ArgumentParser(prog="python -m tests.vehicle_api.costs", description=main.__doc__).parse_args()
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
         # Only the old form of report has properties of single tests.

@@ -1,4 +1,4 @@
-from otaserver.recovery.operations.backups import Description, back_up, describe, restore
+from otaserver.recovery.operations.backups import Description, back_up, describe, has_other_secrets, restore
 from otaserver.recovery.operations.drills import (
     Drill,
     Line,
@@ -19,6 +19,7 @@ __all__ = [
     "describe",
     "director_key",
     "fleet_ca",
+    "has_other_secrets",
     "recover",
     "release_key",
     "restore",

@@ -122,6 +122,17 @@ def describe(folder: Path) -> Description:
     return found
 
 
+def has_other_secrets(folder: Path) -> bool:
+    """Return whether the backup is of an embedded server that has sealed with another secret key than this one's.
+
+    It stays where it is: a secret may have been replaced since because it was stolen.
+    """
+    kept = folder / SECRETS
+    if settings.IS_PRODUCTION or not kept.exists():
+        return False
+    return bool(json.loads(kept.read_text())["secret_key"] != settings.SECRET_KEY)
+
+
 def _needed() -> Iterator[tuple[str, int]]:
     rows = Package.objects.filter(state__in=[PackageState.PUBLISHED, PackageState.WITHDRAWN])
     yield from rows.values_list("sha256", "length").order_by("sha256").distinct()

@@ -34,7 +34,8 @@ class Command(BaseCommand):
         parser.add_argument("--tls", action="store_true", help="put nginx in front, with TLS and client certificates")
 
     def handle(self, *args: Any, quiet: bool, tls: bool, **options: Any) -> None:
-        download_port = int(os.environ.get("OTA_DOWNLOAD_PORT") or settings.PORT + 1)
+        _port("OTA_PORT", settings.PORT)
+        download_port = _port("OTA_DOWNLOAD_PORT", settings.PORT + 1)
         if settings.WEB_WORKERS < 1:
             raise CommandError(f"OTA_WEB_WORKERS is {settings.WEB_WORKERS}: at least 1.")
         settings.VAR_DIR.mkdir(parents=True, exist_ok=True)
@@ -126,7 +127,14 @@ def _tls_host() -> str:
 
 
 def _tls_port() -> int:
-    return int(os.environ.get("OTA_TLS_PORT") or 8443)
+    return _port("OTA_TLS_PORT", 8443)
+
+
+def _port(variable: str, usual: int) -> int:
+    given = os.environ.get(variable) or str(usual)
+    if not given.isdecimal() or not 0 < int(given) < 2**16:
+        raise CommandError(f"{variable} is {given!r}: a port is a number from 1 to 65535.")
+    return int(given)
 
 
 def _answers() -> bool:

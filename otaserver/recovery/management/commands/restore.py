@@ -1,6 +1,7 @@
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from otaserver import clock
@@ -32,3 +33,8 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
         for line in reporting.lines(recovered, operations.unknown_tenants()):
             self.stdout.write(line)
+        if operations.has_other_secrets(folder):
+            self.stdout.write(
+                f"{folder}/secrets.json has another secret key than {settings.VAR_DIR}: without it no authenticator "
+                "opens the console, and webhooks are signed with other keys. Copy it there before the server starts."
+            )

@@ -4,6 +4,9 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from otaserver.recovery import sizing
 
+# Beyond them nothing was measured.
+MOST_VEHICLES = 10_000_000
+
 
 class Command(BaseCommand):
     help = "Print how much machine a fleet needs, with the arithmetic; of this database it asks nothing."
@@ -26,9 +29,16 @@ class Command(BaseCommand):
         updates_per_year: int,
         **options: Any,
     ) -> None:
-        asked = (vehicles, poll_seconds, campaign_days, package_mb, updates_per_year)
-        if min(asked) < 1 or vehicles > 10_000_000:
-            raise CommandError("1 to 10,000,000 vehicles, and at least 1 of everything else.")
+        if not 1 <= vehicles <= MOST_VEHICLES:
+            raise CommandError(f"--vehicles is {vehicles:,}: from 1 to {MOST_VEHICLES:,}.")
+        for name, value in (
+            ("--poll-seconds", poll_seconds),
+            ("--campaign-days", campaign_days),
+            ("--package-mb", package_mb),
+            ("--updates-per-year", updates_per_year),
+        ):
+            if value < 1:
+                raise CommandError(f"{name} is {value}: at least 1.")
         fleet = sizing.Fleet(vehicles, poll_seconds, campaign_days, package_mb * 1000**2, updates_per_year)
         for line in sizing.lines(fleet):
             self.stdout.write(line)
