@@ -9,6 +9,7 @@ from otaserver.campaigns import operations
 from otaserver.campaigns.models import Assignment, Attempt, Report
 from otaserver.campaigns.operations import VehicleReport
 from otaserver.director.models import Direction
+from otaserver.fleet import operations as fleet
 from otaserver.fleet.models import Ecu, Vehicle
 from otaserver.fleet.states import Protocol
 from tests.campaigns.campaign_factories import at, attempt_of, in_turn, make_running, make_versions, report, states
@@ -77,5 +78,26 @@ def test_a_device_that_names_other_hardware_holds_no_vehicle_while_it_waits_for_
         operations.record_claim(vehicle, "gateway-1.0", hardware_id="brake", order=None, at=NOON)
 
     assert at_once(hold, claim) == [None, None]
+
+    assert vehicle.ecus.get().hardware_id == "brake"
+
+
+def test_a_device_that_names_other_hardware_while_what_it_runs_is_written_down_waits_for_that(at_once):
+    vehicle = make_vehicle(protocol=Protocol.MENDER)
+    is_held = threading.Event()
+
+    # As whoever writes down what runs.
+    def write_down():
+        with transaction.atomic():
+            Vehicle.objects.select_for_update(no_key=True).get()
+            is_held.set()
+            wait_for_somebody_who_waits()
+            Ecu.objects.update(installed_target="supplier/gateway-2.0")
+
+    def declare():
+        is_held.wait()
+        fleet.declare_hardware(vehicle, "brake", at=NOON)
+
+    assert at_once(write_down, declare) == [None, None]
 
     assert vehicle.ecus.get().hardware_id == "brake"
