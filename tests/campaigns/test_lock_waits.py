@@ -12,7 +12,17 @@ from otaserver.director.models import Direction
 from otaserver.fleet import operations as fleet
 from otaserver.fleet.models import Ecu, Vehicle
 from otaserver.fleet.states import Protocol
-from tests.campaigns.campaign_factories import at, attempt_of, in_turn, make_running, make_versions, report, states
+from tests.campaigns.campaign_factories import (
+    SOAK,
+    at,
+    attempt_of,
+    in_turn,
+    make_running,
+    make_versions,
+    report,
+    states,
+    succeed,
+)
 from tests.factories import NOON, make_group, make_tenant, make_vehicle
 from tests.processes import wait_for
 
@@ -101,3 +111,28 @@ def test_a_device_that_names_other_hardware_while_what_it_runs_is_written_down_w
     assert at_once(write_down, declare) == [None, None]
 
     assert vehicle.ecus.get().hardware_id == "brake"
+
+
+def test_what_has_soaked_while_its_vehicle_speaks_is_left_to_the_next_tick(at_once):
+    campaign = make_running(vehicles=2)
+    held, free = in_turn(campaign)
+    for assignment in (held, free):
+        succeed(assignment)
+    is_held, is_closed = threading.Event(), threading.Event()
+
+    def hold():
+        with transaction.atomic():
+            Assignment.objects.select_for_update(no_key=True).get(pk=held.pk)
+            is_held.set()
+            return is_closed.wait(10)
+
+    def close():
+        is_held.wait()
+        closed = operations.lapse_due(NOON + SOAK)
+        is_closed.set()
+        return closed
+
+    assert at_once(hold, close) == [True, 1]
+
+    assert states(campaign) == ["soaking", "succeeded"]
+    assert operations.lapse_due(NOON + SOAK) == 1
