@@ -157,7 +157,9 @@ def lapse(assignments: QuerySet[Assignment], *, at: datetime) -> int:
     """
     due = assignments.filter(due_at__lte=at)
     has_soaked = Q(state=AssignmentState.SOAKING, is_partly_proved=False)
-    soaked = due.filter(has_soaked)
+    # In one order, and none that is held: whoever proves or reports may hold several, and wait for others of these.
+    free = due.filter(has_soaked).select_for_update(skip_locked=True, no_key=True).order_by("pk").values("pk")
+    soaked = Assignment.objects.filter(pk__in=free)
     closed = soaked.update(state=AssignmentState.SUCCEEDED, settled_at=at, due_at=None, code="", message="")
     rows = list(
         due.exclude(has_soaked)

@@ -25,7 +25,6 @@ CONFIRMED_AGAIN_AFTER = timedelta(hours=1)
 MAX_NAME_LENGTH = 255
 
 
-@transaction.atomic
 def record_claim(
     vehicle: Vehicle,
     artifact: str,
@@ -50,6 +49,7 @@ def record_claim(
     ecus = _ecus(vehicle)
     is_declared = [ecu.hardware_id for ecu in ecus] == [hardware_id]
     if not is_declared:
+        # A transaction of its own: it locks the tenant and the vehicle, whose place is after the assignments'.
         fleet.declare_hardware(vehicle, hardware_id, at=at)
         ecus = _ecus(vehicle)
     if not ecus or not artifact:
@@ -58,6 +58,18 @@ def record_claim(
     if is_declared and _says(ecu) == artifact[:MAX_NAME_LENGTH] and not _is_ordered(order, ecu, artifact):
         _confirm_again(vehicle, at=at)
         return True
+    _take(vehicle, ecu, artifact, is_broken=is_broken, at=at)
+    return False
+
+
+def unheard_until(vehicle: Vehicle, *, at: datetime) -> datetime:
+    """Return until when it would write nothing that the vehicle says the same once more."""
+    return (vehicle.confirmed_at or at) + CONFIRMED_AGAIN_AFTER
+
+
+@transaction.atomic
+def _take(vehicle: Vehicle, ecu: Ecu, artifact: str, *, is_broken: bool, at: datetime) -> None:
+    """Write down that this artifact runs, and move what that moves."""
     locked = concerned.lock(vehicle)
     package = _ordered(vehicle, ecu, artifact) or _package(vehicle, ecu, artifact)
     if package is not None:
@@ -68,12 +80,6 @@ def record_claim(
     evidence.take_evidence(vehicle, locked, ecus, proved=proved, report=None, at=at)
     if is_broken:
         _fail_for_good(vehicle, artifact, at=at)
-    return False
-
-
-def unheard_until(vehicle: Vehicle, *, at: datetime) -> datetime:
-    """Return until when it would write nothing that the vehicle says the same once more."""
-    return (vehicle.confirmed_at or at) + CONFIRMED_AGAIN_AFTER
 
 
 def _ecus(vehicle: Vehicle) -> list[Any]:

@@ -38,6 +38,7 @@ _COLUMNS = (
     "attempts__number",
     "attempts__stone_id",
     "attempts__outcome",
+    "attempts__opened_at",
     *_TIMEOUTS,
 )
 
@@ -60,6 +61,7 @@ class Standing:
     number: int
     stone_id: int | None
     attempt_outcome: str
+    opened_at: datetime | None
     timeouts: deadlines.Timeouts
     # With all that moving them takes, once something moves.
     attempt: Attempt | None = None
@@ -72,8 +74,10 @@ class Standing:
 
     def is_latest(self) -> bool:
         """Return whether no other order has gone to the vehicle since this attempt: only then may it still move."""
-        if self.state not in STOPPABLE_STATES and not self.is_last_number_sure:
+        is_order = self.state in STOPPABLE_STATES and self.offered_at == self.opened_at
+        if not (is_order or self.is_last_number_sure):
             # What ended may come to life again while another campaign offers: the vehicle's row decides who was first.
+            # What stands may have been ordered while this waited for the lock, in another attempt than that was read.
             vehicles = Vehicle.objects.select_for_update(no_key=True)
             self.last_number = vehicles.values_list("last_attempt_number", flat=True).get(pk=self.vehicle_id)
             self.is_last_number_sure = True
@@ -142,6 +146,7 @@ def _standing(row: tuple[Any, ...]) -> Standing:
     standing.attempt_id = json_rows.uuid(standing.attempt_id)
     standing.due_at, standing.offered_at = json_rows.time(standing.due_at), json_rows.time(standing.offered_at)
     standing.installing_at = json_rows.time(standing.installing_at)
+    standing.opened_at = json_rows.time(standing.opened_at)
     return standing
 
 

@@ -55,6 +55,8 @@ def declare_vehicle(
     if not _has(vehicle, ecus):
         is_new = True
         _refuse_taken(vehicle, ecus)
+        # Before its ECUs, as whoever writes down what they run: offers, too, count on the ECUs of a locked vehicle.
+        Vehicle.objects.select_for_update(no_key=True).values_list("pk").get(pk=vehicle.pk)
         _replace(vehicle, ecus)
         refresh_configuration(vehicle)
     if is_new:
