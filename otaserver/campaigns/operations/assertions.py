@@ -11,7 +11,6 @@ from otaserver.campaigns.errors import ReleaseUnknownError
 from otaserver.campaigns.operations import concerned, evidence, reports
 from otaserver.campaigns.queries import bundles
 from otaserver.campaigns.rules import matching
-from otaserver.campaigns.rules.matching import Computer
 from otaserver.campaigns.rules.reports import Claim, after_claim
 from otaserver.campaigns.states import AssignmentState, ReportOutcome, ReportPhase
 from otaserver.director import operations as director
@@ -55,7 +54,7 @@ def record_installed_release(vehicle: Vehicle, *, name: str, version: str, at: d
     locked = concerned.lock(vehicle)
     ecus = list(vehicle.ecus.order_by("pk"))
     release = Release.objects.filter(tenant=vehicle.tenant_id, name=name[:80], version=version[:60]).first()
-    computers = [Computer(ecu.serial, ecu.hardware_id, ecu.installed_sha256) for ecu in ecus]
+    computers = evidence.computers_of(ecus)
     view = bundles.release_view(release) if release is not None else None
     pairs = matching.packages_for(view.bundle.items, computers) if view is not None else []
     if view is None or not pairs:

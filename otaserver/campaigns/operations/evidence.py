@@ -75,7 +75,7 @@ def take_evidence(
     at: datetime,
 ) -> None:
     """Do what `record_evidence` does, in the transaction that has locked what is concerned and then read the ECUs."""
-    computers = _computers(ecus)
+    computers = computers_of(ecus)
     for assignment in locked.assignments:
         _compare(assignment, locked.latest, locked.contents.items, computers, proved, at=at)
     if report is not None:
@@ -92,7 +92,8 @@ def take_evidence(
         reconciliation.reconcile(Q(vehicle=vehicle.pk), at=at)
 
 
-def _computers(ecus: Iterable[Ecu]) -> list[Computer]:
+def computers_of(ecus: Iterable[Ecu]) -> list[Computer]:
+    """Return ECUs in the form that the rules match packages with."""
     return [Computer(ecu.serial, ecu.hardware_id, ecu.installed_sha256) for ecu in ecus]
 
 
@@ -101,7 +102,7 @@ def _is_concerned(vehicle: Vehicle, ecus: Sequence[Ecu] | None, proved: Collecti
     found = concerned.outlook(vehicle)
     if any(found.due) or not found.concerns:
         return any(found.due)
-    computers = _computers(vehicle.ecus.all() if ecus is None else ecus)
+    computers = computers_of(vehicle.ecus.all() if ecus is None else ecus)
     if matching.proves(matching.packages_for(found.hop(), computers), proved):
         return True
     for concern in found.concerns:

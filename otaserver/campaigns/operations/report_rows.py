@@ -50,10 +50,11 @@ def store(rows: Sequence[Row]) -> list[Fate]:
     Of one report twice among these the first is new; of two deliveries at once one row remains, new to one of the two.
     The caller has the attempts' assignments locked, so that nobody stores more of them meanwhile.
     """
-    by_name = {row.name: row for row in reversed(rows)}
-    first = [by_name[name] for name in dict.fromkeys(row.name for row in rows)]
-    new = _insert(first)
-    missing = [row for row in first if row.name not in new]
+    first: dict[Name, Row] = {}
+    for row in rows:
+        first.setdefault(row.name, row)
+    new = _insert(list(first.values()))
+    missing = [row for name, row in first.items() if name not in new]
     stored = _stored(missing)
     # Room may have been kept for reports that needed none.
     new |= _insert([row for row in missing if row.name not in stored])
